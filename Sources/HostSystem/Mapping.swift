@@ -1,0 +1,26 @@
+internal import Glibc
+
+/// A mapped range of host memory, unmapped when its last reference goes.
+package final class Mapping: @unchecked Sendable {  // immutable; the memory behind it is the users' to share
+  package let base: UnsafeMutableRawPointer
+  package let size: Int
+
+  private init(base: UnsafeMutableRawPointer, size: Int) {
+    self.base = base
+    self.size = size
+  }
+
+  deinit { munmap(base, size) }
+
+  /// Maps `size` bytes. With a descriptor the mapping shares the file from `offset`; without one it
+  /// is anonymous, private and zero. `protection` and `flags` are mmap(2)'s, beyond the sharing kind.
+  package static func map(
+    size: Int, descriptor: Descriptor? = nil, offset: Int = 0,
+    protection: Int32 = PROT_READ | PROT_WRITE, flags: Int32 = MAP_NORESERVE
+  ) throws(Errno) -> Mapping {
+    let kind = descriptor == nil ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED
+    let address = mmap(nil, size, protection, kind | flags, descriptor?.raw ?? -1, offset)
+    guard let address, address != MAP_FAILED else { throw Errno(errno) }
+    return Mapping(base: address, size: size)
+  }
+}

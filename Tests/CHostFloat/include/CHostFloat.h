@@ -1,0 +1,1 @@
+// The host's floating-point arithmetic with its rounding modes and exception flags.
