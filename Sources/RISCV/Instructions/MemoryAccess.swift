@@ -1,6 +1,6 @@
 package import Translator
 
-/// How ``execute(_:pc:context:memory:)`` reaches memory: addresses are virtual, values little-endian.
+/// How ``Interpreter`` reaches memory: addresses are virtual, values little-endian.
 ///
 /// The interpreter is specialised over the conforming type, so that a plain load becomes the few
 /// instructions of that type's fast path.
