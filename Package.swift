@@ -63,7 +63,7 @@ let package = Package(
       name: "volary", dependencies: ["VolaryCommands"], swiftSettings: strict),
     .executableTarget(
       name: "volary-machine", dependencies: ["Machine", "MachineControl", "HostSystem"],
-      swiftSettings: strict),
+      swiftSettings: strict, linkerSettings: [.unsafeFlags(["-static-executable"])]),
     .executableTarget(
       name: "volary-nat", dependencies: ["Networking", "HostSystem"], swiftSettings: strict),
 

@@ -61,4 +61,10 @@ uint64_t volary_monotonic_ns(void);
 /// CLOCK_REALTIME in nanoseconds since 1970.
 uint64_t volary_realtime_ns(void);
 
+// MARK: Topics with files of their own
+
+#include "KVM.h"
+#include "Process.h"
+#include "Sandbox.h"
+
 #endif
