@@ -42,7 +42,7 @@ extension CodeGenerator {
 
   private mutating func poll(_ site: Int) {
     let leave = assembler.newLabel()
-    assembler.cmp(.w32, field(ContextLayout.exitRequest), imm: 0)
+    assembler.cmp(.w32, field(ContextLayout.exitRequest), 0)
     assembler.jump(.ne, to: leave)
     colds.append(Cold(kind: .poll, entry: leave, back: leave, site: site))
   }
@@ -54,7 +54,7 @@ extension CodeGenerator {
         .w32,
         Address(
           base: HostRegisters.view, displacement: AddressView.pageIdentityOffset(sites[site].target)),
-        imm: Int32.max)
+        Int32.max)
       sites[site].guardField = Int32(assembler.offset - 4)
       assembler.jump(.ne, to: stub)
       sites[site].field = Int32(assembler.jmpPatchable())
@@ -88,14 +88,14 @@ extension CodeGenerator {
     }
     let imm = Int32(truncatingIfNeeded: i.imm)
     load(i.a, into: .rcx)
-    if imm != 0 { assembler.add(.w64, .rcx, imm: imm) }
-    assembler.and(.w64, .rcx, imm: -2)
+    if imm != 0 { assembler.add(.w64, .rcx, imm) }
+    assembler.and(.w64, .rcx, -2)
     if i.destination != 0 { setLinkKeepingTarget(i) }
-    assembler.cmp(.w32, field(ContextLayout.exitRequest), imm: 0)
+    assembler.cmp(.w32, field(ContextLayout.exitRequest), 0)
     assembler.jcc(.ne, to: thunks.leaveIndirect)
     assembler.mov(.w32, .rax, .rcx)
     assembler.shl(.w32, .rax, by: 3)
-    assembler.and(.w32, .rax, imm: Int32((AddressView.entryCount - 1) << 4))
+    assembler.and(.w32, .rax, Int32((AddressView.entryCount - 1) << 4))
     let entry = Address(base: HostRegisters.view, index: .rax, displacement: Int32(AddressView.jumpTable))
     if key == 0 {
       assembler.cmp(.w64, .rcx, entry)
@@ -124,12 +124,12 @@ extension CodeGenerator {
       case .store: coldStore(cold)
       case .exit:
         let stub = assembler.offset
-        assembler.mov(.w32, .rax, imm: Int64((firstSite + cold.site) << 1))
+        assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1))
         assembler.jmp(to: thunks.leave)
         sites[cold.site].stub = Int32(stub)
         _ = assembler.setField(Int(sites[cold.site].field), to: assembler.executableAddress(of: stub))
       case .poll:
-        assembler.mov(.w32, .rax, imm: Int64((firstSite + cold.site) << 1 | 1))
+        assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1 | 1))
         assembler.jmp(to: thunks.leave)
       case .guardedJump: guardedJump(cold.site)
       }
@@ -140,7 +140,7 @@ extension CodeGenerator {
   private mutating func coldLoad(_ cold: Cold) {
     pc = cold.pc
     storePC(scratch: .rax)
-    assembler.mov(.w32, .rax, imm: Int64(cold.access))
+    assembler.mov(.w32, .rax, Int64(cold.access))
     assembler.call(to: thunks.load)
     if let host = host(cold.register), cold.register != 0 { assembler.mov(.w64, host, .rax) }
     assembler.jump(to: cold.back)
@@ -151,7 +151,7 @@ extension CodeGenerator {
     pc = cold.pc
     storePC(scratch: .rax)
     load(cold.register, into: .rdx)
-    assembler.mov(.w32, .rax, imm: Int64(cold.access))
+    assembler.mov(.w32, .rax, Int64(cold.access))
     assembler.call(to: thunks.store)
     assembler.jump(to: cold.back)
   }

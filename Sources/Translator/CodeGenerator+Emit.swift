@@ -72,14 +72,14 @@ extension CodeGenerator {
   /// Has the front end's interpreter carry out an instruction.
   mutating func callOut(_ i: Instruction, poolIndex: Int) {
     storePC(scratch: .rax)
-    assembler.mov(.w32, .rdx, imm: Int64(poolIndex))
+    assembler.mov(.w32, .rdx, Int64(poolIndex))
     assembler.call(to: thunks.interpret)
     if i.operation != .system { forget(i.destination) } else { knownMask = 0 }
   }
 
   /// Leaves to the dispatcher at the context's program counter.
   mutating func leave() {
-    assembler.mov(.w32, .rax, imm: 0)
+    assembler.mov(.w32, .rax, 0)
     assembler.jmp(to: thunks.leave)
   }
 

@@ -18,16 +18,16 @@ extension CodeGenerator {
   /// The second operand in a register: its own, or `scratch`.
   private mutating func second(_ i: Instruction, _ scratch: Register) -> Register {
     if i.b == 0 {
-      assembler.mov(.w64, scratch, imm: i.imm)
+      assembler.mov(.w64, scratch, i.imm)
       return scratch
     }
     if i.imm == 0 { return value(i.b, scratch) }
     load(i.b, into: scratch)
     if let short = Int32(exactly: i.imm) {
-      assembler.add(.w64, scratch, imm: short)
+      assembler.add(.w64, scratch, short)
     } else {
       let other: Register = scratch == .rdx ? .rcx : .rdx
-      assembler.mov(.w64, other, imm: i.imm)
+      assembler.mov(.w64, other, i.imm)
       assembler.add(.w64, scratch, other)
     }
     return scratch
@@ -86,7 +86,7 @@ extension CodeGenerator {
   private mutating func combine(_ operation: Operation, _ work: Register, with register: UInt8) {
     let width: Width = Self.is32(operation) ? .w32 : .w64
     if register == 0 {
-      assembler.arithmetic(Self.mnemonic(operation), width, work, imm: 0)
+      assembler.arithmetic(Self.mnemonic(operation), width, work, 0)
     } else if let host = host(register) {
       assembler.arithmetic(Self.mnemonic(operation), width, work, host)
     } else {
@@ -106,7 +106,7 @@ extension CodeGenerator {
       }
       store(work, to: i.destination)
     case .add where i.destination == i.a && host(i.a) == nil:
-      assembler.add(.w64, home(i.a), imm: imm)
+      assembler.add(.w64, home(i.a), imm)
     case .add where host(i.a) != nil && host(i.a) != work:
       assembler.lea(.w64, work, Address(base: host(i.a)!, displacement: imm))
       store(work, to: i.destination)
@@ -117,7 +117,7 @@ extension CodeGenerator {
     default:
       load(i.a, into: work)
       assembler.arithmetic(
-        Self.mnemonic(i.operation), Self.is32(i.operation) ? .w32 : .w64, work, imm: imm)
+        Self.mnemonic(i.operation), Self.is32(i.operation) ? .w32 : .w64, work, imm)
       if Self.is32(i.operation) { assembler.movsx(.w64, work, work, from: .w32) }
       store(work, to: i.destination)
     }
@@ -176,10 +176,10 @@ extension CodeGenerator {
   mutating func compare(_ i: Instruction) {
     if let imm = immediate(i) {
       if i.a != 0, host(i.a) == nil {
-        assembler.cmp(.w64, home(i.a), imm: imm)
+        assembler.cmp(.w64, home(i.a), imm)
       } else {
         let a = value(i.a, .rax)
-        if imm == 0 { assembler.test(.w64, a, a) } else { assembler.cmp(.w64, a, imm: imm) }
+        if imm == 0 { assembler.test(.w64, a, a) } else { assembler.cmp(.w64, a, imm) }
       }
       return
     }
@@ -249,23 +249,23 @@ extension CodeGenerator {
     assembler.test(width, .rcx, .rcx)
     assembler.jumpShort(.e, to: zero)
     if isSigned {
-      assembler.cmp(width, .rcx, imm: -1)
+      assembler.cmp(width, .rcx, -1)
       assembler.jumpShort(.e, to: minusOne)
       if is32 { assembler.cdq() } else { assembler.cqo() }
       assembler.idiv(width, .rcx)
     } else {
-      assembler.mov(.w32, .rdx, imm: 0)
+      assembler.mov(.w32, .rdx, 0)
       assembler.div(width, .rcx)
     }
     if wantsRemainder { assembler.mov(width, .rax, .rdx) }
     assembler.jumpShort(to: done)
     if isSigned {
       assembler.bind(minusOne)
-      if wantsRemainder { assembler.mov(.w32, .rax, imm: 0) } else { assembler.neg(width, .rax) }
+      if wantsRemainder { assembler.mov(.w32, .rax, 0) } else { assembler.neg(width, .rax) }
       assembler.jumpShort(to: done)
     }
     assembler.bind(zero)
-    if !wantsRemainder { assembler.mov(.w64, .rax, imm: -1) }
+    if !wantsRemainder { assembler.mov(.w64, .rax, -1) }
     assembler.bind(done)
     if is32 { assembler.movsx(.w64, .rax, .rax, from: .w32) }
     finish(i, .rax)
@@ -335,7 +335,7 @@ extension CodeGenerator {
     guard i.destination != 0 else { return }
     // As Operation.combineBytes: the sum carries a byte's low bits into its bit 7.
     load(i.a, into: .rax)
-    assembler.mov(.w64, .rcx, imm: 0x7F7F_7F7F_7F7F_7F7F)
+    assembler.mov(.w64, .rcx, 0x7F7F_7F7F_7F7F_7F7F)
     assembler.mov(.w64, .rdx, .rax)
     assembler.and(.w64, .rdx, .rcx)
     assembler.add(.w64, .rdx, .rcx)
@@ -343,7 +343,7 @@ extension CodeGenerator {
     assembler.not(.w64, .rcx)
     assembler.and(.w64, .rdx, .rcx)
     assembler.shr(.w64, .rdx, by: 7)
-    assembler.imul(.w64, .rax, .rdx, imm: 255)
+    assembler.imul(.w64, .rax, .rdx, 255)
     finish(i, .rax)
   }
 
@@ -353,7 +353,7 @@ extension CodeGenerator {
     let isUnsigned32 = i.operation == .shiftAddUnsigned32
     if isUnsigned32 {
       if i.a == 0 {
-        assembler.mov(.w32, .rax, imm: 0)
+        assembler.mov(.w32, .rax, 0)
       } else if let a = host(i.a) {
         assembler.mov(.w32, .rax, a)
       } else {
@@ -394,7 +394,7 @@ extension CodeGenerator {
     guard i.destination != 0 else { return }
     let b = value(i.b, .rcx)
     load(i.a, into: .rax)
-    assembler.mov(.w32, .rdx, imm: 0)
+    assembler.mov(.w32, .rdx, 0)
     assembler.test(.w64, b, b)
     assembler.cmov(i.operation == .keepIfNonzero ? .e : .ne, .w64, .rax, .rdx)
     finish(i, .rax)

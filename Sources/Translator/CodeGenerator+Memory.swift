@@ -18,11 +18,11 @@ extension CodeGenerator {
     address(i)
     assembler.mov(.w32, .rax, .rcx)
     assembler.shr(.w32, .rax, by: UInt8(AddressView.pageShift - 4))
-    assembler.and(.w32, .rax, imm: Int32((AddressView.entryCount - 1) << 4))
+    assembler.and(.w32, .rax, Int32((AddressView.entryCount - 1) << 4))
     let entry = Address(base: HostRegisters.view, index: .rax, displacement: Int32(table))
     assembler.mov(.w64, .rdx, entry)
     assembler.xor(.w64, .rdx, .rcx)
-    assembler.cmp(.w64, .rdx, imm: 4096 - bytes)
+    assembler.cmp(.w64, .rdx, 4096 - bytes)
     assembler.jump(.a, to: slow)
     assembler.add(.w64, .rcx, entry.offset(by: 8))
   }
@@ -30,14 +30,14 @@ extension CodeGenerator {
   private mutating func address(_ i: Instruction) {
     let imm = Int32(truncatingIfNeeded: i.imm)
     if let known = knownValue(i.a) {
-      assembler.mov(.w64, .rcx, imm: Int64(bitPattern: known &+ UInt64(bitPattern: i.imm)))
+      assembler.mov(.w64, .rcx, Int64(bitPattern: known &+ UInt64(bitPattern: i.imm)))
     } else if let a = host(i.a) {
       if imm == 0 { assembler.mov(.w64, .rcx, a) } else {
         assembler.lea(.w64, .rcx, Address(base: a, displacement: imm))
       }
     } else {
       assembler.mov(.w64, .rcx, home(i.a))
-      if imm != 0 { assembler.add(.w64, .rcx, imm: imm) }
+      if imm != 0 { assembler.add(.w64, .rcx, imm) }
     }
   }
 
@@ -85,7 +85,7 @@ extension CodeGenerator {
     let back = assembler.newLabel()
     look(i, table: AddressView.writeTable, bytes: bytes, slow: slow)
     if i.b == 0 {
-      assembler.mov(width, Address(base: .rcx), imm: 0)
+      assembler.mov(width, Address(base: .rcx), 0)
     } else {
       assembler.mov(width, Address(base: .rcx), value(i.b, .rax))
     }
@@ -96,7 +96,7 @@ extension CodeGenerator {
 
   /// Sets the upper half of a register whose upper half is zero.
   mutating func box(_ work: Register) {
-    assembler.mov(.w64, .rdx, imm: Int64(bitPattern: 0xFFFF_FFFF_0000_0000))
+    assembler.mov(.w64, .rdx, Int64(bitPattern: 0xFFFF_FFFF_0000_0000))
     assembler.or(.w64, work, .rdx)
   }
 
@@ -104,14 +104,14 @@ extension CodeGenerator {
   mutating func noteFloat() {
     guard !floatNoted else { return }
     floatNoted = true
-    assembler.mov(.w32, field(ContextLayout.floatTouched), imm: -1)
+    assembler.mov(.w32, field(ContextLayout.floatTouched), -1)
   }
 
   mutating func fence(_ i: Instruction) {
     // The host keeps every other order by itself.
     if Ordering(rawValue: i.info).contains(.storeLoad) {
       assembler.lock()
-      assembler.or(.w32, Address(base: .rsp), imm: 0)
+      assembler.or(.w32, Address(base: .rsp), 0)
     }
   }
 

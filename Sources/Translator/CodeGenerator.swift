@@ -123,7 +123,7 @@ struct CodeGenerator: ~Copyable {
   /// Copies the guest register's value into a host register.
   @inline(__always) mutating func load(_ register: UInt8, into target: Register) {
     if register == 0 {
-      assembler.mov(.w32, target, imm: 0)
+      assembler.mov(.w32, target, 0)
     } else if let host = host(register) {
       if host != target { assembler.mov(.w64, target, host) }
     } else {
@@ -149,11 +149,11 @@ struct CodeGenerator: ~Copyable {
     guard register != 0 else { return }
     let signed = Int64(bitPattern: value)
     if let host = host(register) {
-      assembler.mov(.w64, host, imm: signed)
+      assembler.mov(.w64, host, signed)
     } else if let short = Int32(exactly: signed) {
-      assembler.mov(.w64, home(register), imm: short)
+      assembler.mov(.w64, home(register), short)
     } else {
-      assembler.mov(.w64, .rax, imm: signed)
+      assembler.mov(.w64, .rax, signed)
       assembler.mov(.w64, home(register), .rax)
     }
   }
@@ -161,9 +161,9 @@ struct CodeGenerator: ~Copyable {
   /// Puts the current guest address in the context.
   mutating func storePC(scratch: Register) {
     if let short = Int32(exactly: Int64(bitPattern: pc)) {
-      assembler.mov(.w64, field(ContextLayout.programCounter), imm: short)
+      assembler.mov(.w64, field(ContextLayout.programCounter), short)
     } else {
-      assembler.mov(.w64, scratch, imm: Int64(bitPattern: pc))
+      assembler.mov(.w64, scratch, Int64(bitPattern: pc))
       assembler.mov(.w64, field(ContextLayout.programCounter), scratch)
     }
   }

@@ -77,7 +77,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   private let thunks: Thunks
   private let firstFree: Int
   private let options: Options
-  private let state: Mutex<State>
+  private let lock = Mutex(())
+  /// Under the lock.
+  private let state: UnsafeMutablePointer<State>
   /// Decoded instructions that generated code names by index when it calls out.
   private let pool: UnsafeMutablePointer<Instruction>
   private let poolCapacity: Int
@@ -99,12 +101,28 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     thunks = Thunks(assembler: &assembler, pins: architecture.pins)
     precondition(!assembler.failed)
     firstFree = 4096
-    state = Mutex(
-      State(
+    state = .allocate(capacity: 1)
+    state.initialize(
+      to: State(
         generator: CodeGenerator(
           arena: arena, offset: firstFree, size: options.arenaSize - firstFree, features: options.features,
           thunks: thunks, pins: architecture.pins, countsInstructions: options.countsInstructions),
         lifted: .allocate(capacity: architecture.blockLimit)))
+  }
+
+  deinit {
+    state.pointee.lifted.deallocate()
+    state.deinitialize(count: 1)
+    state.deallocate()
+  }
+
+  private func locked<Result>(_ body: (inout State) -> Result) -> Result {
+    nonisolated(unsafe) let body = body  // called here, before this function returns
+    nonisolated(unsafe) let state = state
+    nonisolated(unsafe) var result: Result?
+    lock.withLock { _ in result = body(&state.pointee) }
+    guard let result else { preconditionFailure("the lock did not call its body") }
+    return result
   }
 
   // MARK: - Running
@@ -133,10 +151,10 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   @inline(__always) package func instruction(_ index: UInt64) -> Instruction { pool[Int(index)] }
 
   /// Where a site leads.
-  package func target(of site: Int) -> UInt64 { state.withLock { $0.sites[site - 1].target } }
+  package func target(of site: Int) -> UInt64 { locked { $0.sites[site - 1].target } }
 
   /// Grows when everything has been dropped; sites of an earlier generation mean nothing.
-  package var generation: UInt32 { state.withLock { $0.generation } }
+  package var generation: UInt32 { locked { $0.generation } }
 
   // MARK: - Finding
 
@@ -158,7 +176,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     pc: UInt64, number: Int, page: UnsafeRawPointer, key: UInt64, lifter: any BlockLifter,
     isClaimed: () -> Bool
   ) -> Found {
-    state.withLock { state in
+    locked { state in
       guard isClaimed() else { return .unclaimed }
       let codePage = Self.page(PageKey(address: pc & ~0xFFF, number: number), &state)
       let slot = UInt16(truncatingIfNeeded: pc & 0xFFF | key)
@@ -205,7 +223,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// Nothing happens if either has gone since.
   package func link(_ site: Int, to code: UnsafeRawPointer, identity: UInt32, generation: UInt32) {
     guard options.links else { return }
-    state.withLock { state in
+    locked { state in
       guard generation == state.generation, let index = Self.index(of: identity, state) else { return }
       let exit = state.sites[site - 1]
       let slot = UInt16(truncatingIfNeeded: exit.target & 0xFFF | UInt64(exit.key))
@@ -244,7 +262,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// Drops the blocks of a page of the memory file, because its bytes change. Other CPUs may still run
   /// them to their next exit; their jump caches are the caller's to clear.
   package func invalidate(page number: Int, unmark: () -> Void) {
-    state.withLock { state in
+    locked { state in
       unmark()
       guard let indexes = state.byNumber[number] else { return }
       state.statistics.invalidatedPages += 1
@@ -263,7 +281,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
 
   /// Drops everything. No CPU may be in translated code or hold an address in it.
   package func removeAll() {
-    state.withLock { state in
+    locked { state in
       let used = state.generator.assembler.offset
       state.generator.assembler.rewind(to: 0)
       arena.discard(firstFree..<min(arena.size, firstFree + ((used + 4095) & ~4095)))
@@ -277,5 +295,5 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     }
   }
 
-  package var statistics: Statistics { state.withLock { $0.statistics } }
+  package var statistics: Statistics { locked { $0.statistics } }
 }

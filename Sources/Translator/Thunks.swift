@@ -31,7 +31,7 @@ struct Thunks {
 
     enter = assembler.executableAddress
     for register in saved { assembler.push(register) }
-    assembler.sub(.w64, .rsp, imm: 8)
+    assembler.sub(.w64, .rsp, 8)
     assembler.mov(.w64, HostRegisters.context, .rdi)
     assembler.mov(.w64, .rax, .rsi)
     assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
@@ -41,33 +41,33 @@ struct Thunks {
     assembler.align(to: 16)
     leaveIndirect = assembler.executableAddress
     assembler.mov(.w64, at(ContextLayout.programCounter), .rcx)
-    assembler.mov(.w32, .rax, imm: 0)
+    assembler.mov(.w32, .rax, 0)
     leave = assembler.executableAddress
     storePins(&assembler)
-    assembler.add(.w64, .rsp, imm: 8)
+    assembler.add(.w64, .rsp, 8)
     for register in saved.reversed() { assembler.pop(register) }
     assembler.ret()
 
     assembler.align(to: 16)
     let redirected = assembler.executableAddress
-    assembler.mov(.w32, at(ContextLayout.redirect), imm: 0)
-    assembler.add(.w64, .rsp, imm: 8)
-    assembler.mov(.w32, .rax, imm: 0)
+    assembler.mov(.w32, at(ContextLayout.redirect), 0)
+    assembler.add(.w64, .rsp, 8)
+    assembler.mov(.w32, .rax, 0)
     assembler.jmp(to: leave)
 
     func callOut(_ function: CallOut, _ assembler: inout X86Assembler) -> UInt64 {
       assembler.align(to: 16)
       let entry = assembler.executableAddress
       storePins(&assembler)
-      assembler.sub(.w64, .rsp, imm: 8)
+      assembler.sub(.w64, .rsp, 8)
       assembler.mov(.w64, .rdi, HostRegisters.context)
       assembler.mov(.w64, .rsi, .rcx)
       assembler.mov(.w32, .rcx, .rax)
       assembler.call(at(ContextLayout.callOuts + function.rawValue * 8))
-      assembler.add(.w64, .rsp, imm: 8)
+      assembler.add(.w64, .rsp, 8)
       assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
       loadPins(&assembler)
-      assembler.cmp(.w32, at(ContextLayout.redirect), imm: 0)
+      assembler.cmp(.w32, at(ContextLayout.redirect), 0)
       assembler.jcc(.ne, to: redirected)
       assembler.ret()
       return entry
