@@ -159,7 +159,7 @@ extension X86Assembler {
   /// Pads with a no-operation so that a 32-bit field which follows `opcodeBytes` bytes further on
   /// (1 for `jmp` and `call`, 2 for `jcc`) does not cross eight bytes.
   @inlinable package mutating func alignField(after opcodeBytes: Int) {
-    let place = Int(truncatingIfNeeded: executableAddress) &+ opcodeBytes & 7
+    let place = (Int(truncatingIfNeeded: executableAddress) &+ opcodeBytes) & 7
     if place > 4 { nop(8 &- place) }
   }
 

@@ -1,4 +1,5 @@
-internal import Devices
+package import Devices
+internal import GuestMemory
 internal import RISCV
 
 extension VirtBoard {

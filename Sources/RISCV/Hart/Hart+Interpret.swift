@@ -1,4 +1,5 @@
 internal import GuestMemory
+internal import Synchronization
 internal import Translator
 
 /// The reference interpreter: the oracle, and the whole engine where asked for.
@@ -33,9 +34,9 @@ extension Hart {
             throw illegal(instruction)
           }
           let from = pc
-          try execute(instruction, pc: &pc, context: context, memory: &memory)
+          try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
           done += 1
-          if pc <= from, exitRequest.load(ordering: .relaxed) != 0 || done >= limit {
+          if pc <= from, exitRequest.isSet || done >= limit {
             context.programCounter = pc
             return done
           }

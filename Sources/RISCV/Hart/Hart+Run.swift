@@ -1,3 +1,4 @@
+internal import Synchronization
 internal import Translator
 
 extension Hart {
@@ -6,8 +7,8 @@ extension Hart {
     enter()
     defer { leave() }
     while true {
-      if exitRequest.load(ordering: .sequentiallyConsistent) != 0 {
-        exitRequest.store(0, ordering: .sequentiallyConsistent)
+      if exitRequest.isSet {
+        exitRequest.clear()
         if cluster.isHalted { return }
         serveRequests()
         checkTimer()
@@ -37,7 +38,7 @@ extension Hart {
       if let (address, argument) = start { begin(at: address, argument: argument) }
       if started { return true }
       deadline.store(.max, ordering: .sequentiallyConsistent)
-      exitRequest.store(0, ordering: .sequentiallyConsistent)
+      exitRequest.clear()
       if cluster.isHalted { return false }
       serveRequests()
       if lifecycle.withLock({ $0 == .stopped }) { park() }

@@ -1,4 +1,5 @@
 internal import HostSystem
+internal import Synchronization
 internal import Translator
 
 /// Instructions that change more than registers and memory. Each leaves the address of the next
@@ -122,7 +123,7 @@ extension Hart {
   /// WFI: sleeps until an enabled interrupt is pending, whether or not it will be taken.
   func waitForInterrupt() {
     while true {
-      exitRequest.store(0, ordering: .sequentiallyConsistent)
+      exitRequest.clear()
       serveRequests()
       checkTimer()
       if pendingInterrupts & state.pointee.interruptEnable != 0 || cluster.isHalted { break }
@@ -135,6 +136,6 @@ extension Hart {
       park()
     }
     // The run loop looks at everything again before the next instruction.
-    exitRequest.store(1, ordering: .sequentiallyConsistent)
+    exitRequest.set()
   }
 }

@@ -65,7 +65,7 @@ extension Hart {
       }
       var pc = context.programCounter
       var memory = HartMemory(self)
-      try execute(instruction, pc: &pc, context: context, memory: &memory)
+      try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
     } catch {
       redirect(error)
     }

@@ -1,6 +1,6 @@
 package import GuestMemory
-internal import HostSystem
-internal import Synchronization
+package import HostSystem
+package import Synchronization
 package import Translator
 
 /// Physical addresses that are not RAM, as a hart reaches them.
@@ -102,23 +102,20 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
 
   /// Makes the hart look up from what it does: leave generated code, or wake.
   package func kick() {
-    exitRequest.store(1, ordering: .sequentiallyConsistent)
+    exitRequest.set()
     if parked.load(ordering: .sequentiallyConsistent) != 0 {
       futexWake(context.half(ContextLayout.exitRequest))
     }
   }
 
-  var exitRequest: Atomic<UInt32> {
-    @inline(__always) _read {
-      yield (context.base + Int(ContextLayout.exitRequest)).assumingMemoryBound(to: Atomic<UInt32>.self).pointee
-    }
-  }
+  /// The context's exit request.
+  @inline(__always) var exitRequest: ExitRequest { ExitRequest(word: context.half(ContextLayout.exitRequest)) }
 
   /// Waits for a kick, at most until the timer's next interrupt.
   func park() {
     parked.store(1, ordering: .sequentiallyConsistent)
     let limit = cluster.clock.isManual ? nil : cluster.clock.nanoseconds(until: deadline.load(ordering: .relaxed))
-    if exitRequest.load(ordering: .sequentiallyConsistent) == 0, limit != 0 {
+    if !exitRequest.isSet, limit != 0 {
       futexWait(context.half(ContextLayout.exitRequest), expected: 0, nanoseconds: limit)
     }
     enter()

@@ -1,5 +1,5 @@
 package import GuestMemory
-internal import HostSystem
+package import HostSystem
 internal import Synchronization
 package import Translator
 
@@ -61,7 +61,7 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   }
 
   /// A jump target for machines without translated code; never jumped to.
-  private static let noCode = UnsafeRawPointer(bitPattern: 8)!
+  private nonisolated(unsafe) static let noCode = UnsafeRawPointer(bitPattern: 8)!
 
   // MARK: - Code
 

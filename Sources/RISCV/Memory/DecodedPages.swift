@@ -1,4 +1,4 @@
-package import Translator
+internal import Translator
 
 /// The interpreter's code: pages of decoded instructions, a slot for every halfword, filled as they
 /// are reached.

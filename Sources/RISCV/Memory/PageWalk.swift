@@ -1,4 +1,4 @@
-internal import GuestMemory
+package import GuestMemory
 internal import Synchronization
 
 /// What an access wants to do with a page.

@@ -1,5 +1,5 @@
 internal import HostSystem
-package import Translator
+internal import Translator
 
 /// A hart's views of memory: a fixed number, given to (address space, privilege) pairs as they come,
 /// the least recently used first.

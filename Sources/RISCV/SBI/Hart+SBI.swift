@@ -1,4 +1,5 @@
 internal import GuestMemory
+internal import Synchronization
 internal import Translator
 
 /// The supervisor's calls into the machine (RISC-V SBI Specification 2.0).
