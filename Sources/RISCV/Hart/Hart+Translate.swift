@@ -80,6 +80,7 @@ extension Hart {
     let pc = context.programCounter
     guard var entry = view.code(at: pc, key: key) ?? resolve(pc, key: key, code)?.code else { return }
     while true {
+      countExit()
       switch code.run(entry, context: context) {
       case .dispatch: return
       case .interrupted(let site):

@@ -36,6 +36,14 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// The next timer interrupt, in ticks.
   let deadline = Atomic<UInt64>(.max)
 
+  /// Times that translated code was left. Written by the hart's thread alone.
+  private let exitCount = Atomic<UInt64>(0)
+  package var exits: UInt64 { exitCount.load(ordering: .relaxed) }
+  func countExit() { exitCount.store(exits &+ 1, ordering: .relaxed) }
+
+  /// Instructions retired, where they are counted; else 0.
+  package var instructionsRetired: UInt64 { context.word(ContextLayout.instructionsRetired).pointee }
+
   // MARK: State of the hart's own thread
 
   var views: ViewPool
