@@ -75,7 +75,7 @@ let package = Package(
     .testTarget(name: "TranslatorTests", dependencies: ["Translator"], swiftSettings: strict),
     .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translator"], swiftSettings: hot),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
-    .testTarget(name: "DiskImagesTests", dependencies: ["DiskImages"], swiftSettings: strict),
+    .testTarget(name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),
     .testTarget(name: "NetworkingTests", dependencies: ["Networking"], swiftSettings: strict),
     .testTarget(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),

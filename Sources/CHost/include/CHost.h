@@ -56,4 +56,6 @@ uint64_t volary_monotonic_ns(void);
 /// CLOCK_REALTIME in nanoseconds since 1970.
 uint64_t volary_realtime_ns(void);
 
+#include "CHostStorage.h"
+
 #endif
