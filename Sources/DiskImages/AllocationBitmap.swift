@@ -16,7 +16,8 @@ final class AllocationBitmap: @unchecked Sendable {  // the words are atomic; th
   /// A bitmap with no bit set.
   init(clusterCount: UInt64) throws(Errno) {
     self.clusterCount = clusterCount
-    memory = try Mapping.map(size: Int((clusterCount - 1) / 8) / Self.blockSize * Self.blockSize + Self.blockSize)
+    memory = try Mapping.map(
+      size: Int((clusterCount - 1) / 8) / Self.blockSize * Self.blockSize + Self.blockSize)
     words = memory.base.assumingMemoryBound(to: Atomic<UInt64>.self)
   }
 
@@ -55,7 +56,8 @@ final class AllocationBitmap: @unchecked Sendable {  // the words are atomic; th
   }
 
   func isAllocated(_ clusters: Range<UInt64>) -> Bool {
-    run(from: clusters.lowerBound, to: clusters.upperBound) == Run(isAllocated: true, end: clusters.upperBound)
+    run(from: clusters.lowerBound, to: clusters.upperBound)
+      == Run(isAllocated: true, end: clusters.upperBound)
   }
 
   /// Sets bits, after the clusters' contents have been written.

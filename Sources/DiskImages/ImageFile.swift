@@ -33,7 +33,8 @@ extension ImageFile {
     while done < count {
       let step = min(count - done, UInt64(zeroes.count))
       try zeroes.withUnsafeBufferPointer { (bytes) throws(Errno) in
-        try write(at: offset + done, from: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes[..<Int(step)])))
+        try write(
+          at: offset + done, from: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes[..<Int(step)])))
       }
       done += step
     }

@@ -35,7 +35,8 @@ import Testing
       try disk.flush()
     }
     // The file under the device has it.
-    let file = try DiskImages.open(format: .raw, descriptor: .open(path, O_RDONLY), name: path, readOnly: true)
+    let file = try DiskImages.open(
+      format: .raw, descriptor: .open(path, O_RDONLY), name: path, readOnly: true)
     let sector = { (byte: UInt8) in [UInt8](repeating: byte, count: 512) }
     #expect(try file.bytes(1 << 20, 512) == sector(3))
     #expect(try file.bytes(1 << 20 + 512, 512) == sector(0))

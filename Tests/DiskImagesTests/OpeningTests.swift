@@ -85,7 +85,8 @@ import Testing
       try DiskImages.open(
         format: .raw, descriptor: .memory(name: "x"), name: "x", readOnly: false, base: Self.base())
     }
-    #expect(throws: DiskImageError.system(name: "/nowhere", operation: "make a temporary file in", .notFound)) {
+    #expect(throws: DiskImageError.system(name: "/nowhere", operation: "make a temporary file in", .notFound))
+    {
       try DiskImages.temporaryFile(in: "/nowhere")
     }
   }
@@ -176,7 +177,9 @@ import Testing
       // A checksum that is right, so that the fields behind it are looked at.
       var checksum = Fingerprint()
       bytes[..<504].withUnsafeBytes { checksum.add($0) }
-      for index in 0..<8 { bytes[504 + index] = UInt8(truncatingIfNeeded: checksum.value >> UInt64(index * 8)) }
+      for index in 0..<8 {
+        bytes[504 + index] = UInt8(truncatingIfNeeded: checksum.value >> UInt64(index * 8))
+      }
       if generator.next() % 16 == 0 { bytes.removeLast(Int.random(in: 0...512, using: &generator)) }
       let file = TestFile()
       try bytes.withUnsafeBytes { try file.write(at: 0, from: $0) }

@@ -113,6 +113,35 @@ import Testing
     }
   }
 
+  @Test(arguments: 1...30)
+  func `a write during a flush is not in it`(seed: UInt64) throws {
+    var generator = Xorshift(seed: seed)
+    let (file, base, contents) = try Self.overlay(using: &generator)
+    var model = contents
+    let disk = try OverlayImage(file, base: base)
+    try disk.write(Self.bytes([11]), at: 0)
+    model.change(0..<1) { _ in 11 }
+    try disk.flush()
+    model.flushed()
+    model.change(17..<18) { _ in 22 }
+    try disk.write(Self.bytes([33]), at: 1 * 512)
+    model.change(1..<2) { _ in 33 }
+    // Killed between the bitmap's write, of eight sectors, and the second sync.
+    file.afterNextSync {
+      try? disk.write(Self.bytes([22]), at: 17 * 512)
+      file.fail(afterOperations: 8)
+    }
+    try? disk.flush()
+    let found = try Self.numbers(OverlayImage(file.powerCut(using: &generator), base: base))
+    for (sector, number) in found.enumerated() {
+      #expect(try model.possible[sector].contains(#require(number)))
+    }
+    // The next flush has it.
+    file.fail(afterOperations: .max)
+    try disk.flush()
+    #expect(try Self.numbers(OverlayImage(file.powerCut(using: &generator), base: base)) == model.current)
+  }
+
   @Test(arguments: 1...20)
   func `a full file system fails writes and corrupts nothing`(seed: UInt64) throws {
     var generator = Xorshift(seed: seed)

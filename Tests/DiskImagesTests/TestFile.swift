@@ -16,6 +16,7 @@ final class TestFile: ImageFile {
     var versions: [UInt64: [[UInt8]]] = [:]
     var operationsLeft = Int.max
     var sectorsLeft = Int.max
+    var afterSync: (@Sendable () -> Void)?
 
     func latest(_ sector: UInt64) -> [UInt8] {
       versions[sector]?.last ?? durable[sector] ?? [UInt8](repeating: 0, count: 512)
@@ -41,6 +42,9 @@ final class TestFile: ImageFile {
 
   /// How many more sectors may be written before the device is full.
   func setSpace(sectors: Int) { state.withLock { $0.sectorsLeft = sectors } }
+
+  /// Calls `action` once, after the next sync and before it returns: another thread's operation then.
+  func afterNextSync(_ action: @escaping @Sendable () -> Void) { state.withLock { $0.afterSync = action } }
 
   /// What a power cut leaves.
   func powerCut(using generator: inout Xorshift) -> TestFile {
@@ -134,6 +138,11 @@ final class TestFile: ImageFile {
       return true
     }
     if !isAlive { throw .io }
+    let action = state.withLock { state in
+      defer { state.afterSync = nil }
+      return state.afterSync
+    }
+    action?()
   }
 }
 
