@@ -159,7 +159,7 @@ struct Xorshift: RandomNumberGenerator {
   }
 }
 
-/// Numbers `name` after a directory of the test's own.
+/// A path that no other test process uses.
 func temporaryPath(_ name: String) -> String { "/tmp/volary-\(getpid())-\(name)" }
 
 extension DiskImage {

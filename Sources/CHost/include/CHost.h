@@ -56,6 +56,7 @@ uint64_t volary_monotonic_ns(void);
 /// CLOCK_REALTIME in nanoseconds since 1970.
 uint64_t volary_realtime_ns(void);
 
+#include "CHostConfine.h"
 #include "CHostStorage.h"
 
 #endif
