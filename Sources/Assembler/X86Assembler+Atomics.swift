@@ -6,9 +6,15 @@ extension X86Assembler {
 
   /// `xchg`: exchanges two registers.
   @inlinable package mutating func xchg(_ width: Width, _ first: Register, _ second: Register) {
-    encode(
-      .one(0x86, width), width, reg: second.code, rm: first.code,
-      forced: needsREX(width, first, second))
+    // The short form is for rax and another one: of eax with itself it would be a nop, which does
+    // not clear the upper half.
+    if (first == .rax) != (second == .rax) && width != .w8 {
+      encode(.one(0x90), width, opcodeRegister: first.code | second.code)
+    } else {
+      encode(
+        .one(0x86, width), width, reg: second.code, rm: first.code,
+        forced: needsREX(width, first, second))
+    }
   }
 
   /// `xchg`: exchanges memory and a register, atomically even without `lock`.
