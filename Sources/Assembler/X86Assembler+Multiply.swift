@@ -3,7 +3,8 @@ extension X86Assembler {
   // MARK: - test
 
   /// `test`: and of two registers, for the flags alone.
-  @inlinable package mutating func test(_ width: Width, _ first: Register, _ second: Register) {
+  @inlinable @inline(__always)
+  package mutating func test(_ width: Width, _ first: Register, _ second: Register) {
     encode(
       .one(0x84, width), width, reg: second.code, rm: first.code,
       forced: needsREX(width, first, second))
@@ -114,12 +115,14 @@ extension X86Assembler {
   // MARK: - imul
 
   /// `imul`: the low half of the product; not for 8 bits.
-  @inlinable package mutating func imul(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func imul(_ width: Width, _ destination: Register, _ source: Register) {
     encode(.two(0xAF), width, reg: destination.code, rm: source.code)
   }
 
   /// `imul`: the low half of the product with memory; not for 8 bits.
-  @inlinable package mutating func imul(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func imul(_ width: Width, _ destination: Register, _ source: Address) {
     encode(.two(0xAF), width, reg: destination.code, source)
   }
 
