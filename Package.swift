@@ -72,7 +72,8 @@ let package = Package(
     // Tests, a target a room.
     .testTarget(name: "HostSystemTests", dependencies: ["HostSystem"], swiftSettings: strict),
     .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: strict),
-    .testTarget(name: "AssemblerTests", dependencies: ["Assembler"], swiftSettings: strict),
+    .testTarget(
+      name: "AssemblerTests", dependencies: ["Assembler", "HostSystem"], swiftSettings: strict),
     .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "CHostFloat"], swiftSettings: hot),
     .testTarget(name: "TranslatorTests", dependencies: ["Translator"], swiftSettings: strict),
     .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translator"], swiftSettings: hot),
