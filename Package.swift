@@ -42,7 +42,9 @@ let package = Package(
       swiftSettings: hot),
     .target(name: "Devices", dependencies: ["GuestMemory", "HostSystem"], swiftSettings: hot),
     .target(name: "DiskImages", dependencies: ["HostSystem"], swiftSettings: hot),
-    .target(name: "Networking", dependencies: ["CSlirp", "HostSystem"], swiftSettings: hot),
+    .target(
+      name: "Networking", dependencies: ["CHost", "CSlirp", "HostSystem", "MachineControl"],
+      swiftSettings: hot),
     .target(name: "MachineControl", dependencies: ["HostSystem"], swiftSettings: strict),
     .target(
       name: "Machine",
@@ -76,8 +78,11 @@ let package = Package(
     .testTarget(name: "TranslatorTests", dependencies: ["Translator"], swiftSettings: strict),
     .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translator"], swiftSettings: hot),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
-    .testTarget(name: "DiskImagesTests", dependencies: ["DiskImages"], swiftSettings: strict),
-    .testTarget(name: "NetworkingTests", dependencies: ["Networking"], swiftSettings: strict),
+    .testTarget(
+      name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),
+    .testTarget(
+      name: "NetworkingTests",
+      dependencies: ["CHost", "HostSystem", "MachineControl", "Networking", "volary-nat"], swiftSettings: strict),
     .testTarget(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
     .testTarget(name: "MachineTests", dependencies: ["Machine"], swiftSettings: strict),
