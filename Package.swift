@@ -58,6 +58,8 @@ let package = Package(
         "DiskImages", "HostSystem", "MachineControl",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      // A link to Guests/debian: what goes into a guest is kept as files of its own.
+      resources: [.embedInCode("Guest")],
       swiftSettings: strict),
 
     // One file each over the libraries.
