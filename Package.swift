@@ -58,6 +58,8 @@ let package = Package(
         "DiskImages", "HostSystem", "MachineControl",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      // A link to Guests/debian: what goes into a guest is kept as files of its own.
+      resources: [.embedInCode("Guest")],
       swiftSettings: strict),
 
     // One file each over the libraries.
@@ -70,7 +72,8 @@ let package = Package(
       name: "volary-nat", dependencies: ["Networking", "HostSystem"], swiftSettings: strict),
 
     // Tests, a target a room.
-    .testTarget(name: "HostSystemTests", dependencies: ["HostSystem"], swiftSettings: strict),
+    .testTarget(
+      name: "HostSystemTests", dependencies: ["HostSystem", "volary-test-support"], swiftSettings: strict),
     .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: strict),
     .testTarget(
       name: "AssemblerTests", dependencies: ["Assembler", "HostSystem"], swiftSettings: strict),
@@ -86,7 +89,13 @@ let package = Package(
     .testTarget(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
     .testTarget(name: "MachineTests", dependencies: ["Machine"], swiftSettings: strict),
-    .testTarget(name: "VolaryCommandsTests", dependencies: ["VolaryCommands"], swiftSettings: strict),
+    .testTarget(
+      name: "VolaryCommandsTests", dependencies: ["VolaryCommands", "volary", "volary-test-support"],
+      swiftSettings: strict),
+    // A program for tests to start: peers that behave, misbehave and die; a sandbox to try.
+    .executableTarget(
+      name: "volary-test-support", dependencies: ["HostSystem", "MachineControl"], path: "Tests/Support",
+      swiftSettings: strict),
     // The host's own floating-point arithmetic, with its flags: an oracle for SoftFloatTests.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
   ]

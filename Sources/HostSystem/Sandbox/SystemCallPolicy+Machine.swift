@@ -7,7 +7,8 @@ extension SystemCallPolicy {
   package static func machine(defaultAction: Action) -> SystemCallPolicy {
     var policy = SystemCallPolicy(defaultAction: defaultAction)
     // In order of how often they come: a filter is read from its top at every call.
-    policy.allow("futex", "epoll_wait", "epoll_pwait", "read", "write", "readv", "writev", "preadv", "pwritev")
+    policy.allow(
+      "futex", "epoll_wait", "epoll_pwait", "read", "write", "readv", "writev", "preadv", "pwritev")
     policy.allow("pread64", "pwrite64", "preadv2", "pwritev2", "timerfd_settime", "timerfd_gettime")
     policy.allow("sendmsg", "recvmsg", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "poll", "ppoll")
     policy.allow("fdatasync", "fsync", "fallocate", "ftruncate", "lseek", "fstat", "shutdown", "close", "dup")
