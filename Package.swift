@@ -85,7 +85,8 @@ let package = Package(
       name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),
     .testTarget(
       name: "NetworkingTests",
-      dependencies: ["CHost", "HostSystem", "MachineControl", "Networking", "volary-nat"], swiftSettings: strict),
+      dependencies: ["CHost", "HostSystem", "MachineControl", "Networking", "volary-nat"],
+      swiftSettings: strict),
     .testTarget(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
     .testTarget(name: "MachineTests", dependencies: ["Machine"], swiftSettings: strict),
