@@ -83,7 +83,8 @@ let package = Package(
     .testTarget(
       name: "HostSystemTests", dependencies: ["HostSystem", "volary-test-support"], swiftSettings: strict),
     .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: strict),
-    .testTarget(name: "AssemblerTests", dependencies: ["Assembler"], swiftSettings: strict),
+    .testTarget(
+      name: "AssemblerTests", dependencies: ["Assembler", "HostSystem"], swiftSettings: strict),
     .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "CHostFloat"], swiftSettings: hot),
     .testTarget(name: "TranslatorTests", dependencies: ["Translator"], swiftSettings: strict),
     .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translator"], swiftSettings: hot),

@@ -24,7 +24,7 @@ int volary_forbid_new_rights(void) {
   return result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
-int volary_drop_capabilities(void) {
+int volary_become_nobody(void) {
   enum { nobody = 65534 };
   // The bounding set goes first: it takes a capability to shrink it.
   for (int capability = 0; capability <= 63; capability++) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);

@@ -9,7 +9,8 @@ internal import Translator
 
 /// The machine's process behind its control socket: builds the machine that it is told of, closes the
 /// sandbox around itself, and does what it is asked.
-package final class MachineController: MachineControlHandler {
+package final class MachineController: MachineControlHandler, @unchecked Sendable {
+  // Built by the control thread before the machine runs; its thread then only reads what it needs to end.
   /// How the process closes itself in, once everything from outside is in hand; nil for tests.
   private let closeSandbox: (() throws(ControlFailure) -> Void)?
   private let send: @Sendable (ControlEvent) -> Void

@@ -1,9 +1,7 @@
 package import Devices
-package import GuestMemory
 package import HostSystem
 package import RISCV
 internal import Synchronization
-package import Translator
 
 /// A machine on the `virt` board from power-on to its end: its harts' threads, its timer, what the
 /// guest asks of its power supply.

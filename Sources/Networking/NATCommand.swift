@@ -117,7 +117,7 @@ package struct NATCommand: Equatable, Sendable {
   private static func confine() throws(NATError) {
     do {
       try check(volary_limit_descriptors(4096))
-      try check(volary_drop_capabilities())
+      try check(volary_become_nobody())
       try check(volary_forbid_new_rights())
       try check(volary_filter_network_helper())
     } catch {

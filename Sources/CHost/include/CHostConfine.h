@@ -6,7 +6,7 @@
 int volary_forbid_new_rights(void);
 /// Leaves root for the user and group 65534 (nobody) and drops every capability; without root, drops
 /// the capabilities there are.
-int volary_drop_capabilities(void);
+int volary_become_nobody(void);
 /// Sets the soft and hard limit of open descriptors, never above the present hard one.
 int volary_limit_descriptors(unsigned long most);
 /// A system-call filter: no new programs, no changes to the file system, no tracing, mounting, namespaces or
