@@ -1,8 +1,8 @@
 /// The exceptions of IEEE 754-2019 (section 7) under default handling, with the encoding of RISC-V's
 /// `fflags` field. Operations only ever set flags; clearing them is their owner's business.
-@frozen
+@frozen @usableFromInline
 package struct ExceptionFlags: OptionSet, Hashable, Sendable {
-  package let rawValue: UInt8
+  @usableFromInline package let rawValue: UInt8
 
   @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
 

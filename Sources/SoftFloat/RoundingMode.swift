@@ -3,7 +3,7 @@
 ///
 /// The encodings 5 and 6 are reserved and 7 (`DYN`) is resolved by the decoder, so all three are
 /// illegal here: `init(rawValue:)` answers nil.
-@frozen
+@frozen @usableFromInline
 package enum RoundingMode: UInt8, CaseIterable, Sendable {
   /// `RNE`: to nearest, ties to the even significand.
   case nearestEven = 0
