@@ -38,9 +38,9 @@ struct RunCommand: ParsableCommand {
   @Option(
     name: [.long, .customShort("P")],
     help: ArgumentHelp(
-      "Make a port of the guest reachable: 8080:80, 127.0.0.1:8080:80, 5353:53/udp. May be repeated.",
-      valueName: "host:guest"))
-  var publish: [String] = []
+      "Make a port of the guest reachable: 8080:80, 0.0.0.0:8080:80, 5353:53/udp. May be repeated.",
+      valueName: "host:guest"), transform: { try PublishedPort(parsing: $0) })
+  var publish: [PublishedPort] = []
 
   @Option(help: "The guest's network: nat or none.")
   var network = NetworkChoice.nat
@@ -115,7 +115,7 @@ struct RunCommand: ParsableCommand {
   }
 
   private func makePlan() throws -> RunPlan {
-    let stored = try image.map { try BootFiles.find($0, arch) }
+    let stored = try image.map { try BootFiles(image: $0, architecture: arch) }
     let files = BootFiles(
       kernel: kernel ?? stored?.kernel ?? "", initrd: initrd ?? stored?.initrd,
       disk: stored?.disk)

@@ -1,14 +1,10 @@
 import ArgumentParser
-
-/// The version of everything in this package.
-package enum VolaryVersion {
-  package static let current = "0.1.0"
-}
+import MachineControl
 
 /// `volary version`.
 struct VersionCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "version", abstract: "Print the version of Volary.")
 
-  func run() { print("volary \(VolaryVersion.current)") }
+  func run() { print("volary \(volaryVersion)") }
 }

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Foundation
+import MachineControl
 
 /// `volary`: the verbs.
 package struct VolaryCommand: ParsableCommand {
@@ -10,8 +11,8 @@ package struct VolaryCommand: ParsableCommand {
       A clean machine in this terminal:  volary run debian/13
       One command in a machine:          volary run debian/13 -- uname -a
       """,
-    version: VolaryVersion.current,
-    subcommands: [RunCommand.self, DoctorCommand.self, VersionCommand.self])
+    version: "volary \(volaryVersion)",
+    subcommands: [RunCommand.self, ImageCommand.self, DoctorCommand.self, VersionCommand.self])
 
   package init() {}
 }
@@ -22,6 +23,7 @@ extension VolaryCommand {
   package static func runProcess() -> Never {
     // A reader that goes away is an error of write(2), told in words or by the exit code.
     signal(SIGPIPE, SIG_IGN)
+    MachineRunners.use(ControlledMachineRunner())
     do {
       var command = try parseAsRoot()
       try command.run()

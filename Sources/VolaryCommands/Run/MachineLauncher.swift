@@ -216,7 +216,7 @@ struct MachineLauncher {
     let (words, wordsOfNAT) = try socketPair(.stream)
     let first = HelperProgram.firstDescriptor
     let process = try HelperProgram.nat.start(
-      ["--frames", "\(first)", "--status", "\(first + 1)"] + plan.publish.flatMap { ["--publish", $0] },
+      ["--frames", "\(first)", "--status", "\(first + 1)"] + plan.publish.flatMap { ["--publish", "\($0)"] },
       output: wordsOfNAT.descriptor, descriptors: [framesOfNAT.descriptor, statusOfNAT.descriptor])
     do {
       try status.descriptor.setNonblocking(true)

@@ -35,8 +35,7 @@ struct RunPlan {
   /// A raw disk that is written in place.
   var ownDisk: String?
   var hasNetwork: Bool
-  /// Values of `--publish`.
-  var publish: [String]
+  var publish: [PublishedPort]
   var streams: Streams
   var console: Console
   var isVerbose: Bool
