@@ -18,6 +18,10 @@ let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .d
 /// `volary-machine` needs nothing of its host at all, not even a C library, and starts in half a
 /// millisecond.
 let withoutSwiftLibraries: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
+/// Foundation's own parts, which only a compilation for static linking would name.
+let foundationParts: [LinkerSetting] = [
+  "CoreFoundation", "_FoundationCShims", "_FoundationCollections", "_FoundationICU",
+].map { .linkedLibrary($0) }
 let withoutLibraries: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
 let package = Package(
@@ -71,7 +75,7 @@ let package = Package(
     // One file each over the libraries.
     .executableTarget(
       name: "volary", dependencies: ["VolaryCommands"], swiftSettings: strict,
-      linkerSettings: withoutSwiftLibraries),
+      linkerSettings: withoutSwiftLibraries + foundationParts),
     .executableTarget(
       name: "volary-machine", dependencies: ["Machine", "MachineControl", "HostSystem"],
       swiftSettings: strict, linkerSettings: withoutLibraries),

@@ -12,7 +12,7 @@ extension SystemCallPolicy {
     policy.allow("pread64", "pwrite64", "preadv2", "pwritev2", "timerfd_settime", "timerfd_gettime")
     policy.allow("sendmsg", "recvmsg", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "poll", "ppoll")
     policy.allow("fdatasync", "fsync", "fallocate", "ftruncate", "lseek", "fstat", "shutdown", "close", "dup")
-    policy.allow("epoll_ctl", "epoll_create1", "eventfd2", "timerfd_create")
+    policy.allow("epoll_ctl", "epoll_create1", "eventfd2", "timerfd_create", "memfd_create", "getsockopt")
     policy.allow("clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday")
     policy.allow("madvise", "munmap", "mremap", "brk", "membarrier", "getrandom", "restart_syscall")
     policy.allow("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack")
@@ -26,7 +26,8 @@ extension SystemCallPolicy {
     policy.allow("newfstatat", ifAny: [.bits(argument: 3, mask: .max, value: 0x1000 /* AT_EMPTY_PATH */)])
     policy.allow(
       "fcntl",
-      ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL].map {
+      // Disks are locked by the machine that writes them: 36 to 38 are the F_OFD_* locks.
+      ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, 36, 37, 38].map {
         .bits(argument: 1, mask: .max, value: UInt32($0))
       })
     policy.allow("prlimit64", ifAny: [.null(argument: 2)], otherwise: .refuse(Errno(EPERM)))
