@@ -14,6 +14,12 @@ let strict: [SwiftSetting] = [
 /// too, because an unoptimized interpreter is two dozen times slower.
 let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
+/// How executables are linked: `volary` and `volary-nat` run where Swift is not installed;
+/// `volary-machine` needs nothing of its host at all, not even a C library, and starts in half a
+/// millisecond.
+let withoutSwiftLibraries: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
+let withoutLibraries: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+
 let package = Package(
   name: "volary",
   products: [
@@ -42,7 +48,9 @@ let package = Package(
       swiftSettings: hot),
     .target(name: "Devices", dependencies: ["GuestMemory", "HostSystem"], swiftSettings: hot),
     .target(name: "DiskImages", dependencies: ["HostSystem"], swiftSettings: hot),
-    .target(name: "Networking", dependencies: ["CSlirp", "HostSystem"], swiftSettings: hot),
+    .target(
+      name: "Networking", dependencies: ["CHost", "CSlirp", "HostSystem", "MachineControl"],
+      swiftSettings: hot),
     .target(name: "MachineControl", dependencies: ["HostSystem"], swiftSettings: strict),
     .target(
       name: "Machine",
@@ -56,31 +64,47 @@ let package = Package(
         "DiskImages", "HostSystem", "MachineControl",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      // A link to Guests/debian: what goes into a guest is kept as files of its own.
+      resources: [.embedInCode("Guest")],
       swiftSettings: strict),
 
     // One file each over the libraries.
     .executableTarget(
-      name: "volary", dependencies: ["VolaryCommands"], swiftSettings: strict),
+      name: "volary", dependencies: ["VolaryCommands"], swiftSettings: strict,
+      linkerSettings: withoutSwiftLibraries),
     .executableTarget(
       name: "volary-machine", dependencies: ["Machine", "MachineControl", "HostSystem"],
-      swiftSettings: strict),
+      swiftSettings: strict, linkerSettings: withoutLibraries),
     .executableTarget(
-      name: "volary-nat", dependencies: ["Networking", "HostSystem"], swiftSettings: strict),
+      name: "volary-nat", dependencies: ["Networking", "HostSystem"], swiftSettings: strict,
+      linkerSettings: withoutSwiftLibraries),
 
     // Tests, a target a room.
-    .testTarget(name: "HostSystemTests", dependencies: ["HostSystem"], swiftSettings: strict),
+    .testTarget(
+      name: "HostSystemTests", dependencies: ["HostSystem", "volary-test-support"], swiftSettings: strict),
     .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: strict),
-    .testTarget(name: "AssemblerTests", dependencies: ["Assembler"], swiftSettings: strict),
+    .testTarget(
+      name: "AssemblerTests", dependencies: ["Assembler", "HostSystem"], swiftSettings: strict),
     .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "CHostFloat"], swiftSettings: hot),
     .testTarget(name: "TranslatorTests", dependencies: ["Translator"], swiftSettings: strict),
     .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translator"], swiftSettings: hot),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
-    .testTarget(name: "DiskImagesTests", dependencies: ["DiskImages"], swiftSettings: strict),
-    .testTarget(name: "NetworkingTests", dependencies: ["Networking"], swiftSettings: strict),
+    .testTarget(
+      name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),
+    .testTarget(
+      name: "NetworkingTests",
+      dependencies: ["CHost", "HostSystem", "MachineControl", "Networking", "volary-nat"],
+      swiftSettings: strict),
     .testTarget(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
     .testTarget(name: "MachineTests", dependencies: ["Machine"], swiftSettings: strict),
-    .testTarget(name: "VolaryCommandsTests", dependencies: ["VolaryCommands"], swiftSettings: strict),
+    .testTarget(
+      name: "VolaryCommandsTests", dependencies: ["VolaryCommands", "volary", "volary-test-support"],
+      swiftSettings: strict),
+    // A program for tests to start: peers that behave, misbehave and die; a sandbox to try.
+    .executableTarget(
+      name: "volary-test-support", dependencies: ["HostSystem", "MachineControl"], path: "Tests/Support",
+      swiftSettings: strict),
     // The host's own floating-point arithmetic, with its flags: an oracle for SoftFloatTests.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
   ]

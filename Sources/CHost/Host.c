@@ -172,3 +172,15 @@ static uint64_t nanoseconds(clockid_t clock) {
 
 uint64_t volary_monotonic_ns(void) { return nanoseconds(CLOCK_MONOTONIC); }
 uint64_t volary_realtime_ns(void) { return nanoseconds(CLOCK_REALTIME); }
+
+unsigned volary_cpu_features(void) {
+  unsigned features = 0;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt"))
+    features |= 1;
+  if (__builtin_cpu_supports("bmi2")) features |= 2;
+  if (__builtin_cpu_supports("fma")) features |= 4;
+#endif
+  return features;
+}

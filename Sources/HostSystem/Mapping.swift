@@ -24,3 +24,10 @@ package final class Mapping: @unchecked Sendable {  // immutable; the memory beh
     return Mapping(base: address, size: size)
   }
 }
+
+extension Mapping {
+  /// Gives the pages of a shared mapping's range back to the host (MADV_REMOVE); they read as zeroes.
+  package func discard(_ range: Range<Int>) {
+    _ = madvise(base + range.lowerBound, range.count, MADV_REMOVE)
+  }
+}

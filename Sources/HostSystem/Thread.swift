@@ -1,4 +1,5 @@
 internal import CHost
+internal import Glibc
 
 /// A host thread with a name and a bounded stack, for the data path (CPUs, queues, disks): blocking
 /// is its business, so it stays out of the cooperative pool.
@@ -46,3 +47,6 @@ package func monotonicNanoseconds() -> UInt64 { volary_monotonic_ns() }
 
 /// Nanoseconds since 1970, as the host's clock has it (CLOCK_REALTIME).
 package func realtimeNanoseconds() -> UInt64 { volary_realtime_ns() }
+
+/// Lets other threads run.
+package func hostYield() { sched_yield() }

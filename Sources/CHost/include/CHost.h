@@ -49,11 +49,24 @@ int volary_thread_start(uint64_t *thread, const char *name, size_t stack_size,
                         void (*entry)(void *), void *argument);
 int volary_thread_join(uint64_t thread);
 
+// MARK: Processor
+
+/// Bit 0: LZCNT, BMI1 and POPCNT; bit 1: BMI2; bit 2: FMA3 with the operating system's support.
+unsigned volary_cpu_features(void);
+
 // MARK: Time
 
 /// CLOCK_MONOTONIC in nanoseconds.
 uint64_t volary_monotonic_ns(void);
 /// CLOCK_REALTIME in nanoseconds since 1970.
 uint64_t volary_realtime_ns(void);
+
+// MARK: Topics with files of their own
+
+#include "KVM.h"
+#include "Process.h"
+#include "Sandbox.h"
+#include "CHostConfine.h"
+#include "CHostStorage.h"
 
 #endif

@@ -5,6 +5,11 @@ package final class MMIOBus: Sendable {
   package struct Mapping: Sendable {
     package let base: UInt64
     package let device: any MMIODevice
+
+    package init(base: UInt64, device: any MMIODevice) {
+      self.base = base
+      self.device = device
+    }
   }
 
   package enum BuildError: Error, Equatable {

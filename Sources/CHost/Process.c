@@ -1,0 +1,134 @@
+#define _GNU_SOURCE
+#include "Process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+enum { most_fds = 64 };
+
+/// Closes what lies in `first ... last`; kernels before 5.9 are asked one descriptor at a time.
+static void close_between(unsigned first, unsigned last) {
+  if (first > last || syscall(SYS_close_range, first, last, 0) == 0) return;
+  long limit = sysconf(_SC_OPEN_MAX);
+  for (unsigned fd = first; fd <= last && (long)fd < limit; fd++) close((int)fd);
+}
+
+static void become(const char *path, char *const arguments[], char *const environment[], const int *fds,
+                   int fd_count, int failure_pipe, pid_t parent) {
+  // The child dies with its parent; if the parent died before this line, nobody will tell.
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) goto failed;
+  if (getppid() != parent) _exit(127);
+  setsid();
+  for (int signal = 1; signal < NSIG; signal++) {
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigaction(signal, &usual, NULL);  // refused for SIGKILL and SIGSTOP, which cannot be changed anyway
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  // Sources first go above every target, so that no target overwrites a source that is still to come.
+  int high[most_fds];
+  for (int i = 0; i < fd_count; i++)
+    if ((high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, most_fds)) < 0) goto failed;
+  int pipe_high = fcntl(failure_pipe, F_DUPFD_CLOEXEC, most_fds);
+  if (pipe_high < 0) goto failed;
+  failure_pipe = pipe_high;
+  for (int i = 0; i < fd_count; i++)
+    if (dup2(high[i], i) < 0) goto failed;
+  close_between((unsigned)fd_count, (unsigned)failure_pipe - 1);
+  close_between((unsigned)failure_pipe + 1, ~0u);
+  execve(path, arguments, environment);
+failed:;
+  int code = errno;
+  ssize_t ignored = write(failure_pipe, &code, sizeof code);
+  (void)ignored;
+  _exit(127);
+}
+
+int volary_spawn(const char *path, char *const arguments[], char *const environment[], const int *fds,
+                 int fd_count) {
+  if (fd_count < 0 || fd_count > most_fds) return -EINVAL;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child == 0) become(path, arguments, environment, fds, fd_count, ends[1], parent);
+  int failure = child < 0 ? errno : 0;
+  close(ends[1]);
+  if (child > 0) {
+    int code = 0;
+    ssize_t count;
+    do count = read(ends[0], &code, sizeof code);
+    while (count < 0 && errno == EINTR);
+    if (count == (ssize_t)sizeof code) {
+      failure = code;
+      while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+    }
+  }
+  close(ends[0]);
+  return failure ? -failure : child;
+}
+
+int volary_pidfd_open(int pid) {
+  int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+  return fd < 0 ? -errno : fd;
+}
+
+int volary_reap(int pid, int *status) {
+  pid_t ended;
+  do ended = waitpid(pid, status, WNOHANG);
+  while (ended < 0 && errno == EINTR);
+  return ended < 0 ? -errno : ended == pid;
+}
+
+int volary_signalfd(const int *signals, int count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  int failure = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (failure) return -failure;
+  int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  return fd < 0 ? -errno : fd;
+}
+
+int volary_signalfd_read(int fd) {
+  struct signalfd_siginfo info;
+  ssize_t count = read(fd, &info, sizeof info);
+  return count == (ssize_t)sizeof info ? (int)info.ssi_signo : count < 0 ? -errno : -EAGAIN;
+}
+
+static _Atomic int guarded = -1;
+static struct termios guarded_attributes;
+
+static void restore_and_die(int signal) {
+  int fd = atomic_exchange(&guarded, -1);
+  if (fd >= 0) tcsetattr(fd, TCSANOW, &guarded_attributes);
+  // SA_RESETHAND made the default action current; the signal is delivered when this handler returns.
+  raise(signal);
+}
+
+void volary_guard_terminal(int fd, const struct termios *attributes) {
+  static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT};
+  if (fd < 0) {
+    atomic_store(&guarded, -1);
+    return;
+  }
+  guarded_attributes = *attributes;
+  atomic_store(&guarded, fd);
+  struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = SA_RESETHAND};
+  for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++) sigaction(faults[i], &action, NULL);
+}

@@ -1,0 +1,84 @@
+package import Devices
+package import GuestMemory
+package import HostSystem
+package import RISCV
+package import Translator
+
+/// The riscv64 `virt` board: harts, RAM, interrupt controller, serial port, clock, power switch, and
+/// slots for virtio devices.
+package final class VirtBoard: Sendable {
+  package let memory: GuestMemory
+  package let cluster: HartCluster
+  package let plic: PLIC
+  package let serial: UART16550
+  package let clock: GoldfishRTC
+  package let powerSwitch: SystemController
+  /// Transports of the virtio devices, by slot.
+  package let virtio: [any MMIODevice]
+
+  /// What a board is told from outside.
+  package struct Connections: Sendable {
+    /// A character that the guest wrote to its serial port.
+    package var serialOutput: @Sendable (UInt8) -> Void = { _ in }
+    package var serialHasRoom: @Sendable () -> Void = {}
+    /// The guest used the power switch.
+    package var power: @Sendable (PowerRequest) -> Void = { _ in }
+    /// Something worth a line in the log.
+    package var report: @Sendable (String) -> Void = { _ in }
+    package init() {}
+  }
+
+  /// Builds a board. `virtioDevices` gets the memory, and for each slot its interrupt line, and makes
+  /// the transports. Throws `Errno` when the host refuses memory.
+  package init(
+    memorySize: UInt64, cpus: Int, code: CodeStore?, clock machineClock: MachineClock = MachineClock(),
+    connections: Connections = Connections(),
+    virtioDevices: (GuestMemory, (Int) -> InterruptLine) throws(Errno) -> [any MMIODevice] = { _, _ in [] }
+  ) throws(Errno) {
+    memory = try GuestMemory(regions: [(base: VirtMap.memory, size: Int(memorySize))])
+    let pins = (0..<cpus).map { _ in HartPin() }
+    let plic = PLIC(
+      sources: VirtMap.Interrupt.count,
+      contexts: pins.enumerated().map { PLIC.Context(hart: $0.offset, pin: $0.element) })
+    self.plic = plic
+    serial = UART16550(
+      interrupt: InterruptLine(sink: plic, input: VirtMap.Interrupt.serial),
+      output: connections.serialOutput, hasRoom: connections.serialHasRoom)
+    clock = GoldfishRTC(
+      interrupt: InterruptLine(sink: plic, input: VirtMap.Interrupt.clock), clock: realtimeNanoseconds,
+      scheduler: try HostAlarmScheduler())
+    powerSwitch = SystemController(request: connections.power)
+    virtio = try virtioDevices(memory) { InterruptLine(sink: plic, input: VirtMap.Interrupt.virtio + $0) }
+    precondition(virtio.count <= VirtMap.virtioSlots)
+
+    var mappings = [
+      MMIOBus.Mapping(base: VirtMap.systemController, device: powerSwitch),
+      MMIOBus.Mapping(base: VirtMap.clock, device: clock),
+      MMIOBus.Mapping(base: VirtMap.interruptController, device: plic),
+      MMIOBus.Mapping(base: VirtMap.serial, device: serial),
+    ]
+    for (slot, transport) in virtio.enumerated() {
+      mappings.append(
+        MMIOBus.Mapping(base: VirtMap.virtio + UInt64(slot) * VirtMap.virtioStride, device: transport))
+    }
+    let bus: MMIOBus
+    do { bus = try MMIOBus(mappings, report: connections.report) } catch {
+      preconditionFailure("the board's map overlaps: \(error)")
+    }
+    cluster = try HartCluster(harts: cpus, memory: memory, bus: bus, clock: machineClock, code: code)
+    for (pin, hart) in zip(pins, cluster.harts) { pin.connect(to: hart) }
+  }
+
+  private var devices: [any Device] { [plic, serial, clock, powerSwitch] + virtio }
+
+  /// Power-on: all devices and harts as they start, the first hart about to enter the loaded guest.
+  package func reset(entering boot: LinuxLoader.Layout) {
+    for device in devices { device.reset() }
+    cluster.reset(entry: boot.kernel, argument: boot.deviceTree)
+  }
+
+  /// Ends the devices' workers.
+  package func stopDevices() {
+    for device in devices { device.stop() }
+  }
+}

@@ -1,0 +1,56 @@
+/// What is wrong with a ``MachineConfiguration``: one thing, said so that a person can mend it.
+package enum ConfigurationError: Error, Equatable, Sendable {
+  case emptyName
+  case nameTooLong
+  case cpuCount(Int)
+  case memorySize(UInt64)
+  case appendTooLong(bytes: Int)
+  case appendHoldsNull
+  case tooMany(String, most: Int)
+  case noSuchDescriptor(what: String, index: Int, count: Int)
+  case descriptorUsedTwice(what: String, index: Int)
+  case diskSize(disk: Int, bytes: UInt64)
+  case overlayWithoutBase(disk: Int)
+  case rawDiskWithBase(disk: Int)
+  case readOnlyOverlay(disk: Int)
+  case diskSerial(disk: Int)
+  case hardwareAddress
+  case portName(Int)
+  case portNameTwice(String)
+  case entropySeedTooLong(Int)
+  case engineCannotRun(engine: MachineConfiguration.Engine, architecture: MachineConfiguration.Architecture)
+}
+
+extension ConfigurationError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .emptyName: "the machine has no name"
+    case .nameTooLong: "the machine's name is longer than \(MachineConfiguration.Limits.name) bytes"
+    case .cpuCount(let count):
+      "\(count) CPUs: a machine has \(MachineConfiguration.Limits.cpus.lowerBound) to \(MachineConfiguration.Limits.cpus.upperBound)"
+    case .memorySize(let bytes):
+      "\(bytes) bytes of memory: a machine has 64 MiB to 1 TiB, in whole MiB"
+    case .appendTooLong(let bytes):
+      "the kernel command line has \(bytes) bytes; \(MachineConfiguration.Limits.append) are the most"
+    case .appendHoldsNull: "the kernel command line holds a zero byte"
+    case .tooMany(let what, let most): "too many \(what): \(most) are the most"
+    case .noSuchDescriptor(let what, let index, let count):
+      "\(what) names descriptor \(index), and \(count) were handed over"
+    case .descriptorUsedTwice(let what, let index):
+      "\(what) names descriptor \(index), which something else uses"
+    case .diskSize(let disk, let bytes):
+      "disk \(disk) has \(bytes) bytes: a disk has whole sectors of 512 bytes, at least one"
+    case .overlayWithoutBase(let disk): "disk \(disk) is an overlay and has no base"
+    case .rawDiskWithBase(let disk): "disk \(disk) is raw and has a base; only an overlay has one"
+    case .readOnlyOverlay(let disk): "disk \(disk) is an overlay that cannot be written"
+    case .diskSerial(let disk): "disk \(disk)'s serial number is not 1 to 20 ASCII characters"
+    case .hardwareAddress: "the network's hardware address is not six bytes of a single station"
+    case .portName(let port): "console port \(port)'s name is not 1 to 64 bytes of printable ASCII"
+    case .portNameTwice(let name): "two console ports are named \(name)"
+    case .entropySeedTooLong(let count):
+      "the entropy seed has \(count) bytes; \(MachineConfiguration.Limits.entropySeed) are the most"
+    case .engineCannotRun(let engine, let architecture):
+      "the engine \(engine) cannot run \(architecture) guests on this host"
+    }
+  }
+}

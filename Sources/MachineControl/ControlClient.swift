@@ -1,0 +1,95 @@
+package import HostSystem
+
+/// The controller's end of a machine's control socket. For one thread.
+///
+/// The machine's process may be in the hands of its guest: whatever it sends is checked and bounded,
+/// and descriptors that it sends are closed.
+package final class ControlClient {
+  /// Events kept while a reply is awaited.
+  private static let mostEvents = 1024
+
+  package let socket: UnixSocket
+  private var lastID: UInt32 = 0
+  private var events: [ControlEvent] = []
+
+  /// `socket` is of the kind `.sequencedPacket`.
+  package init(_ socket: UnixSocket) { self.socket = socket }
+
+  /// Checks the configuration and hands it over with its descriptors.
+  package func configure(
+    _ configuration: MachineConfiguration, descriptors: [Descriptor], milliseconds: Int32 = 10_000
+  ) throws(ControlError) {
+    do { try configuration.validate(descriptorCount: descriptors.count) } catch {
+      throw .refused(
+        ControlFailure(.invalidConfiguration, phase: "checking the configuration", message: "\(error)"))
+    }
+    var rest = descriptors[...]
+    while !rest.isEmpty {
+      let batch = Array(rest.prefix(UnixSocket.mostDescriptors))
+      rest = rest.dropFirst(batch.count)
+      try call(.descriptors, descriptors: batch, milliseconds: milliseconds)
+    }
+    try call(.configure(configuration), milliseconds: milliseconds)
+  }
+
+  /// Sends a request and waits up to `milliseconds` for its reply. A refusal is thrown.
+  @discardableResult
+  package func call(
+    _ request: ControlRequest, descriptors: [Descriptor] = [], milliseconds: Int32 = 10_000
+  ) throws(ControlError) -> ControlReply {
+    lastID &+= 1
+    try send(.request(id: lastID, request), descriptors: descriptors)
+    let deadline = monotonicNanoseconds() &+ UInt64(max(0, milliseconds)) * 1_000_000
+    while true {
+      let now = monotonicNanoseconds()
+      let left = now < deadline ? Int32((deadline - now) / 1_000_000) + 1 : 0
+      guard let message = try receive(milliseconds: left) else { throw .timedOut }
+      switch message {
+      case .event(let event):
+        if events.count == Self.mostEvents { throw .misbehaved }
+        events.append(event)
+      case .reply(lastID, .refused(let failure)): throw .refused(failure)
+      case .reply(lastID, let reply): return reply
+      case .reply(let id, _) where id < lastID: continue  // to a call that was given up
+      default: throw .misbehaved
+      }
+    }
+  }
+
+  /// Sends a request whose reply nobody waits for.
+  package func post(_ request: ControlRequest) throws(ControlError) {
+    lastID &+= 1
+    try send(.request(id: lastID, request))
+  }
+
+  /// The next event that has come, waiting up to `milliseconds` for one; nil when none has. Ask until
+  /// nil before waiting on the socket: events may have come together with a reply.
+  package func nextEvent(milliseconds: Int32 = 0) throws(ControlError) -> ControlEvent? {
+    if !events.isEmpty { return events.removeFirst() }
+    while let message = try receive(milliseconds: milliseconds) {
+      switch message {
+      case .event(let event): return event
+      case .reply(let id, _) where id <= lastID: continue  // to a posted request
+      default: throw .misbehaved
+      }
+    }
+    return nil
+  }
+
+  private func send(_ message: ControlMessage, descriptors: [Descriptor] = []) throws(ControlError) {
+    do throws(Errno) {
+      try socket.send(message.encoded(), descriptors: descriptors)
+    } catch { throw ControlError(error) }
+  }
+
+  /// The next message, or nil when none came in time.
+  private func receive(milliseconds: Int32) throws(ControlError) -> ControlMessage? {
+    let bytes: [UInt8]
+    do throws(Errno) {
+      guard try socket.waitUntilReadable(milliseconds: milliseconds) else { return nil }
+      bytes = try socket.receive(capacity: WireFormat.maximumPacket).bytes
+    } catch { throw ControlError(error) }
+    if bytes.isEmpty { throw .closed }
+    do { return try ControlMessage(decoding: bytes) } catch { throw .malformed(error) }
+  }
+}

@@ -1,0 +1,194 @@
+extension ControlMessage {
+  /// The second field of every packet.
+  fileprivate enum Kind {
+    static let descriptors: UInt8 = 1
+    static let configure: UInt8 = 2
+    static let start: UInt8 = 3
+    static let stop: UInt8 = 4
+    static let kill: UInt8 = 5
+    static let pause: UInt8 = 6
+    static let resume: UInt8 = 7
+    static let reset: UInt8 = 8
+    static let resizeConsole: UInt8 = 9
+    static let balloon: UInt8 = 10
+    static let status: UInt8 = 11
+
+    static let done: UInt8 = 64
+    static let statusReply: UInt8 = 65
+    static let refused: UInt8 = 66
+
+    static let started: UInt8 = 128
+    static let guestPoweredOff: UInt8 = 129
+    static let guestReset: UInt8 = 130
+    static let guestPanicked: UInt8 = 131
+    static let failed: UInt8 = 132
+    static let warning: UInt8 = 133
+  }
+
+  // MARK: - Encoding
+
+  /// The message as one packet: magic and version (4 bytes), kind (1), id (4), then its fields.
+  package func encoded() -> [UInt8] {
+    var writer = WireWriter()
+    writer.integer(WireFormat.magic)
+    switch self {
+    case .request(let id, let request): request.write(id: id, to: &writer)
+    case .reply(let id, let reply): reply.write(id: id, to: &writer)
+    case .event(let event): event.write(to: &writer)
+    }
+    return writer.bytes
+  }
+
+  // MARK: - Decoding
+
+  /// Takes a packet apart; any bytes may come.
+  package init(decoding bytes: [UInt8]) throws(WireError) {
+    if bytes.count > WireFormat.maximumPacket { throw .tooLong("packet") }
+    var reader = WireReader(bytes)
+    let magic: UInt32 = try reader.integer()
+    if magic & 0xff_ffff != WireFormat.magic & 0xff_ffff { throw .notOurs }
+    if magic != WireFormat.magic { throw .version(UInt8(magic >> 24)) }
+    let kind: UInt8 = try reader.integer()
+    let id: UInt32 = try reader.integer()
+    if let request = try ControlRequest(kind: kind, from: &reader) {
+      self = .request(id: id, request)
+    } else if let reply = try ControlReply(kind: kind, from: &reader) {
+      self = .reply(id: id, reply)
+    } else if let event = try ControlEvent(kind: kind, from: &reader) {
+      if id != 0 { throw .badValue("id") }
+      self = .event(event)
+    } else {
+      throw .unknownKind(kind)
+    }
+    try reader.finish()
+  }
+}
+
+extension WireWriter {
+  fileprivate mutating func header(_ kind: UInt8, id: UInt32) {
+    integer(kind)
+    integer(id)
+  }
+}
+
+extension ControlRequest {
+  fileprivate func write(id: UInt32, to writer: inout WireWriter) {
+    switch self {
+    case .descriptors: writer.header(ControlMessage.Kind.descriptors, id: id)
+    case .configure(let configuration):
+      writer.header(ControlMessage.Kind.configure, id: id)
+      configuration.write(to: &writer)
+    case .start: writer.header(ControlMessage.Kind.start, id: id)
+    case .stop: writer.header(ControlMessage.Kind.stop, id: id)
+    case .kill: writer.header(ControlMessage.Kind.kill, id: id)
+    case .pause: writer.header(ControlMessage.Kind.pause, id: id)
+    case .resume: writer.header(ControlMessage.Kind.resume, id: id)
+    case .reset: writer.header(ControlMessage.Kind.reset, id: id)
+    case .resizeConsole(let columns, let rows):
+      writer.header(ControlMessage.Kind.resizeConsole, id: id)
+      writer.integer(columns)
+      writer.integer(rows)
+    case .balloon(let target):
+      writer.header(ControlMessage.Kind.balloon, id: id)
+      writer.integer(target)
+    case .status: writer.header(ControlMessage.Kind.status, id: id)
+    }
+  }
+
+  fileprivate init?(kind: UInt8, from reader: inout WireReader) throws(WireError) {
+    switch kind {
+    case ControlMessage.Kind.descriptors: self = .descriptors
+    case ControlMessage.Kind.configure: self = .configure(try MachineConfiguration(from: &reader))
+    case ControlMessage.Kind.start: self = .start
+    case ControlMessage.Kind.stop: self = .stop
+    case ControlMessage.Kind.kill: self = .kill
+    case ControlMessage.Kind.pause: self = .pause
+    case ControlMessage.Kind.resume: self = .resume
+    case ControlMessage.Kind.reset: self = .reset
+    case ControlMessage.Kind.resizeConsole:
+      self = .resizeConsole(columns: try reader.integer(), rows: try reader.integer())
+    case ControlMessage.Kind.balloon: self = .balloon(target: try reader.integer())
+    case ControlMessage.Kind.status: self = .status
+    default: return nil
+    }
+  }
+}
+
+extension ControlReply {
+  fileprivate func write(id: UInt32, to writer: inout WireWriter) {
+    switch self {
+    case .done: writer.header(ControlMessage.Kind.done, id: id)
+    case .status(let status):
+      writer.header(ControlMessage.Kind.statusReply, id: id)
+      writer.integer(status.state.rawValue)
+      writer.integer(status.engine.rawValue)
+      writer.integer(status.runningTime)
+      writer.list(status.instructions) { $0.integer($1) }
+      writer.integer(status.exits)
+      writer.integer(status.residentMemory)
+      writer.integer(status.balloon)
+    case .refused(let failure):
+      writer.header(ControlMessage.Kind.refused, id: id)
+      writer.integer(failure.code.rawValue)
+      writer.string(failure.phase)
+      writer.string(failure.message)
+    }
+  }
+
+  fileprivate init?(kind: UInt8, from reader: inout WireReader) throws(WireError) {
+    switch kind {
+    case ControlMessage.Kind.done: self = .done
+    case ControlMessage.Kind.statusReply:
+      self = .status(
+        MachineStatus(
+          state: try reader.choice("state"), engine: try reader.choice("engine"),
+          runningTime: try reader.integer(),
+          instructions: try reader.list("instructions") { (reader) throws(WireError) in try reader.integer()
+          },
+          exits: try reader.integer(), residentMemory: try reader.integer(), balloon: try reader.integer()))
+    case ControlMessage.Kind.refused:
+      self = .refused(
+        ControlFailure(
+          try reader.choice("failure code"), phase: try reader.string("phase"),
+          message: try reader.string("message")))
+    default: return nil
+    }
+  }
+}
+
+extension ControlEvent {
+  fileprivate func write(to writer: inout WireWriter) {
+    switch self {
+    case .started: writer.header(ControlMessage.Kind.started, id: 0)
+    case .guestPoweredOff(let code):
+      writer.header(ControlMessage.Kind.guestPoweredOff, id: 0)
+      writer.optional(code) { $0.integer($1) }
+    case .guestReset: writer.header(ControlMessage.Kind.guestReset, id: 0)
+    case .guestPanicked(let message):
+      writer.header(ControlMessage.Kind.guestPanicked, id: 0)
+      writer.string(message)
+    case .failed(let phase, let message):
+      writer.header(ControlMessage.Kind.failed, id: 0)
+      writer.string(phase)
+      writer.string(message)
+    case .warning(let line):
+      writer.header(ControlMessage.Kind.warning, id: 0)
+      writer.string(line)
+    }
+  }
+
+  fileprivate init?(kind: UInt8, from reader: inout WireReader) throws(WireError) {
+    switch kind {
+    case ControlMessage.Kind.started: self = .started
+    case ControlMessage.Kind.guestPoweredOff:
+      self = .guestPoweredOff(
+        code: try reader.optional("code") { (reader) throws(WireError) in try reader.integer() })
+    case ControlMessage.Kind.guestReset: self = .guestReset
+    case ControlMessage.Kind.guestPanicked: self = .guestPanicked(message: try reader.string("message"))
+    case ControlMessage.Kind.failed:
+      self = .failed(phase: try reader.string("phase"), message: try reader.string("message"))
+    case ControlMessage.Kind.warning: self = .warning(line: try reader.string("line"))
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/// What a controller asks of a machine's process.
+package enum ControlRequest: Equatable, Sendable {
+  /// Hands over descriptors for the configuration that follows; they are counted from the first such
+  /// request on.
+  case descriptors
+  case configure(MachineConfiguration)
+  case start
+  /// Asks the guest to end of its own accord. Refused as unsupported by boards without such a button.
+  case stop
+  /// Ends the machine as if its power were cut.
+  case kill
+  case pause
+  case resume
+  case reset
+  /// The terminal behind console port 0 changed its size (characters).
+  case resizeConsole(columns: UInt16, rows: UInt16)
+  /// Asks the guest to give back memory until it has `target` bytes.
+  case balloon(target: UInt64)
+  case status
+}
+
+/// What a machine's process answers to a request.
+package enum ControlReply: Equatable, Sendable {
+  case done
+  case status(MachineStatus)
+  case refused(ControlFailure)
+}
+
+/// What a machine's process tells unasked.
+package enum ControlEvent: Equatable, Sendable {
+  /// The first guest instruction is about to run.
+  case started
+  /// The guest switched itself off; a code where the board's switch carries one.
+  case guestPoweredOff(code: Int32?)
+  /// The guest asked for a restart; ``MachineConfiguration/resetAction`` says what follows.
+  case guestReset
+  /// The guest's kernel gave up.
+  case guestPanicked(message: String)
+  /// The machine cannot go on. `phase` says what it was doing, such as `loading the kernel`.
+  case failed(phase: String, message: String)
+  /// A line for the person who runs the machine.
+  case warning(line: String)
+}
+
+/// Either end's packet.
+package enum ControlMessage: Equatable, Sendable {
+  /// `id` comes back in the reply.
+  case request(id: UInt32, ControlRequest)
+  case reply(id: UInt32, ControlReply)
+  case event(ControlEvent)
+}
+
+/// Why a request was not carried out.
+package struct ControlFailure: Error, Equatable, Sendable, CustomStringConvertible {
+  package enum Code: UInt8, Sendable, CaseIterable {
+    /// The request could not be understood.
+    case malformed = 1
+    case invalidConfiguration = 2
+    /// Not now: not configured yet, or started already.
+    case wrongState = 3
+    case unsupported = 4
+    /// The host would not give what is needed: memory, a thread, a file.
+    case hostRefused = 5
+  }
+
+  package let code: Code
+  /// What was being done, such as `mapping the guest's memory`.
+  package let phase: String
+  package let message: String
+
+  package init(_ code: Code, phase: String, message: String) {
+    self.code = code
+    self.phase = phase
+    self.message = message
+  }
+
+  package var description: String { "\(phase): \(message)" }
+}
+
+/// How a machine is doing.
+package struct MachineStatus: Equatable, Sendable {
+  package enum State: UInt8, Sendable, CaseIterable {
+    case empty = 0
+    case configured = 1
+    case running = 2
+    case paused = 3
+    case ended = 4
+  }
+
+  package var state: State
+  /// What executes guest instructions, once it was chosen.
+  package var engine: MachineConfiguration.Engine
+  /// Nanoseconds since the start, without pauses.
+  package var runningTime: UInt64
+  /// Guest instructions retired by each virtual CPU.
+  package var instructions: [UInt64]
+  /// Times that guest code was left to handle something elsewhere.
+  package var exits: UInt64
+  /// Bytes of host memory in use.
+  package var residentMemory: UInt64
+  /// Bytes that the guest gave back.
+  package var balloon: UInt64
+
+  package init(
+    state: State = .empty, engine: MachineConfiguration.Engine = .auto, runningTime: UInt64 = 0,
+    instructions: [UInt64] = [], exits: UInt64 = 0, residentMemory: UInt64 = 0, balloon: UInt64 = 0
+  ) {
+    self.state = state
+    self.engine = engine
+    self.runningTime = runningTime
+    self.instructions = instructions
+    self.exits = exits
+    self.residentMemory = residentMemory
+    self.balloon = balloon
+  }
+}

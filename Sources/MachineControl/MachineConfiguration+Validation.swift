@@ -1,0 +1,99 @@
+extension MachineConfiguration {
+  /// What a machine may have at most.
+  package enum Limits {
+    /// Bytes.
+    package static let name = 64
+    package static let cpus = 1...8
+    /// Bytes.
+    package static let memory: ClosedRange<UInt64> = (64 << 20)...(1 << 40)
+    /// Bytes: the kernel's COMMAND_LINE_SIZE on riscv64, without its terminator.
+    package static let append = 1023
+    package static let initrds = 8
+    package static let disks = 4
+    package static let consolePorts = 8
+    /// Bytes (VIRTIO_BLK_ID_BYTES).
+    package static let diskSerial = 20
+    /// Bytes.
+    package static let portName = 64
+    /// Bytes.
+    package static let entropySeed = 64
+    /// Descriptors handed over with a configuration.
+    package static let descriptors = 64
+  }
+
+  /// Throws the first thing that is wrong. `descriptorCount` descriptors are handed over with the
+  /// configuration.
+  package func validate(descriptorCount: Int) throws(ConfigurationError) {
+    if name.isEmpty { throw .emptyName }
+    if name.utf8.count > Limits.name { throw .nameTooLong }
+    if !Limits.cpus.contains(cpus) { throw .cpuCount(cpus) }
+    if !Limits.memory.contains(memory) || memory % (1 << 20) != 0 { throw .memorySize(memory) }
+    if engine == .kvm { throw .engineCannotRun(engine: engine, architecture: architecture) }
+    if entropySeed.count > Limits.entropySeed { throw .entropySeedTooLong(entropySeed.count) }
+    try validateBoot()
+    for (index, disk) in disks.enumerated() { try disk.validate(at: index) }
+    if disks.count > Limits.disks { throw .tooMany("disks", most: Limits.disks) }
+    if let network {
+      let isSingleStation = network.mac.count == 6 && network.mac[0] & 1 == 0
+      if !isSingleStation || network.mac.allSatisfy({ $0 == 0 }) { throw .hardwareAddress }
+    }
+    try validatePorts()
+    try validateDescriptors(count: descriptorCount)
+  }
+
+  private func validateBoot() throws(ConfigurationError) {
+    let bytes = boot.append.utf8.count
+    if bytes > Limits.append { throw .appendTooLong(bytes: bytes) }
+    if boot.append.utf8.contains(0) { throw .appendHoldsNull }
+    if boot.initrd.count > Limits.initrds { throw .tooMany("initrd files", most: Limits.initrds) }
+  }
+
+  private func validatePorts() throws(ConfigurationError) {
+    if consolePorts.count > Limits.consolePorts { throw .tooMany("console ports", most: Limits.consolePorts) }
+    var names: Set<String> = []
+    for (index, port) in consolePorts.enumerated() {
+      let isPrintable = port.name.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+      if port.name.isEmpty || port.name.utf8.count > Limits.portName || !isPrintable {
+        throw .portName(index)
+      }
+      if !names.insert(port.name).inserted { throw .portNameTwice(port.name) }
+    }
+  }
+
+  /// Every index leads to a descriptor, and to one of its own; only a base may serve several disks.
+  private func validateDescriptors(count: Int) throws(ConfigurationError) {
+    if count > Limits.descriptors { throw .tooMany("descriptors", most: Limits.descriptors) }
+    var uses: [(what: String, index: DescriptorIndex)] = [("the kernel", boot.kernel)]
+    uses += boot.initrd.map { ("the initrd", $0) }
+    uses += disks.enumerated().map { ("disk \($0.offset)", $0.element.file) }
+    uses += consolePorts.enumerated().map { ("console port \($0.offset)", $0.element.stream) }
+    if let network { uses.append(("the network", network.frames)) }
+    if let serial { uses.append(("the serial line", serial)) }
+    let bases = disks.enumerated().compactMap { disk in
+      disk.element.base.map { (what: "the base of disk \(disk.offset)", index: $0) }
+    }
+    for (what, index) in uses + bases where index < 0 || index >= count {
+      throw .noSuchDescriptor(what: what, index: index, count: count)
+    }
+    var taken = Set(bases.map(\.index))
+    for (what, index) in uses where !taken.insert(index).inserted {
+      throw .descriptorUsedTwice(what: what, index: index)
+    }
+  }
+}
+
+extension MachineConfiguration.Disk {
+  fileprivate func validate(at index: Int) throws(ConfigurationError) {
+    if size == 0 || size % 512 != 0 || size > UInt64(Int64.max) { throw .diskSize(disk: index, bytes: size) }
+    switch format {
+    case .raw: if base != nil { throw .rawDiskWithBase(disk: index) }
+    case .overlay:
+      if base == nil { throw .overlayWithoutBase(disk: index) }
+      if readOnly { throw .readOnlyOverlay(disk: index) }
+    }
+    let isASCII = serial.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+    if serial.isEmpty || serial.utf8.count > MachineConfiguration.Limits.diskSerial || !isASCII {
+      throw .diskSerial(disk: index)
+    }
+  }
+}

@@ -1,0 +1,145 @@
+/// Everything a machine is made of, as a plain value. Files, disks and sockets are named by their place
+/// in the list of descriptors that is handed over with it, so that the machine's process opens nothing.
+///
+/// Fill it in, then ``validate(descriptorCount:)``: what is wrong is told before anything starts.
+package struct MachineConfiguration: Equatable, Sendable {
+  /// The guest's processors.
+  package enum Architecture: UInt8, Sendable, CaseIterable {
+    case riscv64 = 1
+  }
+
+  /// What executes guest instructions.
+  package enum Engine: UInt8, Sendable, CaseIterable {
+    /// The fastest that works on this host for this guest.
+    case auto = 0
+    case translator = 1
+    case interpreter = 2
+    case kvm = 3
+  }
+
+  /// What to do when the guest asks for a restart.
+  package enum ResetAction: UInt8, Sendable, CaseIterable {
+    /// Report it and start over.
+    case restart = 0
+    /// Report it and end, as at power-off.
+    case end = 1
+  }
+
+  /// A place in the list of descriptors.
+  package typealias DescriptorIndex = Int
+
+  /// Names the process and its logs.
+  package var name: String
+  package var architecture: Architecture
+  package var engine: Engine
+  package var resetAction: ResetAction
+  /// Virtual processors, 1…8.
+  package var cpus: Int
+  /// Guest memory in bytes: whole MiB, 64 MiB … 1 TiB.
+  package var memory: UInt64
+  package var boot: Boot
+  package var disks: [Disk]
+  package var network: Network?
+  /// The ports of the virtio console. Port 0 is the guest's hvc0; the guest finds the others by name.
+  package var consolePorts: [ConsolePort]
+  /// A stream socket for the board's 16550 serial line; nil leaves it unconnected.
+  package var serial: DescriptorIndex?
+  /// Random bytes for the guest's kernel (`rng-seed`), at most 64.
+  package var entropySeed: [UInt8]
+
+  /// The kernel and what it is told.
+  package struct Boot: Equatable, Sendable {
+    package var kernel: DescriptorIndex
+    /// Files that follow each other in memory as one initial RAM disk, each at a multiple of four bytes.
+    package var initrd: [DescriptorIndex]
+    /// The kernel's command line.
+    package var append: String
+
+    package init(kernel: DescriptorIndex, initrd: [DescriptorIndex] = [], append: String = "") {
+      self.kernel = kernel
+      self.initrd = initrd
+      self.append = append
+    }
+  }
+
+  /// A virtio block device.
+  package struct Disk: Equatable, Sendable {
+    /// How the file holds the disk. It is stated, never guessed from the file's content.
+    package enum Format: UInt8, Sendable, CaseIterable {
+      /// The disk's bytes, from the first on.
+      case raw = 0
+      /// What was written since, over a base. An empty file is a fresh overlay.
+      case overlay = 1
+    }
+
+    package var file: DescriptorIndex
+    /// The raw file under an overlay, only read.
+    package var base: DescriptorIndex?
+    package var format: Format
+    /// Bytes, whole sectors of 512.
+    package var size: UInt64
+    package var readOnly: Bool
+    /// The file goes with the machine: flushes need not reach the host's disk.
+    package var ephemeral: Bool
+    /// What the guest reads as the disk's serial number, at most 20 bytes of ASCII.
+    package var serial: String
+
+    package init(
+      file: DescriptorIndex, base: DescriptorIndex? = nil, format: Format, size: UInt64,
+      readOnly: Bool = false, ephemeral: Bool = false, serial: String
+    ) {
+      self.file = file
+      self.base = base
+      self.format = format
+      self.size = size
+      self.readOnly = readOnly
+      self.ephemeral = ephemeral
+      self.serial = serial
+    }
+  }
+
+  /// A virtio network device.
+  package struct Network: Equatable, Sendable {
+    /// A packet socket, one Ethernet frame a packet.
+    package var frames: DescriptorIndex
+    /// Six bytes: a single station's address, not zero.
+    package var mac: [UInt8]
+
+    package init(frames: DescriptorIndex, mac: [UInt8]) {
+      self.frames = frames
+      self.mac = mac
+    }
+  }
+
+  /// A port of the virtio console.
+  package struct ConsolePort: Equatable, Sendable {
+    package var name: String
+    /// A stream socket. When its other end finishes sending, the port closes for the guest's reader.
+    package var stream: DescriptorIndex
+
+    package init(name: String, stream: DescriptorIndex) {
+      self.name = name
+      self.stream = stream
+    }
+  }
+
+  package init(
+    name: String, architecture: Architecture = .riscv64, engine: Engine = .auto,
+    resetAction: ResetAction = .restart, cpus: Int = 1, memory: UInt64 = 1 << 30, boot: Boot,
+    disks: [Disk] = [], network: Network? = nil, consolePorts: [ConsolePort] = [],
+    serial: DescriptorIndex? = nil, entropySeed: [UInt8] = []
+  ) {
+    self.name = name
+    self.architecture = architecture
+    self.engine = engine
+    self.resetAction = resetAction
+    self.cpus = cpus
+    self.memory = memory
+    self.boot = boot
+    self.disks = disks
+    self.network = network
+    self.consolePorts = consolePorts
+    self.serial = serial
+    self.entropySeed = entropySeed
+  }
+}

@@ -1,0 +1,86 @@
+internal import GuestMemory
+internal import Synchronization
+internal import Translator
+
+/// The reference interpreter: the oracle, and the whole engine where asked for.
+extension Hart {
+  /// Runs up to `limit` instructions from the context's program counter, or until the hart is asked
+  /// to look up or a trap or system instruction is done. Returns how many it ran.
+  func interpret(limit: Int) -> Int {
+    var pc = context.programCounter
+    var done = 0
+    var memory = HartMemory(self)
+    let viewKey = UInt64(UInt(bitPattern: memory.view.base))
+    let floatOff = isFloatOff
+    do throws(Trap) {
+      while done < limit {
+        guard let page = decoded.find(pc, view: viewKey) else {
+          try enterPage(pc, view: viewKey)
+          continue
+        }
+        let pageAddress = pc & ~0xFFF
+        // Within one page until a jump leaves it.
+        repeat {
+          var instruction = page[Int(truncatingIfNeeded: (pc & 0xFFF) >> 1)]
+          if instruction.length == DecodedPages.undecoded { instruction = try decode(pc, into: page) }
+          if instruction.operation == .system {
+            context.programCounter = pc
+            done += 1
+            try executeSystem(instruction)
+            return done
+          }
+          if floatOff, instruction.reserved & DecodedPages.usesFloat != 0 {
+            context.programCounter = pc
+            throw illegal(instruction)
+          }
+          let from = pc
+          try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
+          done += 1
+          if pc <= from, exitRequest.isSet || done >= limit {
+            context.programCounter = pc
+            return done
+          }
+        } while pc & ~0xFFF == pageAddress && done < limit
+      }
+      context.programCounter = pc
+    } catch {
+      // Whatever trapped has left `pc` at its own address.
+      takeTrap(error, pc: pc)
+      done += 1
+    }
+    return done
+  }
+
+  /// Makes the decoded page of `pc` known.
+  private func enterPage(_ pc: UInt64, view: UInt64) throws(Trap) {
+    let found = try fetchPage(pc)
+    while memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code == 0 {
+      cluster.claimCode(page: found.number, for: self)
+    }
+    _ = decoded.page(found.number, at: pc, view: view)
+  }
+
+  /// Decodes the instruction at `pc` and remembers it, unless it reaches into the next page.
+  private func decode(_ pc: UInt64, into page: DecodedPages.Page) throws(Trap) -> Instruction {
+    let low = try fetchHalf(pc)
+    var bits = UInt32(low)
+    let isLong = low & 3 == 3
+    if isLong { bits |= UInt32(try fetchHalf(pc &+ 2)) << 16 }
+    var instruction = Decoder.decode(bits)
+    instruction.reserved = Self.usesFloat(instruction) ? DecodedPages.usesFloat : 0
+    if !(isLong && pc & 0xFFF == 0xFFE) { page[Int((pc & 0xFFF) >> 1)] = instruction }
+    return instruction
+  }
+
+  /// Whether an instruction needs sstatus.FS to be other than Off.
+  static func usesFloat(_ instruction: Instruction) -> Bool {
+    switch instruction.operation {
+    case .system: false
+    case .load64, .loadFloat32: instruction.destination >= 32 || instruction.operation == .loadFloat32
+    case .store32, .store64: instruction.b >= 32
+    default:
+      instruction.operation.rawValue >= Operation.floatAdd32.rawValue
+        && instruction.operation.rawValue <= Operation.uint64ToFloat64.rawValue
+    }
+  }
+}

@@ -1,0 +1,131 @@
+internal import GuestMemory
+internal import Translator
+
+/// The translator as a hart's engine: looks blocks up, runs them, links their exits.
+extension Hart {
+  /// Gives the context the functions that generated code calls out to.
+  package func installCallOuts() {
+    func install(_ callOut: CallOut, _ address: Int) {
+      context.word(ContextLayout.callOuts + callOut.rawValue * 8).pointee = UInt64(address)
+    }
+    typealias Function = @convention(c) (UnsafeMutableRawPointer, UInt64, UInt64, UInt32) -> UInt64
+    let load: Function = { base, address, _, access in
+      Hart.of(Context(base: base)).callOutLoad(address, access)
+    }
+    let store: Function = { base, address, value, access in
+      Hart.of(Context(base: base)).callOutStore(address, value, access)
+      return 0
+    }
+    let interpret: Function = { base, _, index, _ in
+      Hart.of(Context(base: base)).callOutInterpret(index)
+      return 0
+    }
+    install(.load, unsafeBitCast(load, to: Int.self))
+    install(.store, unsafeBitCast(store, to: Int.self))
+    install(.interpret, unsafeBitCast(interpret, to: Int.self))
+  }
+
+  /// Takes a trap at the context's program counter and tells generated code to leave.
+  private func redirect(_ trap: Trap) {
+    takeTrap(trap, pc: context.programCounter)
+    context.half(ContextLayout.redirect).pointee = 1
+  }
+
+  private func callOutLoad(_ address: UInt64, _ access: UInt32) -> UInt64 {
+    let width = Int(access & MemoryAccessKind.widthMask)
+    do {
+      let value = try slowLoad(address, width: width)
+      if access & MemoryAccessKind.signed != 0 {
+        let spare = UInt64(64 - 8 * width)
+        return UInt64(bitPattern: Int64(bitPattern: value << spare) >> Int64(spare))
+      }
+      return access & MemoryAccessKind.boxed != 0 ? value | 0xFFFF_FFFF_0000_0000 : value
+    } catch {
+      redirect(error)
+      return 0
+    }
+  }
+
+  private func callOutStore(_ address: UInt64, _ value: UInt64, _ access: UInt32) {
+    do {
+      try slowStore(address, width: Int(access & MemoryAccessKind.widthMask), value: value)
+    } catch {
+      redirect(error)
+    }
+  }
+
+  private func callOutInterpret(_ index: UInt64) {
+    guard let code = cluster.code else { return }
+    let instruction = code.instruction(index)
+    do throws(Trap) {
+      if instruction.operation == .system {
+        try executeSystem(instruction)
+        context.half(ContextLayout.redirect).pointee = 1
+        return
+      }
+      var pc = context.programCounter
+      var memory = HartMemory(self)
+      try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
+    } catch {
+      redirect(error)
+    }
+  }
+
+  private var blockKey: UInt64 { isFloatOff ? BlockKey.floatOff : BlockKey.floatOn }
+
+  /// Runs translated code until something must be looked at: an exit request, a trap, a system
+  /// instruction.
+  func runTranslated(_ code: CodeStore) {
+    let key = blockKey
+    let pc = context.programCounter
+    guard var entry = view.code(at: pc, key: key) ?? resolve(pc, key: key, code)?.code else { return }
+    while true {
+      countExit()
+      switch code.run(entry, context: context) {
+      case .dispatch: return
+      case .interrupted(let site):
+        context.programCounter = code.target(of: site)
+        return
+      case .site(let site):
+        let target = code.target(of: site)
+        context.programCounter = target
+        let generation = code.generation
+        guard let found = resolve(target, key: key, code) else { return }
+        code.link(site, to: found.code, identity: found.identity, generation: generation)
+        entry = found.code
+      }
+    }
+  }
+
+  /// Finds or makes the block at `pc`; nil when there is something else to do first: a trap was taken,
+  /// an instruction interpreted, or requests wait.
+  private func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
+    do throws(Trap) {
+      let found = try fetchPage(pc)
+      while true {
+        if memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code == 0 {
+          cluster.claimCode(page: found.number, for: self)
+        }
+        switch code.find(
+          pc: pc, number: found.number, page: UnsafeRawPointer(found.host), key: key, lifter: lifter,
+          isClaimed: { memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code != 0 })
+        {
+        case .code(let entry, let identity):
+          view.setCode(entry, at: pc, key: key)
+          view.setPageIdentity(identity, pc)
+          return (entry, identity)
+        case .interpret:
+          _ = interpret(limit: 1)
+          return nil
+        case .full:
+          cluster.emptyCache(by: self)
+          return nil
+        case .unclaimed: continue
+        }
+      }
+    } catch {
+      takeTrap(error, pc: pc)
+      return nil
+    }
+  }
+}

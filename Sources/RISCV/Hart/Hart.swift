@@ -1,0 +1,256 @@
+package import GuestMemory
+package import HostSystem
+package import Synchronization
+package import Translator
+
+/// Physical addresses that are not RAM, as a hart reaches them.
+package protocol PhysicalBus: AnyObject, Sendable {
+  func claims(_ address: UInt64) -> Bool
+  func read(address: UInt64, width: Int) -> UInt64
+  func write(address: UInt64, width: Int, value: UInt64)
+}
+
+/// One RISC-V hart: registers and control state in a ``Context``, its views of memory, its pending
+/// interrupts, and the requests of other harts. Its own thread runs it; other threads only post to it.
+package final class Hart: @unchecked Sendable {  // owner's thread only, but for what is atomic or locked
+  package let id: Int
+  package let context: Context
+  package let state: UnsafeMutablePointer<HartState>
+  package unowned let cluster: HartCluster
+  package let memory: GuestMemory
+  package let bus: any PhysicalBus
+  let contextMapping: Mapping
+
+  // MARK: State shared with other threads
+
+  /// Bits of ``InterruptBit`` that are pending, whoever raised them.
+  private let pending = Atomic<UInt64>(0)
+  /// Nonzero while the hart's thread touches no guest state: it waits, or is not in its run loop.
+  private let parked = Atomic<UInt32>(1)
+  private let requests = Mutex<[HartRequest]>([])
+  /// How many requests were posted, and carried out.
+  private let posted = Atomic<UInt64>(0)
+  private let served = Atomic<UInt64>(0)
+  /// Where the hart is in its life (SBI HSM states).
+  package let lifecycle: Mutex<Lifecycle>
+  /// The next timer interrupt, in ticks.
+  let deadline = Atomic<UInt64>(.max)
+
+  /// Times that translated code was left. Written by the hart's thread alone.
+  private let exitCount = Atomic<UInt64>(0)
+  package var exits: UInt64 { exitCount.load(ordering: .relaxed) }
+  func countExit() { exitCount.store(exits &+ 1, ordering: .relaxed) }
+
+  /// Instructions retired, where they are counted; else 0.
+  package var instructionsRetired: UInt64 { context.word(ContextLayout.instructionsRetired).pointee }
+
+  // MARK: State of the hart's own thread
+
+  var views: ViewPool
+  /// Decoded code pages by guest page, for the interpreter.
+  var decoded: DecodedPages
+  let lifter = Lifter()
+
+  package init(
+    id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
+  ) throws(Errno) {
+    self.id = id
+    self.cluster = cluster
+    self.memory = memory
+    self.bus = bus
+    contextMapping = try Mapping.map(size: ContextLayout.size)
+    context = Context(memory: contextMapping.base)
+    state = (context.base + Int(ContextLayout.frontEnd)).assumingMemoryBound(to: HartState.self)
+    state.initialize(to: HartState())
+    lifecycle = Mutex(.stopped)
+    views = try ViewPool(missTarget: missTarget)
+    decoded = DecodedPages()
+    installCallOuts()
+    reset()
+  }
+
+  /// Power-on state: supervisor mode, no translation, no interrupt enabled.
+  package func reset() {
+    state.pointee = HartState()
+    for number in 0..<64 { context.registers[number] = 0 }
+    context.half(ContextLayout.floatFlags).pointee = 0
+    context.half(ContextLayout.floatRounding).pointee = 0
+    context.half(ContextLayout.floatTouched).pointee = 0
+    context.word(ContextLayout.reservationAddress).pointee = .max
+    context.word(ContextLayout.owner).pointee = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
+    context.programCounter = 0
+    pending.store(0, ordering: .sequentiallyConsistent)
+    deadline.store(.max, ordering: .sequentiallyConsistent)
+    forgetTranslations()
+    decoded.removeAll()
+    selectView()
+  }
+
+  /// The current hart from a context that generated code hands to a call-out.
+  @inlinable @inline(__always)
+  static func of(_ context: Context) -> Hart {
+    let bits = UInt(context.word(ContextLayout.owner).pointee)
+    // The hart outlives its thread, and only that thread runs its code.
+    return Unmanaged<Hart>.fromOpaque(UnsafeRawPointer(bitPattern: bits)!).takeUnretainedValue()
+  }
+
+  // MARK: - Interrupts
+
+  /// Sets or clears pending interrupts; from any thread.
+  package func setPending(_ bits: UInt64, _ level: Bool) {
+    if level {
+      let old = pending.bitwiseOr(bits, ordering: .sequentiallyConsistent).oldValue
+      if old & bits != bits { kick() }
+    } else {
+      _ = pending.bitwiseAnd(~bits, ordering: .sequentiallyConsistent)
+    }
+  }
+
+  package var pendingInterrupts: UInt64 { pending.load(ordering: .sequentiallyConsistent) }
+
+  /// Makes the hart look up from what it does: leave generated code, or wake.
+  package func kick() {
+    exitRequest.set()
+    if parked.load(ordering: .sequentiallyConsistent) != 0 {
+      futexWake(context.half(ContextLayout.exitRequest))
+    }
+  }
+
+  /// The context's exit request.
+  @inline(__always) var exitRequest: ExitRequest { ExitRequest(word: context.half(ContextLayout.exitRequest)) }
+
+  /// Waits for a kick, at most until the timer's next interrupt.
+  func park() {
+    parked.store(1, ordering: .sequentiallyConsistent)
+    let limit = cluster.clock.isManual ? nil : cluster.clock.nanoseconds(until: deadline.load(ordering: .relaxed))
+    if !exitRequest.isSet, limit != 0 {
+      futexWait(context.half(ContextLayout.exitRequest), expected: 0, nanoseconds: limit)
+    }
+    enter()
+    checkTimer()
+  }
+
+  /// From here on the hart touches guest state, and others wait for it to serve their requests.
+  func enter() {
+    parked.store(0, ordering: .sequentiallyConsistent)
+    serveRequests()
+  }
+
+  /// The hart touches no guest state until it enters again.
+  func leave() { parked.store(1, ordering: .sequentiallyConsistent) }
+
+  /// Raises the timer interrupt if its time has come.
+  func checkTimer() {
+    if cluster.clock.now >= deadline.load(ordering: .relaxed) {
+      _ = pending.bitwiseOr(InterruptBit.timer, ordering: .sequentiallyConsistent)
+    }
+  }
+
+  /// Sets the time of the next timer interrupt (stimecmp).
+  func setTimer(_ ticks: UInt64) {
+    state.pointee.timeCompare = ticks
+    deadline.store(ticks, ordering: .sequentiallyConsistent)
+    if cluster.clock.now >= ticks {
+      setPending(InterruptBit.timer, true)
+    } else {
+      setPending(InterruptBit.timer, false)
+      cluster.timerChanged(to: ticks)
+    }
+  }
+
+  // MARK: - Requests of other harts
+
+  /// Leaves a request for the hart; ``waitServed(_:)`` waits until it has been carried out.
+  package func post(_ request: HartRequest) -> UInt64 {
+    let ticket = requests.withLock {
+      $0.append(request)
+      return posted.add(1, ordering: .sequentiallyConsistent).newValue
+    }
+    kick()
+    return ticket
+  }
+
+  /// Whether a request has been carried out, or will be before the hart touches guest state again.
+  package func hasServed(_ ticket: UInt64) -> Bool {
+    served.load(ordering: .sequentiallyConsistent) >= ticket || parked.load(ordering: .sequentiallyConsistent) != 0
+  }
+
+  /// Carries out what other harts asked.
+  func serveRequests() {
+    guard posted.load(ordering: .sequentiallyConsistent) != served.load(ordering: .sequentiallyConsistent)
+    else { return }
+    let batch = requests.withLock { queue in
+      let batch = queue
+      queue.removeAll(keepingCapacity: true)
+      return batch
+    }
+    for request in batch {
+      switch request {
+      case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
+      case .dropWrites(let page): views.forEach { $0.dropWrites(toHostPage: UnsafeMutableRawPointer(bitPattern: page)!) }
+      case .dropCode(let page): dropCode(page: page)
+      case .quiesce: break
+      }
+      served.add(1, ordering: .sequentiallyConsistent)
+      if case .quiesce(let generation) = request {
+        cluster.waitCacheEmptied(generation)
+        forgetCode()
+      }
+    }
+  }
+
+  // MARK: - Views
+
+  /// Points the context at the view for the current privilege and address space.
+  func selectView() {
+    let status = state.pointee.status
+    var key = state.pointee.privilege
+    if key == Privilege.supervisor.rawValue, status & Status.permitUserMemory != 0 { key |= 2 }
+    if status & Status.makeExecutableReadable != 0 { key |= 4 }
+    let view = views.select(translation: state.pointee.translation, mode: key)
+    context.word(ContextLayout.view).pointee = UInt64(UInt(bitPattern: view.base))
+  }
+
+  @inline(__always) var view: AddressView {
+    AddressView(
+      base: UnsafeMutableRawPointer(bitPattern: UInt(context.word(ContextLayout.view).pointee))!,
+      missTarget: views.missTarget)
+  }
+
+  /// Forgets translations (SFENCE.VMA): `pages` pages from `address` on, nil for all, of one address
+  /// space or all.
+  func fence(address: UInt64, pages: UInt64?, space: UInt64?) {
+    decoded.forgetAddresses()
+    guard let pages, pages <= 64 else {
+      views.clear(space: space)
+      return
+    }
+    views.forEach(space: space) { view in
+      for page in 0..<pages { view.drop(address &+ page << 12) }
+    }
+  }
+
+  func forgetTranslations() {
+    views.clear(space: nil)
+    decoded.forgetAddresses()
+  }
+
+  func dropCode(page: Int) {
+    decoded.remove(page: page)
+    views.forEach { $0.clearJumps() }
+  }
+
+  func forgetCode() {
+    views.forEach { $0.clearCode() }
+  }
+}
+
+extension Hart {
+  /// Where a hart is in its life (SBI HSM, chapter 9.1 of the SBI specification).
+  package enum Lifecycle: Sendable, Equatable {
+    case stopped
+    /// Asked to start at an address with a value in a1.
+    case startPending(address: UInt64, argument: UInt64)
+    case started
+  }
+}

@@ -1,0 +1,152 @@
+/// One way of seeing guest memory: an address space at one privilege, as tables that generated code
+/// looks into.
+///
+/// A CPU keeps several views and switches by changing a pointer, so that changing privilege or
+/// address space flushes nothing. Each table is direct-mapped by the page number's low bits:
+/// - reads and writes: sixteen bytes an entry, the guest page's address and what to add to a guest
+///   address to get the host's. An access hits if `(entry ^ address) <= 4096 - size`, which also
+///   sends an access that crosses the page's end to the slow path.
+/// - a jump cache from guest address (and block key) to translated code;
+/// - the identity of the code page mapped at a guest page, which guards direct jumps across pages.
+///
+/// A write entry exists only while the page is marked dirty in the guest's page table and holds no
+/// translated code, so that neither needs a check on the way.
+package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched by its thread alone
+  package static let entryCount = 1024
+  package static let pageShift: UInt64 = 12
+
+  /// Byte offsets of the tables.
+  package static let readTable = 0
+  package static let writeTable = entryCount * 16
+  package static let jumpTable = entryCount * 32
+  package static let pageIdentityTable = entryCount * 48
+  /// Bytes of a view.
+  package static let size = entryCount * 52
+
+  package let base: UnsafeMutableRawPointer
+  /// Where an unknown jump leads: the code that asks the dispatcher. Empty entries of the jump cache
+  /// hold it, so that even an address that equals the empty tag goes there.
+  package let missTarget: UnsafeRawPointer
+
+  /// `base`: ``size`` bytes, eight-byte aligned. ``clear()`` makes them a view.
+  @inlinable package init(base: UnsafeMutableRawPointer, missTarget: UnsafeRawPointer) {
+    self.base = base
+    self.missTarget = missTarget
+  }
+
+  @inlinable static func entryOffset(_ address: UInt64) -> Int {
+    Int(truncatingIfNeeded: (address &>> (pageShift - 4)) & UInt64((entryCount - 1) << 4))
+  }
+
+  /// The host address for an access of `size` bytes, or nil when the table does not know.
+  @inlinable @inline(__always)
+  package func hit(table: Int, _ address: UInt64, size: UInt64) -> UnsafeMutableRawPointer? {
+    let entry = base + table + Self.entryOffset(address)
+    let page = entry.load(as: UInt64.self)
+    guard page ^ address <= 4096 &- size else { return nil }
+    let addend = entry.load(fromByteOffset: 8, as: UInt64.self)
+    return UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: address &+ addend))
+  }
+
+  /// Enters the guest page of `address`, found at host address `host` (of the page's first byte).
+  @inlinable package func fill(table: Int, _ address: UInt64, host: UnsafeMutableRawPointer) {
+    let entry = base + table + Self.entryOffset(address)
+    let page = address & ~0xFFF
+    entry.storeBytes(of: page, as: UInt64.self)
+    entry.storeBytes(of: UInt64(UInt(bitPattern: host)) &- page, toByteOffset: 8, as: UInt64.self)
+  }
+
+  /// Forgets one page's entry in a table.
+  @inlinable package func drop(table: Int, _ address: UInt64) {
+    let offset = Self.entryOffset(address)
+    let entry = base + table + offset
+    if (entry.load(as: UInt64.self) ^ address) >> Self.pageShift == 0 {
+      entry.storeBytes(of: Self.emptyTag(offset), as: UInt64.self)
+    }
+  }
+
+  /// Forgets every write entry that leads to the host page at `host`.
+  package func dropWrites(toHostPage host: UnsafeMutableRawPointer) {
+    let target = UInt64(UInt(bitPattern: host))
+    for index in 0..<Self.entryCount {
+      let entry = base + Self.writeTable + index * 16
+      let page = entry.load(as: UInt64.self)
+      if page &+ entry.load(fromByteOffset: 8, as: UInt64.self) == target {
+        entry.storeBytes(of: Self.emptyTag(index * 16), as: UInt64.self)
+      }
+    }
+  }
+
+  /// A page address that no address looked up at this entry can match.
+  @inlinable static func emptyTag(_ offset: Int) -> UInt64 { offset == 0 ? 0x1000 : 0 }
+
+  // MARK: - Code
+
+  @inlinable static func jumpOffset(_ pc: UInt64) -> Int {
+    Int(truncatingIfNeeded: (pc &<< 3) & UInt64((entryCount - 1) << 4))
+  }
+
+  /// The code for a guest address under a block key (0 or 1), if the jump cache has it.
+  @inlinable package func code(at pc: UInt64, key: UInt64) -> UnsafeRawPointer? {
+    let entry = base + Self.jumpTable + Self.jumpOffset(pc)
+    guard entry.load(as: UInt64.self) == pc | key else { return nil }
+    return entry.load(fromByteOffset: 8, as: UnsafeRawPointer?.self)
+  }
+
+  @inlinable package func setCode(_ code: UnsafeRawPointer, at pc: UInt64, key: UInt64) {
+    let entry = base + Self.jumpTable + Self.jumpOffset(pc)
+    entry.storeBytes(of: pc | key, as: UInt64.self)
+    entry.storeBytes(of: code, toByteOffset: 8, as: UnsafeRawPointer.self)
+  }
+
+  /// Forgets where every jump leads.
+  package func clearJumps() {
+    let start = base + Self.jumpTable
+    for index in 0..<Self.entryCount {
+      start.storeBytes(of: UInt64.max, toByteOffset: index * 16, as: UInt64.self)
+      start.storeBytes(of: missTarget, toByteOffset: index * 16 + 8, as: UnsafeRawPointer.self)
+    }
+  }
+
+  /// The displacement from the view's base of a guest page's identity.
+  @inlinable package static func pageIdentityOffset(_ address: UInt64) -> Int32 {
+    Int32(truncatingIfNeeded: pageIdentityTable)
+      + Int32(truncatingIfNeeded: (address &>> pageShift) & UInt64(entryCount - 1)) * 4
+  }
+
+  /// The identity of the code page that a guest page was last found to map; 0 for none.
+  @inlinable package func pageIdentity(_ address: UInt64) -> UInt32 {
+    base.load(fromByteOffset: Int(Self.pageIdentityOffset(address)), as: UInt32.self)
+  }
+
+  @inlinable package func setPageIdentity(_ identity: UInt32, _ address: UInt64) {
+    base.storeBytes(of: identity, toByteOffset: Int(Self.pageIdentityOffset(address)), as: UInt32.self)
+  }
+
+  // MARK: - Forgetting
+
+  /// Forgets all that is known of one guest page.
+  package func drop(_ address: UInt64) {
+    drop(table: Self.readTable, address)
+    drop(table: Self.writeTable, address)
+    if pageIdentity(address) != 0 {
+      setPageIdentity(0, address)
+      clearJumps()
+    }
+  }
+
+  /// Forgets all that is derived from translated code.
+  package func clearCode() {
+    (base + Self.pageIdentityTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 4)
+    clearJumps()
+  }
+
+  /// Forgets everything.
+  package func clear() {
+    (base + Self.readTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 32)
+    (base + Self.pageIdentityTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 4)
+    base.storeBytes(of: 0x1000, toByteOffset: Self.readTable, as: UInt64.self)
+    base.storeBytes(of: 0x1000, toByteOffset: Self.writeTable, as: UInt64.self)
+    clearJumps()
+  }
+}

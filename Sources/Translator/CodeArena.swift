@@ -1,0 +1,29 @@
+package import HostSystem
+internal import Glibc
+
+/// Memory for generated code: one memory file mapped twice, once to write and once to execute, so that
+/// no page is ever both. Made before the sandbox closes; its size never changes.
+package final class CodeArena: @unchecked Sendable {  // immutable; writers hold the code store's lock
+  /// Bytes in all.
+  package let size: Int
+  /// The mapping that is written through.
+  package let writable: UnsafeMutableRawPointer
+  /// The same bytes where they are executed.
+  package let executable: UnsafeRawPointer
+  private let writableMapping: Mapping
+  private let executableMapping: Mapping
+
+  /// Throws `Errno` when the host refuses memory or executable mappings.
+  package init(size: Int) throws(Errno) {
+    self.size = size
+    let file = try Descriptor.memory(name: "generated-code")
+    try file.truncate(to: Int64(size))
+    writableMapping = try Mapping.map(size: size, descriptor: file)
+    executableMapping = try Mapping.map(size: size, descriptor: file, protection: PROT_READ | PROT_EXEC)
+    writable = writableMapping.base
+    executable = UnsafeRawPointer(executableMapping.base)
+  }
+
+  /// Gives the host back the memory behind `range`, which reads as zeroes from then on.
+  package func discard(_ range: Range<Int>) { writableMapping.discard(range) }
+}

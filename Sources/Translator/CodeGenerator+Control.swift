@@ -1,0 +1,158 @@
+internal import Assembler
+
+/// Leaving a block, and the cold code behind it.
+extension CodeGenerator {
+  mutating func setLink(_ i: Instruction) {
+    guard i.destination != 0 else { return }
+    let next = pc &+ UInt64(i.length)
+    setConstant(i.destination, next)
+    know(i.destination, next)
+  }
+
+  mutating func branch(_ i: Instruction, _ condition: Condition) {
+    let to = pc &+ UInt64(bitPattern: i.imm)
+    var comparison = i
+    comparison.imm = 0
+    compare(comparison)
+    if to > pc, to & ~0xFFF == blockPage {
+      // Forward on the same page: one conditional jump, linked to its target later.
+      let site = newSite(to)
+      sites[site].field = Int32(assembler.jccPatchable(condition))
+      addExit(site, .exit)
+    } else if to <= pc {
+      // Backward, a loop's end and mostly taken: poll and jump in line.
+      let past = assembler.newLabel()
+      assembler.jump(condition.inverted, to: past)
+      jumpOut(to: to)
+      assembler.bind(past)
+    } else {
+      let entry = assembler.newLabel()
+      assembler.jump(condition, to: entry)
+      let site = newSite(to)
+      colds.append(Cold(kind: .guardedJump, entry: entry, back: entry, site: site))
+    }
+  }
+
+  /// Goes to a known guest address: by the dispatcher at first, straight once linked.
+  mutating func jumpOut(to target: UInt64) {
+    let site = newSite(target)
+    if target <= pc { poll(site) }
+    guardedJump(site)
+  }
+
+  private mutating func poll(_ site: Int) {
+    let leave = assembler.newLabel()
+    assembler.cmp(.w32, field(ContextLayout.exitRequest), 0)
+    assembler.jump(.ne, to: leave)
+    colds.append(Cold(kind: .poll, entry: leave, back: leave, site: site))
+  }
+
+  private mutating func guardedJump(_ site: Int) {
+    if sites[site].target & ~0xFFF != blockPage {
+      let stub = assembler.newLabel()
+      assembler.cmp(
+        .w32,
+        Address(
+          base: HostRegisters.view, displacement: AddressView.pageIdentityOffset(sites[site].target)),
+        Int32.max)
+      sites[site].guardField = Int32(assembler.offset - 4)
+      assembler.jump(.ne, to: stub)
+      sites[site].field = Int32(assembler.jmpPatchable())
+      colds.append(Cold(kind: .exit, entry: stub, back: stub, site: site))
+    } else {
+      sites[site].field = Int32(assembler.jmpPatchable())
+      addExit(site, .exit)
+    }
+  }
+
+  private mutating func newSite(_ target: UInt64) -> Int {
+    sites.append(
+      ExitSite(
+        target: target, field: 0, stub: 0, guardField: 0, guardIdentity: 0, page: pageIdentity,
+        key: UInt32(key)))
+    return sites.count - 1
+  }
+
+  private mutating func addExit(_ site: Int, _ kind: ColdKind) {
+    let label = assembler.newLabel()
+    colds.append(Cold(kind: kind, entry: label, back: label, site: site))
+  }
+
+  /// Jumps to a computed guest address through the view's jump cache.
+  mutating func jumpIndirect(_ i: Instruction) {
+    if let known = knownValue(i.a) {
+      let target = (known &+ UInt64(bitPattern: i.imm)) & ~1
+      setLink(i)
+      jumpOut(to: target)
+      return
+    }
+    let imm = Int32(truncatingIfNeeded: i.imm)
+    load(i.a, into: .rcx)
+    if imm != 0 { assembler.add(.w64, .rcx, imm) }
+    assembler.and(.w64, .rcx, -2)
+    if i.destination != 0 { setLinkKeepingTarget(i) }
+    assembler.cmp(.w32, field(ContextLayout.exitRequest), 0)
+    assembler.jcc(.ne, to: thunks.leaveIndirect)
+    assembler.mov(.w32, .rax, .rcx)
+    assembler.shl(.w32, .rax, by: 3)
+    assembler.and(.w32, .rax, Int32((AddressView.entryCount - 1) << 4))
+    let entry = Address(base: HostRegisters.view, index: .rax, displacement: Int32(AddressView.jumpTable))
+    if key == 0 {
+      assembler.cmp(.w64, .rcx, entry)
+    } else {
+      assembler.lea(.w64, .rdx, Address(base: .rcx, displacement: Int32(key)))
+      assembler.cmp(.w64, .rdx, entry)
+    }
+    assembler.jcc(.ne, to: thunks.leaveIndirect)
+    assembler.jmp(entry.offset(by: 8))
+  }
+
+  /// As ``setLink(_:)``, keeping rcx.
+  private mutating func setLinkKeepingTarget(_ i: Instruction) { setLink(i) }
+
+  // MARK: - Cold code
+
+  mutating func emitColds() {
+    var index = 0
+    // A guarded jump adds an exit while the list is walked.
+    while index < colds.count {
+      let cold = colds[index]
+      index += 1
+      assembler.bind(cold.entry)
+      switch cold.kind {
+      case .load: coldLoad(cold)
+      case .store: coldStore(cold)
+      case .exit:
+        let stub = assembler.offset
+        assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1))
+        assembler.jmp(to: thunks.leave)
+        sites[cold.site].stub = Int32(stub)
+        _ = assembler.setField(Int(sites[cold.site].field), to: assembler.executableAddress(of: stub))
+      case .poll:
+        assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1 | 1))
+        assembler.jmp(to: thunks.leave)
+      case .guardedJump: guardedJump(cold.site)
+      }
+    }
+  }
+
+  /// The address is in rcx; the call-out's value comes back in rax.
+  private mutating func coldLoad(_ cold: Cold) {
+    pc = cold.pc
+    storePC(scratch: .rax)
+    assembler.mov(.w32, .rax, Int64(cold.access))
+    assembler.call(to: thunks.load)
+    if let host = host(cold.register), cold.register != 0 { assembler.mov(.w64, host, .rax) }
+    assembler.jump(to: cold.back)
+  }
+
+  /// The address is in rcx.
+  private mutating func coldStore(_ cold: Cold) {
+    pc = cold.pc
+    storePC(scratch: .rax)
+    load(cold.register, into: .rdx)
+    assembler.mov(.w32, .rax, Int64(cold.access))
+    assembler.call(to: thunks.store)
+    assembler.jump(to: cold.back)
+  }
+}

@@ -1,0 +1,90 @@
+internal import Assembler
+
+extension CodeGenerator {
+  /// Generates one instruction. True if the block ends with it.
+  mutating func emit(_ i: Instruction, poolIndex: Int) -> Bool {
+    switch i.operation {
+    case .constant: constant(i, UInt64(bitPattern: i.imm))
+    case .addressOf: constant(i, pc &+ UInt64(bitPattern: i.imm))
+    case .add, .subtract, .and, .or, .xor, .add32, .subtract32: arithmetic(i)
+    case .shiftLeft, .shiftRight, .shiftRightArithmetic, .shiftLeft32, .shiftRight32,
+      .shiftRightArithmetic32, .rotateLeft, .rotateRight, .rotateLeft32, .rotateRight32:
+      shift(i)
+    case .setLess, .setLessUnsigned: setLess(i)
+    case .multiply, .multiply32: multiply(i)
+    case .multiplyHigh, .multiplyHighUnsigned, .multiplyHighSignedUnsigned: multiplyHigh(i)
+    case .divide, .divideUnsigned, .remainder, .remainderUnsigned, .divide32, .divideUnsigned32,
+      .remainder32, .remainderUnsigned32:
+      divide(i)
+    case .andNot, .orNot, .xorNot: invertedLogic(i)
+    case .minimum, .maximum, .minimumUnsigned, .maximumUnsigned: select(i)
+    case .countLeadingZeros, .countTrailingZeros, .countOnes, .countLeadingZeros32,
+      .countTrailingZeros32, .countOnes32:
+      if features.bitCounts { countBits(i) } else { callOut(i, poolIndex: poolIndex) }
+    case .signExtend8, .signExtend16, .zeroExtend16, .reverseBytes: extend(i)
+    case .combineBytes: combineBytes(i)
+    case .shiftAdd, .shiftAddUnsigned32: shiftAdd(i)
+    case .bitSet, .bitClear, .bitInvert, .bitExtract: bit(i)
+    case .keepIfNonzero, .keepIfZero: keep(i)
+
+    case .load8: load(i, width: .w8, signed: true)
+    case .load16: load(i, width: .w16, signed: true)
+    case .load32: load(i, width: .w32, signed: true)
+    case .load64: load(i, width: .w64, signed: false)
+    case .load8Unsigned: load(i, width: .w8, signed: false)
+    case .load16Unsigned: load(i, width: .w16, signed: false)
+    case .load32Unsigned: load(i, width: .w32, signed: false)
+    case .loadFloat32: load(i, width: .w32, signed: false, boxed: true)
+    case .store8: store(i, width: .w8)
+    case .store16: store(i, width: .w16)
+    case .store32: store(i, width: .w32)
+    case .store64: store(i, width: .w64)
+    case .fence: fence(i)
+
+    case .branchEqual: branch(i, .e)
+    case .branchNotEqual: branch(i, .ne)
+    case .branchLess: branch(i, .l)
+    case .branchGreaterEqual: branch(i, .ge)
+    case .branchLessUnsigned: branch(i, .b)
+    case .branchGreaterEqualUnsigned: branch(i, .ae)
+    case .jump:
+      setLink(i)
+      jumpOut(to: pc &+ UInt64(bitPattern: i.imm))
+      return true
+    case .jumpIndirect:
+      jumpIndirect(i)
+      return true
+
+    case .floatMoveToInteger64, .floatMoveFromInteger64, .floatMoveToInteger32, .floatMoveFromInteger32:
+      moveFloatBits(i)
+    case .floatCopySign64, .floatCopyNegatedSign64, .floatXorSign64: floatSign64(i)
+
+    case .system, .illegal:
+      callOut(i, poolIndex: poolIndex)
+      // What the front end did may have changed anything, the program counter first of all.
+      leave()
+      return true
+    default: callOut(i, poolIndex: poolIndex)
+    }
+    return false
+  }
+
+  /// Has the front end's interpreter carry out an instruction.
+  mutating func callOut(_ i: Instruction, poolIndex: Int) {
+    storePC(scratch: .rax)
+    assembler.mov(.w32, .rdx, Int64(poolIndex))
+    assembler.call(to: thunks.interpret)
+    if i.operation != .system { forget(i.destination) } else { knownMask = 0 }
+  }
+
+  /// Leaves to the dispatcher at the context's program counter.
+  mutating func leave() {
+    assembler.mov(.w32, .rax, 0)
+    assembler.jmp(to: thunks.leave)
+  }
+
+  private mutating func constant(_ i: Instruction, _ value: UInt64) {
+    setConstant(i.destination, value)
+    know(i.destination, value)
+  }
+}

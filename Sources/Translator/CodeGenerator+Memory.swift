@@ -1,0 +1,160 @@
+internal import Assembler
+
+/// What a load or store call-out is asked to do.
+package enum MemoryAccessKind {
+  /// Bytes, in the low four bits; then the flags.
+  package static let widthMask: UInt32 = 0xF
+  package static let signed: UInt32 = 0x10
+  /// The upper half of the register becomes all ones.
+  package static let boxed: UInt32 = 0x20
+}
+
+/// Guest memory: an inline look into the current view's table, and a call-out for what it does not
+/// know, which then enters it.
+extension CodeGenerator {
+  /// Puts the address `a + imm` in rcx and the matching table entry's offset in rax, goes to `slow`
+  /// unless the entry matches, and leaves the host address in rcx.
+  private mutating func look(_ i: Instruction, table: Int, bytes: Int32, slow: Label) {
+    address(i)
+    assembler.mov(.w32, .rax, .rcx)
+    assembler.shr(.w32, .rax, by: UInt8(AddressView.pageShift - 4))
+    assembler.and(.w32, .rax, Int32((AddressView.entryCount - 1) << 4))
+    let entry = Address(base: HostRegisters.view, index: .rax, displacement: Int32(table))
+    assembler.mov(.w64, .rdx, entry)
+    assembler.xor(.w64, .rdx, .rcx)
+    assembler.cmp(.w64, .rdx, 4096 - bytes)
+    assembler.jump(.a, to: slow)
+    assembler.add(.w64, .rcx, entry.offset(by: 8))
+  }
+
+  private mutating func address(_ i: Instruction) {
+    let imm = Int32(truncatingIfNeeded: i.imm)
+    if let known = knownValue(i.a) {
+      assembler.mov(.w64, .rcx, Int64(bitPattern: known &+ UInt64(bitPattern: i.imm)))
+    } else if let a = host(i.a) {
+      if imm == 0 { assembler.mov(.w64, .rcx, a) } else {
+        assembler.lea(.w64, .rcx, Address(base: a, displacement: imm))
+      }
+    } else {
+      assembler.mov(.w64, .rcx, home(i.a))
+      if imm != 0 { assembler.add(.w64, .rcx, imm) }
+    }
+  }
+
+  private static func bytes(_ width: Width) -> Int32 {
+    switch width {
+    case .w8: 1
+    case .w16: 2
+    case .w32: 4
+    default: 8
+    }
+  }
+
+  mutating func load(_ i: Instruction, width: Width, signed: Bool, boxed: Bool = false) {
+    if i.destination >= 32 { noteFloat() }
+    let bytes = Self.bytes(width)
+    let slow = assembler.newLabel()
+    let back = assembler.newLabel()
+    look(i, table: AddressView.readTable, bytes: bytes, slow: slow)
+    let work = target(i.destination)
+    let source = Address(base: .rcx)
+    if signed {
+      assembler.movsx(.w64, work, source, from: width)
+    } else if width == .w64 {
+      assembler.mov(.w64, work, source)
+    } else {
+      assembler.movzx(work, source, from: width)
+    }
+    if boxed { box(work) }
+    if work == .rax {
+      // The slow path comes back with its value in rax too.
+      assembler.bind(back)
+      store(work, to: i.destination)
+    } else {
+      assembler.bind(back)
+    }
+    let access = UInt32(bytes) | (signed ? MemoryAccessKind.signed : 0) | (boxed ? MemoryAccessKind.boxed : 0)
+    colds.append(
+      Cold(kind: .load, entry: slow, back: back, register: i.destination, access: access, pc: pc))
+    forget(i.destination)
+  }
+
+  mutating func store(_ i: Instruction, width: Width) {
+    let bytes = Self.bytes(width)
+    let slow = assembler.newLabel()
+    let back = assembler.newLabel()
+    look(i, table: AddressView.writeTable, bytes: bytes, slow: slow)
+    if i.b == 0 {
+      assembler.mov(width, Address(base: .rcx), 0)
+    } else {
+      assembler.mov(width, Address(base: .rcx), value(i.b, .rax))
+    }
+    assembler.bind(back)
+    colds.append(
+      Cold(kind: .store, entry: slow, back: back, register: i.b, access: UInt32(bytes), pc: pc))
+  }
+
+  /// Sets the upper half of a register whose upper half is zero.
+  mutating func box(_ work: Register) {
+    assembler.mov(.w64, .rdx, Int64(bitPattern: 0xFFFF_FFFF_0000_0000))
+    assembler.or(.w64, work, .rdx)
+  }
+
+  /// Notes, once a block, that the guest's floating-point state changes.
+  mutating func noteFloat() {
+    guard !floatNoted else { return }
+    floatNoted = true
+    assembler.mov(.w32, field(ContextLayout.floatTouched), -1)
+  }
+
+  mutating func fence(_ i: Instruction) {
+    // The host keeps every other order by itself.
+    if Ordering(rawValue: i.info).contains(.storeLoad) {
+      assembler.lock()
+      assembler.or(.w32, Address(base: .rsp), 0)
+    }
+  }
+
+  mutating func moveFloatBits(_ i: Instruction) {
+    if i.destination >= 32 { noteFloat() }
+    let work = target(i.destination)
+    let a = value(i.a, .rax)
+    switch i.operation {
+    case .floatMoveToInteger32: assembler.movsx(.w64, work, a, from: .w32)
+    case .floatMoveFromInteger32:
+      assembler.mov(.w32, .rax, a)
+      box(.rax)
+      store(.rax, to: i.destination)
+      return
+    default: if a != work { assembler.mov(.w64, work, a) }
+    }
+    store(work, to: i.destination)
+    forget(i.destination)
+  }
+
+  mutating func floatSign64(_ i: Instruction) {
+    noteFloat()
+    load(i.a, into: .rax)
+    if i.a == i.b {
+      switch i.operation {
+      case .floatCopyNegatedSign64: assembler.btc(.w64, .rax, bit: 63)
+      case .floatXorSign64: assembler.btr(.w64, .rax, bit: 63)
+      default: break
+      }
+    } else {
+      load(i.b, into: .rcx)
+      if i.operation == .floatXorSign64 {
+        assembler.shr(.w64, .rcx, by: 63)
+        assembler.shl(.w64, .rcx, by: 63)
+        assembler.xor(.w64, .rax, .rcx)
+      } else {
+        if i.operation == .floatCopyNegatedSign64 { assembler.not(.w64, .rcx) }
+        assembler.shr(.w64, .rcx, by: 63)
+        assembler.shl(.w64, .rcx, by: 63)
+        assembler.btr(.w64, .rax, bit: 63)
+        assembler.or(.w64, .rax, .rcx)
+      }
+    }
+    store(.rax, to: i.destination)
+  }
+}

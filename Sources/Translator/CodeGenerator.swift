@@ -1,0 +1,187 @@
+internal import Assembler
+
+/// Turns a block of the intermediate representation into x86-64 code, in one pass.
+///
+/// Guest registers are in their host registers or in the context at every instruction boundary, so
+/// that any instruction can leave with exact state. What is seldom needed (slow paths, exits) is
+/// collected while the block is generated and placed behind it.
+struct CodeGenerator: ~Copyable {
+  /// What a piece of cold code does.
+  enum ColdKind {
+    case load, store
+    /// Leaves to the dispatcher at a site's target.
+    case exit
+    /// As ``exit``, because of a request to leave: not linked.
+    case poll
+    /// Compares page identities, then jumps to a site's target.
+    case guardedJump
+  }
+
+  /// A piece of code to place behind the block.
+  struct Cold {
+    var kind: ColdKind
+    var entry: Label
+    var back: Label
+    /// The guest register that is loaded or stored.
+    var register: UInt8 = 0
+    /// For the call-out: width and signedness.
+    var access: UInt32 = 0
+    var pc: UInt64 = 0
+    /// Index among the block's exits.
+    var site: Int = 0
+  }
+
+  var assembler: X86Assembler
+  let features: HostFeatures
+  let thunks: Thunks
+  /// The host register of each guest register, or nil: it lives in the context.
+  let hosts: [Register?]
+  let countsInstructions: Bool
+
+  // The block being generated.
+  var pc: UInt64 = 0
+  var blockPage: UInt64 = 0
+  var key: UInt64 = 0
+  var pageIdentity: UInt32 = 0
+  var firstSite = 0
+  var sites: [ExitSite] = []
+  var colds: [Cold] = []
+  var floatNoted = false
+  /// Guest registers whose value is known: a bit each, and the values.
+  var knownMask: UInt32 = 0
+  var known: [UInt64] = Array(repeating: 0, count: 32)
+
+  init(
+    arena: CodeArena, offset: Int, size: Int, features: HostFeatures, thunks: Thunks, pins: [UInt8],
+    countsInstructions: Bool
+  ) {
+    assembler = X86Assembler(
+      buffer: UnsafeMutableRawBufferPointer(start: arena.writable + offset, count: size),
+      executableBase: UInt64(UInt(bitPattern: arena.executable + offset)), labelCapacity: 1024)
+    self.features = features
+    self.thunks = thunks
+    self.countsInstructions = countsInstructions
+    var hosts = [Register?](repeating: nil, count: 64)
+    for (guest, host) in zip(pins, HostRegisters.pins) { hosts[Int(guest)] = host }
+    self.hosts = hosts
+    sites.reserveCapacity(256)
+    colds.reserveCapacity(512)
+  }
+
+  /// Generates a block and returns where it starts in the buffer. `pool` numbers the block's
+  /// instructions for call-outs: instruction `i` is `pool + i`. `firstSite` numbers its exits; they are
+  /// left in ``sites`` with offsets from the buffer's start. The caller looks at the assembler's
+  /// `failed` afterwards.
+  mutating func generate(
+    _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, pageIdentity: UInt32,
+    pool: Int, firstSite: Int
+  ) -> Int {
+    assembler.resetLabels()
+    assembler.align(to: 16)
+    let entry = assembler.offset
+    pc = start
+    blockPage = start & ~0xFFF
+    self.key = key
+    self.pageIdentity = pageIdentity
+    self.firstSite = firstSite
+    sites.removeAll(keepingCapacity: true)
+    colds.removeAll(keepingCapacity: true)
+    floatNoted = false
+    knownMask = 0
+
+    var ended = false
+    for index in 0..<block.count {
+      if countsInstructions { assembler.inc(.w64, field(ContextLayout.instructionsRetired)) }
+      ended = emit(block[index], poolIndex: pool + index)
+      pc &+= UInt64(block[index].length)
+      if ended { break }
+    }
+    if !ended { jumpOut(to: pc) }
+    emitColds()
+    return entry
+  }
+
+  // MARK: - Operands
+
+  /// A context field's address.
+  @inline(__always) func field(_ displacement: Int32) -> Address {
+    Address(base: HostRegisters.context, displacement: displacement)
+  }
+
+  /// A guest register's place in the context.
+  @inline(__always) func home(_ register: UInt8) -> Address { field(ContextLayout.register(register)) }
+
+  @inline(__always) func host(_ register: UInt8) -> Register? { hosts[Int(register)] }
+
+  /// A host register with the guest register's value: its own, or `scratch` after loading.
+  @inline(__always) mutating func value(_ register: UInt8, _ scratch: Register) -> Register {
+    if let host = host(register) { return host }
+    load(register, into: scratch)
+    return scratch
+  }
+
+  /// Copies the guest register's value into a host register.
+  @inline(__always) mutating func load(_ register: UInt8, into target: Register) {
+    if register == 0 {
+      assembler.mov(.w32, target, 0)
+    } else if let host = host(register) {
+      if host != target { assembler.mov(.w64, target, host) }
+    } else {
+      assembler.mov(.w64, target, home(register))
+    }
+  }
+
+  /// Gives the guest register the value of a host register.
+  @inline(__always) mutating func store(_ source: Register, to register: UInt8) {
+    if register == 0 { return }
+    if let host = host(register) {
+      if host != source { assembler.mov(.w64, host, source) }
+    } else {
+      assembler.mov(.w64, home(register), source)
+    }
+  }
+
+  /// Where a result is made: the destination's host register, or rax.
+  @inline(__always) func target(_ register: UInt8) -> Register { host(register) ?? .rax }
+
+  /// Gives a guest register a constant.
+  mutating func setConstant(_ register: UInt8, _ value: UInt64) {
+    guard register != 0 else { return }
+    let signed = Int64(bitPattern: value)
+    if let host = host(register) {
+      assembler.mov(.w64, host, signed)
+    } else if let short = Int32(exactly: signed) {
+      assembler.mov(.w64, home(register), short)
+    } else {
+      assembler.mov(.w64, .rax, signed)
+      assembler.mov(.w64, home(register), .rax)
+    }
+  }
+
+  /// Puts the current guest address in the context.
+  mutating func storePC(scratch: Register) {
+    if let short = Int32(exactly: Int64(bitPattern: pc)) {
+      assembler.mov(.w64, field(ContextLayout.programCounter), short)
+    } else {
+      assembler.mov(.w64, scratch, Int64(bitPattern: pc))
+      assembler.mov(.w64, field(ContextLayout.programCounter), scratch)
+    }
+  }
+
+  // MARK: - Known values
+
+  func knownValue(_ register: UInt8) -> UInt64? {
+    if register == 0 { return 0 }
+    return register < 32 && knownMask & (1 << UInt32(register)) != 0 ? known[Int(register)] : nil
+  }
+
+  mutating func forget(_ register: UInt8) {
+    if register < 32 { knownMask &= ~(1 << UInt32(register)) }
+  }
+
+  mutating func know(_ register: UInt8, _ value: UInt64) {
+    guard register != 0, register < 32 else { return }
+    knownMask |= 1 << UInt32(register)
+    known[Int(register)] = value
+  }
+}

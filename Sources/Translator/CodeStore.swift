@@ -1,0 +1,299 @@
+internal import Assembler
+package import HostSystem
+internal import Synchronization
+
+/// What the store needs to know of a guest architecture.
+package struct GuestArchitecture: Sendable {
+  /// Guest registers that deserve a host register, the most used first.
+  package var pins: [UInt8]
+  /// Instructions in a block at most.
+  package var blockLimit: Int
+
+  package init(pins: [UInt8], blockLimit: Int = 96) {
+    self.pins = pins
+    self.blockLimit = blockLimit
+  }
+}
+
+/// Decodes guest code into blocks.
+package protocol BlockLifter: AnyObject {
+  /// Appends the instructions from a guest address to the end of their block: at most `room`, none
+  /// beyond the page. `page` is the host address of the page. Returns how many; 0 if the first
+  /// instruction cannot be taken from this page alone and must be interpreted.
+  func lift(
+    pc: UInt64, page: UnsafeRawPointer, key: UInt64, into buffer: UnsafeMutablePointer<Instruction>,
+    room: Int
+  ) -> Int
+}
+
+/// All translated code of a machine, shared by its CPUs: blocks by guest page, the links between
+/// them, and the arena they live in.
+///
+/// Blocks are never moved and their memory is not reused until everything is dropped at once, so a CPU
+/// that still runs a block whose guest code has changed does no harm: the change becomes visible when
+/// it next looks a block up, which a guest that follows its architecture's rules waits for.
+package final class CodeStore: @unchecked Sendable {  // everything mutable is under the lock
+  package struct Options: Sendable {
+    /// Bytes of generated code at most.
+    package var arenaSize = 32 << 20
+    /// Join blocks by direct jumps. Off, every block comes back to the dispatcher.
+    package var links = true
+    /// Count retired instructions, one by one.
+    package var countsInstructions = false
+    package var features = HostFeatures.host
+    package init() {}
+  }
+
+  /// Counters for people.
+  package struct Statistics: Sendable {
+    package var blocks = 0
+    package var instructions = 0
+    package var codeBytes = 0
+    package var emptied = 0
+    package var invalidatedPages = 0
+  }
+
+  private struct State: ~Copyable {
+    var generator: CodeGenerator
+    var pages: [CodePage] = []
+    var pageIndex: [PageKey: Int] = [:]
+    var byNumber: [Int: [Int]] = [:]
+    var sites: [ExitSite] = []
+    /// The block of each site's target while linked.
+    var poolUsed = 0
+    var generation: UInt32 = 0
+    var nextIdentity: UInt32 = 1
+    var statistics = Statistics()
+    var lifted: UnsafeMutablePointer<Instruction>
+  }
+
+  private struct PageKey: Hashable {
+    var address: UInt64
+    var number: Int
+  }
+
+  private let arena: CodeArena
+  private let architecture: GuestArchitecture
+  private let thunks: Thunks
+  private let firstFree: Int
+  private let options: Options
+  private let lock = Mutex(())
+  /// Under the lock.
+  private let state: UnsafeMutablePointer<State>
+  /// Decoded instructions that generated code names by index when it calls out.
+  private let pool: UnsafeMutablePointer<Instruction>
+  private let poolCapacity: Int
+  private let poolMapping: Mapping
+
+  /// Where a jump of unknown target leads.
+  package var missTarget: UnsafeRawPointer { UnsafeRawPointer(bitPattern: UInt(thunks.leaveIndirect))! }
+
+  package init(architecture: GuestArchitecture, options: Options = Options()) throws(Errno) {
+    self.architecture = architecture
+    self.options = options
+    arena = try CodeArena(size: options.arenaSize)
+    poolCapacity = max(4096, options.arenaSize / 32)
+    poolMapping = try Mapping.map(size: poolCapacity * MemoryLayout<Instruction>.stride)
+    pool = poolMapping.base.assumingMemoryBound(to: Instruction.self)
+    var assembler = X86Assembler(
+      buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: 4096),
+      executableBase: UInt64(UInt(bitPattern: arena.executable)))
+    thunks = Thunks(assembler: &assembler, pins: architecture.pins)
+    precondition(!assembler.failed)
+    firstFree = 4096
+    state = .allocate(capacity: 1)
+    state.initialize(
+      to: State(
+        generator: CodeGenerator(
+          arena: arena, offset: firstFree, size: options.arenaSize - firstFree, features: options.features,
+          thunks: thunks, pins: architecture.pins, countsInstructions: options.countsInstructions),
+        lifted: .allocate(capacity: architecture.blockLimit)))
+  }
+
+  deinit {
+    state.pointee.lifted.deallocate()
+    state.deinitialize(count: 1)
+    state.deallocate()
+  }
+
+  private func locked<Result>(_ body: (inout State) -> Result) -> Result {
+    nonisolated(unsafe) let body = body  // called here, before this function returns
+    nonisolated(unsafe) let state = state
+    nonisolated(unsafe) var result: Result?
+    lock.withLock { _ in result = body(&state.pointee) }
+    guard let result else { preconditionFailure("the lock did not call its body") }
+    return result
+  }
+
+  // MARK: - Running
+
+  /// How generated code was left.
+  package enum Exit: Sendable, Equatable {
+    /// The context's program counter says where to go on.
+    case dispatch
+    /// At the end of a block towards a known address: the site can be linked.
+    case site(Int)
+    /// As ``site(_:)``, because leaving was asked for.
+    case interrupted(Int)
+  }
+
+  /// Runs translated code on a context until it is left.
+  @inline(__always)
+  package func run(_ code: UnsafeRawPointer, context: Context) -> Exit {
+    typealias Enter = @convention(c) (UnsafeMutableRawPointer, UnsafeRawPointer) -> UInt64
+    let enter = unsafeBitCast(UInt(thunks.enter), to: Enter.self)
+    let result = enter(context.base, code)
+    if result == 0 { return .dispatch }
+    return result & 1 == 0 ? .site(Int(result >> 1)) : .interrupted(Int(result >> 1))
+  }
+
+  /// The instruction that a call-out names.
+  @inline(__always) package func instruction(_ index: UInt64) -> Instruction { pool[Int(index)] }
+
+  /// Where a site leads.
+  package func target(of site: Int) -> UInt64 { locked { $0.sites[site - 1].target } }
+
+  /// Grows when everything has been dropped; sites of an earlier generation mean nothing.
+  package var generation: UInt32 { locked { $0.generation } }
+
+  // MARK: - Finding
+
+  /// What looking for a block gives.
+  package enum Found {
+    case code(UnsafeRawPointer, identity: UInt32)
+    /// The instruction must be interpreted.
+    case interpret
+    /// The arena is full: drop everything, then ask again.
+    case full
+    /// The page lost its mark since it was claimed: claim it again.
+    case unclaimed
+  }
+
+  /// Finds or makes the block at a guest address, which page `number` of the memory file holds at host
+  /// address `page`. `isClaimed` is asked under the lock whether the page still counts as code: from
+  /// then on a writer drops the block.
+  package func find(
+    pc: UInt64, number: Int, page: UnsafeRawPointer, key: UInt64, lifter: any BlockLifter,
+    isClaimed: () -> Bool
+  ) -> Found {
+    locked { state in
+      guard isClaimed() else { return .unclaimed }
+      let codePage = Self.page(PageKey(address: pc & ~0xFFF, number: number), &state)
+      let slot = UInt16(truncatingIfNeeded: pc & 0xFFF | key)
+      if let block = codePage.blocks[slot] { return .code(block.entry, identity: codePage.identity) }
+
+      let room = min(architecture.blockLimit, poolCapacity - state.poolUsed)
+      guard room == architecture.blockLimit else { return .full }
+      let count = lifter.lift(pc: pc, page: page, key: key, into: state.lifted, room: room)
+      guard count > 0 else { return .interpret }
+      let first = state.poolUsed
+      (pool + first).update(from: state.lifted, count: count)
+      let start = state.generator.assembler.offset
+      let entry = state.generator.generate(
+        UnsafeBufferPointer(start: state.lifted, count: count), pc: pc, key: key,
+        pageIdentity: codePage.identity, pool: first, firstSite: state.sites.count + 1)
+      if state.generator.assembler.failed {
+        state.generator.assembler.rewind(to: start)
+        return .full
+      }
+      state.poolUsed += count
+      state.sites.append(contentsOf: state.generator.sites)
+      let code = arena.executable + firstFree + entry
+      codePage.blocks[slot] = TranslatedBlock(programCounter: pc, entry: code, instructionCount: count)
+      state.statistics.blocks += 1
+      state.statistics.instructions += count
+      state.statistics.codeBytes = state.generator.assembler.offset
+      return .code(code, identity: codePage.identity)
+    }
+  }
+
+  private static func page(_ key: PageKey, _ state: inout State) -> CodePage {
+    if let index = state.pageIndex[key] { return state.pages[index] }
+    let page = CodePage(identity: state.nextIdentity, number: key.number)
+    state.nextIdentity += 1
+    state.pageIndex[key] = state.pages.count
+    state.byNumber[key.number, default: []].append(state.pages.count)
+    state.pages.append(page)
+    return page
+  }
+
+  // MARK: - Linking
+
+  /// Makes a site jump straight to the block at its target, which lies on the page with `identity`.
+  /// Nothing happens if either has gone since.
+  package func link(_ site: Int, to code: UnsafeRawPointer, identity: UInt32, generation: UInt32) {
+    guard options.links else { return }
+    locked { state in
+      guard generation == state.generation, let index = Self.index(of: identity, state) else { return }
+      let exit = state.sites[site - 1]
+      let slot = UInt16(truncatingIfNeeded: exit.target & 0xFFF | UInt64(exit.key))
+      guard let block = state.pages[index].blocks[slot], block.entry == code else { return }
+      if exit.guardField == 0 {
+        // Same page, so the same mapping: unless it was changed while the block ran.
+        guard exit.page == identity else { return }
+      } else {
+        guard exit.guardIdentity == 0 || exit.guardIdentity == identity else { return }
+        if exit.guardIdentity == 0 {
+          state.sites[site - 1].guardIdentity = identity
+          (arena.writable + firstFree + Int(exit.guardField)).storeBytes(of: identity, as: UInt32.self)
+        }
+      }
+      block.incoming.append(Int32(site))
+      patch(exit, to: UInt64(UInt(bitPattern: code)))
+    }
+  }
+
+  private static func index(of identity: UInt32, _ state: borrowing State) -> Int? {
+    // Identities are given in order, so the page's place follows from the first one's.
+    guard let first = state.pages.first?.identity, identity >= first else { return nil }
+    let index = Int(identity - first)
+    return index < state.pages.count ? index : nil
+  }
+
+  private func patch(_ exit: ExitSite, to target: UInt64) {
+    _ = X86Assembler.patch(
+      field: arena.writable + firstFree + Int(exit.field),
+      executableField: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.field),
+      target: target)
+  }
+
+  // MARK: - Dropping
+
+  /// Drops the blocks of a page of the memory file, because its bytes change. Other CPUs may still run
+  /// them to their next exit; their jump caches are the caller's to clear.
+  package func invalidate(page number: Int, unmark: () -> Void) {
+    locked { state in
+      unmark()
+      guard let indexes = state.byNumber[number] else { return }
+      state.statistics.invalidatedPages += 1
+      for index in indexes {
+        for block in state.pages[index].blocks.values {
+          block.isAlive = false
+          for site in block.incoming {
+            let exit = state.sites[Int(site) - 1]
+            patch(exit, to: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.stub))
+          }
+        }
+        state.pages[index].blocks.removeAll()
+      }
+    }
+  }
+
+  /// Drops everything. No CPU may be in translated code or hold an address in it.
+  package func removeAll() {
+    locked { state in
+      let used = state.generator.assembler.offset
+      state.generator.assembler.rewind(to: 0)
+      arena.discard(firstFree..<min(arena.size, firstFree + ((used + 4095) & ~4095)))
+      state.pages.removeAll()
+      state.pageIndex.removeAll()
+      state.byNumber.removeAll()
+      state.sites.removeAll()
+      state.poolUsed = 0
+      state.generation += 1
+      state.statistics.emptied += 1
+    }
+  }
+
+  package var statistics: Statistics { locked { $0.statistics } }
+}

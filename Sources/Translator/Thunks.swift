@@ -1,0 +1,79 @@
+internal import Assembler
+
+/// The fixed pieces of generated code between Swift and the blocks: how it is entered and left, and
+/// how it calls out. Executable addresses.
+struct Thunks {
+  /// `(context, code) -> exit`, a C function: loads the guest registers and jumps to the code.
+  var enter: UInt64 = 0
+  /// Stores the guest registers and returns the exit in eax to Swift.
+  var leave: UInt64 = 0
+  /// Leaves with the guest address in rcx as the program counter.
+  var leaveIndirect: UInt64 = 0
+  /// Call-outs: address in rcx, value in rdx, the access in eax; the result comes back in rax. They
+  /// do not come back when the call-out asked for a redirection.
+  var load: UInt64 = 0
+  var store: UInt64 = 0
+  /// As the others, with the instruction's index in edx.
+  var interpret: UInt64 = 0
+
+  init(assembler: inout X86Assembler, pins: [UInt8]) {
+    func at(_ displacement: Int32) -> Address {
+      Address(base: HostRegisters.context, displacement: displacement)
+    }
+    let pairs = Array(zip(pins, HostRegisters.pins))
+    func loadPins(_ assembler: inout X86Assembler) {
+      for (guest, host) in pairs { assembler.mov(.w64, host, at(ContextLayout.register(guest))) }
+    }
+    func storePins(_ assembler: inout X86Assembler) {
+      for (guest, host) in pairs { assembler.mov(.w64, at(ContextLayout.register(guest)), host) }
+    }
+    let saved: [Register] = [.rbx, .rbp, .r12, .r13, .r14, .r15]
+
+    enter = assembler.executableAddress
+    for register in saved { assembler.push(register) }
+    assembler.sub(.w64, .rsp, 8)
+    assembler.mov(.w64, HostRegisters.context, .rdi)
+    assembler.mov(.w64, .rax, .rsi)
+    assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
+    loadPins(&assembler)
+    assembler.jmp(.rax)
+
+    assembler.align(to: 16)
+    leaveIndirect = assembler.executableAddress
+    assembler.mov(.w64, at(ContextLayout.programCounter), .rcx)
+    assembler.mov(.w32, .rax, 0)
+    leave = assembler.executableAddress
+    storePins(&assembler)
+    assembler.add(.w64, .rsp, 8)
+    for register in saved.reversed() { assembler.pop(register) }
+    assembler.ret()
+
+    assembler.align(to: 16)
+    let redirected = assembler.executableAddress
+    assembler.mov(.w32, at(ContextLayout.redirect), 0)
+    assembler.add(.w64, .rsp, 8)
+    assembler.mov(.w32, .rax, 0)
+    assembler.jmp(to: leave)
+
+    func callOut(_ function: CallOut, _ assembler: inout X86Assembler) -> UInt64 {
+      assembler.align(to: 16)
+      let entry = assembler.executableAddress
+      storePins(&assembler)
+      assembler.sub(.w64, .rsp, 8)
+      assembler.mov(.w64, .rdi, HostRegisters.context)
+      assembler.mov(.w64, .rsi, .rcx)
+      assembler.mov(.w32, .rcx, .rax)
+      assembler.call(at(ContextLayout.callOuts + function.rawValue * 8))
+      assembler.add(.w64, .rsp, 8)
+      assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
+      loadPins(&assembler)
+      assembler.cmp(.w32, at(ContextLayout.redirect), 0)
+      assembler.jcc(.ne, to: redirected)
+      assembler.ret()
+      return entry
+    }
+    load = callOut(.load, &assembler)
+    store = callOut(.store, &assembler)
+    interpret = callOut(.interpret, &assembler)
+  }
+}

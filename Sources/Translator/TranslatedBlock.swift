@@ -1,0 +1,55 @@
+/// A run of guest instructions translated as one piece: entered at its start only, left by its exits.
+final class TranslatedBlock {
+  let programCounter: UInt64
+  /// Where it begins in the arena.
+  let entry: UnsafeRawPointer
+  /// Exits of other blocks (and its own) that jump straight here.
+  var incoming: [Int32] = []
+  /// False once its guest code has changed.
+  var isAlive = true
+  /// Guest instructions in it.
+  let instructionCount: Int
+
+  init(programCounter: UInt64, entry: UnsafeRawPointer, instructionCount: Int) {
+    self.programCounter = programCounter
+    self.entry = entry
+    self.instructionCount = instructionCount
+  }
+}
+
+/// A page of guest code as seen at one virtual address.
+///
+/// Its identity is what a direct jump into it from another page compares with what the current view
+/// says is mapped there.
+final class CodePage {
+  let identity: UInt32
+  /// The page's number in the memory file.
+  let number: Int
+  /// Blocks by the offset of their start in the page, with the block key in bit 0.
+  var blocks: [UInt16: TranslatedBlock] = [:]
+
+  init(identity: UInt32, number: Int) {
+    self.identity = identity
+    self.number = number
+  }
+}
+
+/// A place where a block ends at a known guest address.
+struct ExitSite: BitwiseCopyable {
+  /// The guest address that execution goes on at.
+  var target: UInt64
+  /// Where the jump's 32-bit distance is in the arena.
+  var field: Int32
+  /// Where the code that leaves to the dispatcher for this exit is in the arena.
+  var stub: Int32
+  /// Where the immediate is that is compared with the target page's identity; 0 when the target is on
+  /// the block's own page.
+  var guardField: Int32
+  /// The identity that the guard compares with, once set; it never changes, because another CPU may
+  /// be between the comparison and the jump.
+  var guardIdentity: UInt32
+  /// The identity of the page that the block is on.
+  var page: UInt32
+  /// The block key under which this was translated.
+  var key: UInt32
+}
