@@ -152,7 +152,10 @@ import Testing
     let end = VirtioGuest.base + UInt64(VirtioGuest.size)
     let size: UInt64 = [.sizeNotPower: 3, .sizeZero: 0, .sizeHuge: 0xFFFF_FFFF][bad] ?? 8
     let table: UInt64 =
-      [.misaligned: queue.descriptors + 8, .outside: 0x1000, .wrapping: 0xFFFF_FFFF_FFFF_FFF0, .crossing: end - 16][bad]
+      [
+        .misaligned: queue.descriptors + 8, .outside: 0x1000, .wrapping: 0xFFFF_FFFF_FFFF_FFF0,
+        .crossing: end - 16,
+      ][bad]
       ?? queue.descriptors
     guest.write(0x38, size)
     guest.write(0x80, table & 0xFFFF_FFFF)
