@@ -89,7 +89,8 @@ struct AptSourceTests {
     AptSource(uri: "http://one.example/debian", suite: "bookworm", components: ["contrib"]),
     AptSource(uri: "http://ubuntu.example", suite: "noble", components: ["main"]),
   ]) func findsNoDebian(in source: AptSource) {
-    #expect(HostArchive.choose(from: [source], origins: ["http://ubuntu.example": "Ubuntu"], codename: nil) == nil)
+    #expect(
+      HostArchive.choose(from: [source], origins: ["http://ubuntu.example": "Ubuntu"], codename: nil) == nil)
   }
 
   @Test func guestsAptFollowsTheHosts() throws {

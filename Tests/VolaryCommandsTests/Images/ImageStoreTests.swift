@@ -63,7 +63,10 @@ struct ImageStoreTests {
   }
 
   @Test(arguments: [
-    ("text", Array("not a kernel, whatever its name says; and long enough to hold a header".utf8), "raw Image"),
+    (
+      "text", Array("not a kernel, whatever its name says; and long enough to hold a header".utf8),
+      "raw Image"
+    ),
     ("short", [0x4d, 0x5a], "raw Image"),
     ("gzip", [0x1f, 0x8b] + [UInt8](repeating: 0, count: 100), "compressed"),
   ]) func otherKernelsAreRefused(name: String, bytes: [UInt8], words: String) throws {

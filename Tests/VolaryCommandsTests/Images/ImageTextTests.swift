@@ -24,7 +24,8 @@ struct ImageTextTests {
   @Test(.enabled(if: hasProgram("python3"))) func documentsReadAlike() throws {
     let json = try ImageTable.text([Self.record], format: .json)
     let read = try run(
-      "python3", ["-c", "import json,sys; d=json.load(sys.stdin); print(d[0]['name'], d[0]['packages']['apt'])"],
+      "python3",
+      ["-c", "import json,sys; d=json.load(sys.stdin); print(d[0]['name'], d[0]['packages']['apt'])"],
       input: Data(json.utf8))
     #expect(read == Data("debian/13 3.0.3\n".utf8))
     let yaml = try ImageTable.text([Self.record], format: .yaml)
@@ -33,9 +34,11 @@ struct ImageTextTests {
     #expect(try ImageTable.text([], format: .yaml) == "[]\n")
   }
 
-  @Test(arguments: [
-    ("4GiB", 4 << 30), ("4G", 4 << 30), ("512MiB", 512 << 20), ("1024", 1024), ("2 TiB", 2 << 40),
-  ] as [(String, Int64)]) func sizes(text: String, bytes: Int64) {
+  @Test(
+    arguments: [
+      ("4GiB", 4 << 30), ("4G", 4 << 30), ("512MiB", 512 << 20), ("1024", 1024), ("2 TiB", 2 << 40),
+    ] as [(String, Int64)]) func sizes(text: String, bytes: Int64)
+  {
     #expect(ByteCount.parse(text) == bytes)
   }
 

@@ -94,7 +94,9 @@ struct ModuleTests {
     try Data("int f(int x) { return x; }\n".utf8).write(to: folder.url.appendingPathComponent("a.c"))
     _ = try run("gcc", ["-c", "a.c"], in: folder.url)
     let object = [UInt8](try Data(contentsOf: folder.url.appendingPathComponent("a.o")))
-    for length in stride(from: 0, to: object.count, by: 7) { _ = ModuleStripper.strip(Array(object[..<length])) }
+    for length in stride(from: 0, to: object.count, by: 7) {
+      _ = ModuleStripper.strip(Array(object[..<length]))
+    }
     for position in object.indices {
       var damaged = object
       damaged[position] ^= 0xff
