@@ -123,7 +123,8 @@ package enum ModuleStripper {
       let type = header.read32(at: 4)
       var contents: [UInt8] = []
       if type != SectionType.null, type != SectionType.noBits {
-        guard let offset = Int(exactly: header.read64(at: 24)), let size = Int(exactly: header.read64(at: 32)),
+        guard let offset = Int(exactly: header.read64(at: 24)),
+          let size = Int(exactly: header.read64(at: 32)),
           offset <= file.count, size <= file.count - offset
         else { return nil }
         contents = Array(file[offset..<(offset + size)])
