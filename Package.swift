@@ -18,6 +18,10 @@ let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .d
 /// `volary-machine` needs nothing of its host at all, not even a C library, and starts in half a
 /// millisecond.
 let withoutSwiftLibraries: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
+/// Foundation's own parts, which only a compilation for static linking would name.
+let foundationParts: [LinkerSetting] = [
+  "CoreFoundation", "_FoundationCShims", "_FoundationCollections", "_FoundationICU",
+].map { .linkedLibrary($0) }
 let withoutLibraries: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 
 let package = Package(
@@ -71,7 +75,7 @@ let package = Package(
     // One file each over the libraries.
     .executableTarget(
       name: "volary", dependencies: ["VolaryCommands"], swiftSettings: strict,
-      linkerSettings: withoutSwiftLibraries),
+      linkerSettings: withoutSwiftLibraries + foundationParts),
     .executableTarget(
       name: "volary-machine", dependencies: ["Machine", "MachineControl", "HostSystem"],
       swiftSettings: strict, linkerSettings: withoutLibraries),
@@ -79,7 +83,8 @@ let package = Package(
       name: "volary-nat", dependencies: ["Networking", "HostSystem"], swiftSettings: strict,
       linkerSettings: withoutSwiftLibraries),
 
-    // Tests, a target a room.
+    // Tests, a target a room. Those that start our executables do not depend on them, since that would
+    // link the tests as the executables are linked; a test build makes all products anyway.
     .testTarget(
       name: "HostSystemTests", dependencies: ["HostSystem", "volary-test-support"], swiftSettings: strict),
     .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: strict),
@@ -93,12 +98,12 @@ let package = Package(
       name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),
     .testTarget(
       name: "NetworkingTests",
-      dependencies: ["CHost", "HostSystem", "MachineControl", "Networking", "volary-nat"], swiftSettings: strict),
+      dependencies: ["CHost", "HostSystem", "MachineControl", "Networking"], swiftSettings: strict),
     .testTarget(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
     .testTarget(name: "MachineTests", dependencies: ["Machine"], swiftSettings: strict),
     .testTarget(
-      name: "VolaryCommandsTests", dependencies: ["VolaryCommands", "volary", "volary-test-support"],
+      name: "VolaryCommandsTests", dependencies: ["VolaryCommands", "volary-test-support"],
       swiftSettings: strict),
     // A program for tests to start: peers that behave, misbehave and die; a sandbox to try.
     .executableTarget(
