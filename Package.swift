@@ -72,14 +72,20 @@ let package = Package(
     .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: strict),
     .testTarget(name: "AssemblerTests", dependencies: ["Assembler"], swiftSettings: strict),
     .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "CHostFloat"], swiftSettings: hot),
-    .testTarget(name: "TranslatorTests", dependencies: ["Translator"], swiftSettings: strict),
-    .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translator"], swiftSettings: hot),
+    .testTarget(
+      name: "TranslatorTests", dependencies: ["HostSystem", "Translator"], swiftSettings: hot),
+    .testTarget(
+      name: "RISCVTests", dependencies: ["GuestMemory", "HostSystem", "RISCV", "Translator"],
+      swiftSettings: hot),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
     .testTarget(name: "DiskImagesTests", dependencies: ["DiskImages"], swiftSettings: strict),
     .testTarget(name: "NetworkingTests", dependencies: ["Networking"], swiftSettings: strict),
     .testTarget(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
-    .testTarget(name: "MachineTests", dependencies: ["Machine"], swiftSettings: strict),
+    .testTarget(
+      name: "MachineTests",
+      dependencies: ["Devices", "GuestMemory", "HostSystem", "Machine", "RISCV", "Translator"],
+      swiftSettings: hot),
     .testTarget(name: "VolaryCommandsTests", dependencies: ["VolaryCommands"], swiftSettings: strict),
     // The host's own floating-point arithmetic, with its flags: an oracle for SoftFloatTests.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),

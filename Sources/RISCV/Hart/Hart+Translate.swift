@@ -71,7 +71,7 @@ extension Hart {
     }
   }
 
-  private var blockKey: UInt64 { isFloatOff ? BlockKey.floatOff : BlockKey.floatOn }
+  var blockKey: UInt64 { isFloatOff ? BlockKey.floatOff : BlockKey.floatOn }
 
   /// Runs translated code until something must be looked at: an exit request, a trap, a system
   /// instruction.
@@ -98,7 +98,7 @@ extension Hart {
 
   /// Finds or makes the block at `pc`; nil when there is something else to do first: a trap was taken,
   /// an instruction interpreted, or requests wait.
-  private func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
+  func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
     do throws(Trap) {
       let found = try fetchPage(pc)
       while true {
@@ -124,6 +124,7 @@ extension Hart {
       }
     } catch {
       takeTrap(error, pc: pc)
+      if cluster.countsInstructions { context.word(ContextLayout.instructionsRetired).pointee &+= 1 }
       return nil
     }
   }

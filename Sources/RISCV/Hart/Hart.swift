@@ -61,6 +61,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     reset()
   }
 
+  deinit { decoded.removeAll() }
+
   /// Power-on state: supervisor mode, no translation, no interrupt enabled.
   package func reset() {
     state.pointee = HartState()
@@ -68,6 +70,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.half(ContextLayout.floatFlags).pointee = 0
     context.half(ContextLayout.floatRounding).pointee = 0
     context.half(ContextLayout.floatTouched).pointee = 0
+    context.word(ContextLayout.instructionsRetired).pointee = 0
     context.word(ContextLayout.reservationAddress).pointee = .max
     context.word(ContextLayout.owner).pointee = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
     context.programCounter = 0

@@ -31,6 +31,8 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   package weak var delegate: (any HartClusterDelegate)?
   /// The largest satp mode that guests may choose.
   package let widestPaging: UInt64
+  /// Whether harts count the instructions that they carry out (``ContextLayout/instructionsRetired``).
+  package let countsInstructions: Bool
 
   /// Set while the harts must hold still or end.
   private let halted = Atomic<UInt32>(0)
@@ -42,13 +44,14 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
 
   package init(
     harts count: Int, memory: GuestMemory, bus: any PhysicalBus, clock: MachineClock, code: CodeStore?,
-    widestPaging: UInt64 = PageWalk.Mode.sv39
+    widestPaging: UInt64 = PageWalk.Mode.sv39, countsInstructions: Bool = false
   ) throws(Errno) {
     self.memory = memory
     self.bus = bus
     self.clock = clock
     self.code = code
     self.widestPaging = widestPaging
+    self.countsInstructions = code?.countsInstructions ?? countsInstructions
     let miss = code?.missTarget ?? Self.noCode
     for id in 0..<count {
       harts.append(try Hart(id: id, cluster: self, memory: memory, bus: bus, missTarget: miss))
