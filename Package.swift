@@ -97,8 +97,11 @@ let package = Package(
     .testTarget(
       name: "AssemblerTests", dependencies: ["Assembler", "HostSystem"], swiftSettings: strict),
     .testTarget(name: "SoftFloatTests", dependencies: ["SoftFloat", "CHostFloat"], swiftSettings: hot),
-    .testTarget(name: "TranslatorTests", dependencies: ["Translator"], swiftSettings: strict),
-    .testTarget(name: "RISCVTests", dependencies: ["RISCV", "Translator"], swiftSettings: hot),
+    .testTarget(
+      name: "TranslatorTests", dependencies: ["HostSystem", "Translator"], swiftSettings: hot),
+    .testTarget(
+      name: "RISCVTests", dependencies: ["GuestMemory", "HostSystem", "RISCV", "Translator"],
+      swiftSettings: hot),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
     .testTarget(
       name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),
@@ -107,7 +110,10 @@ let package = Package(
       dependencies: ["CHost", "HostSystem", "MachineControl", "Networking"], swiftSettings: strict),
     .testTarget(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
-    .testTarget(name: "MachineTests", dependencies: ["Machine"], swiftSettings: strict),
+    .testTarget(
+      name: "MachineTests",
+      dependencies: ["Devices", "GuestMemory", "HostSystem", "Machine", "RISCV", "Translator"],
+      swiftSettings: hot),
     .testTarget(
       name: "VolaryCommandsTests", dependencies: ["VolaryCommands", "volary-test-support"],
       swiftSettings: strict),

@@ -85,6 +85,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   private let poolCapacity: Int
   private let poolMapping: Mapping
 
+  /// Whether generated code counts retired instructions.
+  package var countsInstructions: Bool { options.countsInstructions }
+
   /// Where a jump of unknown target leads.
   package var missTarget: UnsafeRawPointer { UnsafeRawPointer(bitPattern: UInt(thunks.leaveIndirect))! }
 

@@ -16,7 +16,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   package let id: Int
   package let context: Context
   package let state: UnsafeMutablePointer<HartState>
-  package unowned let cluster: HartCluster
+  /// The cluster owns its harts, so it is there as long as they are.
+  package unowned(unsafe) let cluster: HartCluster
   package let memory: GuestMemory
   package let bus: any PhysicalBus
   let contextMapping: Mapping
@@ -69,6 +70,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     reset()
   }
 
+  deinit { decoded.removeAll() }
+
   /// Power-on state: supervisor mode, no translation, no interrupt enabled.
   package func reset() {
     state.pointee = HartState()
@@ -76,6 +79,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.half(ContextLayout.floatFlags).pointee = 0
     context.half(ContextLayout.floatRounding).pointee = 0
     context.half(ContextLayout.floatTouched).pointee = 0
+    context.word(ContextLayout.instructionsRetired).pointee = 0
     context.word(ContextLayout.reservationAddress).pointee = .max
     context.word(ContextLayout.owner).pointee = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
     context.programCounter = 0
