@@ -110,6 +110,10 @@ extension Hart {
   func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
     do throws(Trap) {
       let found = try fetchPage(pc)
+      if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
+        interpretCold(pc, page: UnsafeRawPointer(found.host))
+        return nil
+      }
       while true {
         if memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code == 0 {
           cluster.claimCode(page: found.number, for: self)

@@ -51,6 +51,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Decoded code pages by guest page, for the interpreter.
   var decoded: DecodedPages
   let lifter = Lifter()
+  let heat = HeatTable()
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
