@@ -10,11 +10,13 @@ extension SystemCallPolicy {
     policy.allow(
       "futex", "epoll_wait", "epoll_pwait", "read", "write", "readv", "writev", "preadv", "pwritev")
     policy.allow("pread64", "pwrite64", "preadv2", "pwritev2", "timerfd_settime", "timerfd_gettime")
-    policy.allow("sendmsg", "recvmsg", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "poll", "ppoll")
+    policy.allow(
+      "sendmsg", "recvmsg", "getsockopt", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "poll", "ppoll")
     policy.allow("fdatasync", "fsync", "fallocate", "ftruncate", "lseek", "fstat", "shutdown", "close", "dup")
     policy.allow("epoll_ctl", "epoll_create1", "eventfd2", "timerfd_create", "memfd_create", "getsockopt")
     policy.allow("clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday")
-    policy.allow("madvise", "munmap", "mremap", "brk", "membarrier", "getrandom", "restart_syscall")
+    policy.allow(
+      "madvise", "munmap", "mremap", "brk", "memfd_create", "membarrier", "getrandom", "restart_syscall")
     policy.allow("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack")
     policy.allow("sched_yield", "sched_getaffinity", "sched_setaffinity", "getcpu", "getpid", "gettid")
     policy.allow("rseq", "set_robust_list", "getrusage", "sysinfo", "uname", "exit", "exit_group")
@@ -26,8 +28,12 @@ extension SystemCallPolicy {
     policy.allow("newfstatat", ifAny: [.bits(argument: 3, mask: .max, value: 0x1000 /* AT_EMPTY_PATH */)])
     policy.allow(
       "fcntl",
+<<<<<<< HEAD
       // Disks are locked by the machine that writes them: 36 to 38 are the F_OFD_* locks.
       ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, 36, 37, 38].map {
+=======
+      ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, lockOfDescription].map {
+>>>>>>> control
         .bits(argument: 1, mask: .max, value: UInt32($0))
       })
     policy.allow("prlimit64", ifAny: [.null(argument: 2)], otherwise: .refuse(Errno(EPERM)))
@@ -36,6 +42,9 @@ extension SystemCallPolicy {
     policy.refuse("openat", Errno(EACCES))
     return policy
   }
+
+  /// F_OFD_SETLK: a disk image is locked for as long as it is open.
+  private static let lockOfDescription: Int32 = 37
 
   /// Memory may be mapped and protected anew, but not as code: the translator's cache was mapped before.
   private static func allowMemoryThatIsNotCode(_ policy: inout SystemCallPolicy) {

@@ -95,11 +95,7 @@ struct MachineLauncher {
       network: network.map { .init(frames: add($0.frames.descriptor), mac: Self.randomHardwareAddress()) },
       consolePorts: consolePorts, serial: add(serialOfMachine.descriptor), entropySeed: seed)
 
-    let (control, controlOfMachine) = try socketPair(.sequencedPacket)
-    let (words, wordsOfMachine) = try socketPair(.stream)
-    let process = try HelperProgram.machine.start(
-      ["--control", "\(HelperProgram.firstDescriptor)"], output: wordsOfMachine.descriptor,
-      descriptors: [controlOfMachine.descriptor])
+    let (process, control, words) = try startProcess()
     let machine = LaunchedMachine(
       process: process, control: ControlClient(control), words: words.descriptor, network: network,
       serial: serial, ports: ports)
@@ -113,6 +109,17 @@ struct MachineLauncher {
       throw failure(error, machine)
     }
     return machine
+  }
+
+  /// Starts the machine's process. Its ends of the sockets are closed here when this returns, so that
+  /// its death shows on ours.
+  private func startProcess() throws(VolaryError) -> (ChildProcess, control: UnixSocket, words: UnixSocket) {
+    let (control, controlOfMachine) = try socketPair(.sequencedPacket)
+    let (words, wordsOfMachine) = try socketPair(.stream)
+    let process = try HelperProgram.machine.start(
+      ["--control", "\(HelperProgram.firstDescriptor)"], output: wordsOfMachine.descriptor,
+      descriptors: [controlOfMachine.descriptor])
+    return (process, control, words)
   }
 
   private mutating func add(_ descriptor: Descriptor) -> Int {
@@ -197,8 +204,8 @@ struct MachineLauncher {
         error == .notFound ? .notFound : .failed, "cannot open the disk \(path): \(error)",
         wayOut: error == .notFound ? "make one with 'truncate -s 10G \(path)'" : nil)
     }
-    if flock(disk.raw, LOCK_EX | LOCK_NB) < 0 {
-      throw VolaryError(.conflict, "the disk \(path) is in use by another machine")
+    do { try disk.lock(exclusive: true) } catch {
+      throw VolaryError(.conflict, "the disk \(path) is in use by another machine (\(error))")
     }
     return disk
   }
