@@ -13,7 +13,7 @@ extension SystemCallPolicy {
     policy.allow(
       "sendmsg", "recvmsg", "getsockopt", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "poll", "ppoll")
     policy.allow("fdatasync", "fsync", "fallocate", "ftruncate", "lseek", "fstat", "shutdown", "close", "dup")
-    policy.allow("epoll_ctl", "epoll_create1", "eventfd2", "timerfd_create", "memfd_create", "getsockopt")
+    policy.allow("epoll_ctl", "epoll_create1", "eventfd2", "timerfd_create")
     policy.allow("clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday")
     policy.allow(
       "madvise", "munmap", "mremap", "brk", "memfd_create", "membarrier", "getrandom", "restart_syscall")
@@ -28,12 +28,7 @@ extension SystemCallPolicy {
     policy.allow("newfstatat", ifAny: [.bits(argument: 3, mask: .max, value: 0x1000 /* AT_EMPTY_PATH */)])
     policy.allow(
       "fcntl",
-<<<<<<< HEAD
-      // Disks are locked by the machine that writes them: 36 to 38 are the F_OFD_* locks.
-      ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, 36, 37, 38].map {
-=======
       ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, lockOfDescription].map {
->>>>>>> control
         .bits(argument: 1, mask: .max, value: UInt32($0))
       })
     policy.allow("prlimit64", ifAny: [.null(argument: 2)], otherwise: .refuse(Errno(EPERM)))
