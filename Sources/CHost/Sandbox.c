@@ -123,7 +123,7 @@ static const struct {
     CALL(restart_syscall), CALL(rseq), CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn),
     CALL(rt_sigtimedwait), CALL(sched_getaffinity), CALL(sched_setaffinity), CALL(sched_yield), CALL(sendmsg),
     CALL(sendmmsg), CALL(sendto), CALL(set_robust_list), CALL(shutdown), CALL(sigaltstack), CALL(sysinfo),
-    CALL(getsockopt), CALL(memfd_create), CALL(tgkill), CALL(timerfd_create), CALL(timerfd_gettime), CALL(timerfd_settime), CALL(uname), CALL(write),
+    CALL(tgkill), CALL(timerfd_create), CALL(timerfd_gettime), CALL(timerfd_settime), CALL(uname), CALL(write),
     CALL(writev),
 #ifdef SYS_epoll_wait
     CALL(epoll_wait),
