@@ -47,7 +47,9 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     engine = configuration.engine == .interpreter ? .interpreter : .translator
     // Executable memory can be had only before the sandbox closes, threads only after.
     if engine == .translator { code = try host("making room for translated code") { () throws(Errno) in
-      try CodeStore(architecture: Lifter.architecture) } }
+      var options = CodeStore.Options()
+      options.coldRuns = 12
+      return try CodeStore(architecture: Lifter.architecture, options: options) } }
     try closeSandbox?()
     let limiter = WarningLimiter { [send] in send(.warning(line: $0)) }
     let warn: @Sendable (String) -> Void = { limiter.report($0) }

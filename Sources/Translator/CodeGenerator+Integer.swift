@@ -392,7 +392,7 @@ extension CodeGenerator {
 
   mutating func keep(_ i: Instruction) {
     guard i.destination != 0 else { return }
-    let b = value(i.b, .rcx)
+    let b = second(i, .rcx)
     load(i.a, into: .rax)
     assembler.mov(.w32, .rdx, 0)
     assembler.test(.w64, b, b)

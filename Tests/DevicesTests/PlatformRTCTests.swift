@@ -137,14 +137,14 @@ internal import Testing
   }
 
   /// The real scheduler: it calls not before the deadline, the latest armed alone, and none after `stop`.
-  @Test(.timeLimit(.minutes(1))) func hostScheduler() throws {
+  @Test func hostScheduler() throws {
     let scheduler = try HostAlarmScheduler(clock: { monotonicNanoseconds() })
     let rang = PlatformLog<UInt64>()
     let late = monotonicNanoseconds() + 3_600_000_000_000
     scheduler.arm(at: late) { rang.append(0) }
     let deadline = monotonicNanoseconds() + 20_000_000
     scheduler.arm(at: deadline) { rang.append(monotonicNanoseconds()) }
-    while rang.all.isEmpty {}
+    while rang.all.isEmpty, monotonicNanoseconds() < deadline + 30_000_000_000 {}
     #expect(rang.all.count == 1 && rang.all[0] >= deadline)
     scheduler.arm(at: late) { rang.append(0) }
     scheduler.disarm()

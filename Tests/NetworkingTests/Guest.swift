@@ -2,6 +2,7 @@ import Glibc
 import HostSystem
 import Networking
 import Synchronization
+import Testing
 
 /// A guest made by hand at the other end of the frames' socket. It answers ARP, speaks enough of UDP
 /// and TCP for one connection at a time, and waits at most a few seconds for anything.
@@ -11,6 +12,8 @@ final class Guest {
   let socket: Descriptor
   let configuration: NATConfiguration
   private let service: HostSystem.Thread?
+  /// Signalled when the service's thread is done.
+  private let ended: EventCounter?
   private(set) var hostMAC = Frames.broadcast
 
   /// Runs a ``NATService`` in a thread.
@@ -21,9 +24,12 @@ final class Guest {
     // The thread makes the service, for the stack belongs to the thread that made it.
     let outcome = Mutex<Result<Void, NATError>?>(nil)
     let started = try EventCounter()
+    let ended = try EventCounter()
+    self.ended = ended
     let raw = dup(host.raw)
     let box = Box(outcome)
     service = try HostSystem.Thread.start(name: "nat") {
+      defer { ended.signal() }
       do throws(NATError) {
         let service = try NATService(configuration, frames: Descriptor(owning: raw))
         box.value.withLock { $0 = .success(()) }
@@ -34,8 +40,7 @@ final class Guest {
         started.signal()
       }
     }
-    var wait = pollfd(fd: started.descriptor.raw, events: Int16(POLLIN), revents: 0)
-    poll(&wait, 1, -1)
+    _ = Self.waits(for: started)
     try box.value.withLock { $0 }?.get()
   }
 
@@ -44,11 +49,23 @@ final class Guest {
     self.socket = socket
     configuration = NATConfiguration()
     service = nil
+    ended = nil
   }
 
   deinit {
     shutdown(socket.raw, Int32(SHUT_RDWR))
-    service?.join()
+    guard let service, let ended else { return }
+    if Self.waits(for: ended) {
+      service.join()
+    } else {
+      Issue.record("the service goes on without its guest")
+    }
+  }
+
+  /// Whether a counter is signalled within some seconds.
+  private static func waits(for counter: EventCounter) -> Bool {
+    var wait = pollfd(fd: counter.descriptor.raw, events: Int16(POLLIN), revents: 0)
+    return poll(&wait, 1, 20_000) == 1
   }
 
   private final class Box: Sendable {
@@ -68,7 +85,7 @@ final class Guest {
   func send(_ frame: [UInt8]) throws { try frame.withUnsafeBytes { _ = try socket.write($0) } }
 
   /// The next frame within a time.
-  func receive(milliseconds: Int32 = 5000) throws -> [UInt8] {
+  func receive(milliseconds: Int32 = 20_000) throws -> [UInt8] {
     var wait = pollfd(fd: socket.raw, events: Int16(POLLIN), revents: 0)
     guard poll(&wait, 1, milliseconds) == 1 else { throw Timeout() }
     var buffer = [UInt8](repeating: 0, count: 70_000)
@@ -87,7 +104,7 @@ final class Guest {
   }
 
   /// The next frame of which `match` makes something.
-  func expect<Found>(milliseconds: Int32 = 5000, _ match: ([UInt8]) throws -> Found?) throws -> Found {
+  func expect<Found>(milliseconds: Int32 = 20_000, _ match: ([UInt8]) throws -> Found?) throws -> Found {
     let deadline = monotonicNanoseconds() + UInt64(milliseconds) * 1_000_000
     while true {
       let now = monotonicNanoseconds()
@@ -140,14 +157,17 @@ struct Connection {
   var wasReset = false
 
   /// Opens a connection to the host's side. Throws ``Guest/Timeout`` when nobody answers.
-  init(_ guest: Guest, to address: IPv4Address, port: UInt16, from localPort: UInt16) throws {
+  init(
+    _ guest: Guest, to address: IPv4Address, port: UInt16, from localPort: UInt16,
+    milliseconds: Int32 = 20_000
+  ) throws {
     self.guest = guest
     self.address = address
     self.port = port
     self.localPort = localPort
     try send(.syn)
     next += 1
-    let answer = try segment(milliseconds: 2000)
+    let answer = try segment(milliseconds: milliseconds)
     wasReset = Frames.Flags(rawValue: answer.payload[13]).contains(.rst)
     expected = answer.long(4) + 1
     if !wasReset { try send(.ack) }
@@ -191,7 +211,7 @@ struct Connection {
     next += 1
   }
 
-  private func segment(milliseconds: Int32 = 5000) throws -> Frames.IPv4Packet {
+  private func segment(milliseconds: Int32 = 20_000) throws -> Frames.IPv4Packet {
     try guest.expect(milliseconds: milliseconds) { frame in
       guard let packet = Frames.IPv4Packet(frame), packet.number == 6, packet.source == address,
         packet.word(0) == port, packet.word(2) == localPort

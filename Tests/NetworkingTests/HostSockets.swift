@@ -23,7 +23,7 @@ enum HostSockets {
     let descriptor = Descriptor(
       owning: Int32(
         try retrying { Int(socket(AF_INET, Int32(kind.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)) }))
-    var limit = timeval(tv_sec: 5, tv_usec: 0)
+    var limit = timeval(tv_sec: 20, tv_usec: 0)
     let size = socklen_t(MemoryLayout<timeval>.size)
     setsockopt(descriptor.raw, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
     setsockopt(descriptor.raw, SOL_SOCKET, SO_SNDTIMEO, &limit, size)

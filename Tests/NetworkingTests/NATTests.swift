@@ -101,12 +101,14 @@ import Testing
     configuration.reachesHostLoopback = false
     var guest = try Guest(configuration)
     try guest.resolve(Self.host)
-    #expect((try? Connection(guest, to: Self.host, port: port, from: 40000))?.wasReset != false)
+    #expect(
+      (try? Connection(guest, to: Self.host, port: port, from: 40000, milliseconds: 1000))?.wasReset != false)
     configuration = NATConfiguration()
     configuration.isRestricted = true
     guest = try Guest(configuration)
     try guest.resolve(Self.host)
-    #expect((try? Connection(guest, to: Self.host, port: port, from: 40001))?.wasReset != false)
+    #expect(
+      (try? Connection(guest, to: Self.host, port: port, from: 40001, milliseconds: 1000))?.wasReset != false)
     // Nobody came to the server's door.
     var wait = pollfd(fd: listener.raw, events: Int16(POLLIN), revents: 0)
     #expect(poll(&wait, 1, 0) == 0)

@@ -13,10 +13,15 @@ import Testing
     let status: Descriptor
     let errors: Descriptor
 
-    /// The exit code, when it has ended.
+    /// The exit code, when it has ended; after ten seconds it is killed.
     func wait() throws -> Int32 {
       var status: Int32 = 0
-      try retrying { Int(waitpid(process, &status, 0)) }
+      var tries = 0
+      while try retrying({ Int(waitpid(process, &status, WNOHANG)) }) == 0 {
+        usleep(10_000)
+        tries += 1
+        if tries == 1000 { kill(process, SIGKILL) }
+      }
       return status & 0x7F == 0 ? status >> 8 & 0xFF : -(status & 0x7F)
     }
   }

@@ -28,11 +28,29 @@ package final class VirtBoard: Sendable {
     package init() {}
   }
 
-  /// Builds a board. `virtioDevices` gets the memory, and for each slot its interrupt line, and makes
-  /// the transports. Throws `Errno` when the host refuses memory.
+  /// What time it is outside, as the real-time clock tells it.
+  package struct WallClock: Sendable {
+    /// Nanoseconds since 1970.
+    package var now: @Sendable () -> UInt64
+    /// Of the same clock.
+    package var alarms: any AlarmScheduler
+
+    package init(now: @escaping @Sendable () -> UInt64, alarms: any AlarmScheduler) {
+      self.now = now
+      self.alarms = alarms
+    }
+
+    /// The host's clock.
+    package static func host() throws(Errno) -> WallClock {
+      WallClock(now: realtimeNanoseconds, alarms: try HostAlarmScheduler())
+    }
+  }
+
+  /// Builds a board; `wallClock` nil stands for the host's. `virtioDevices` gets the memory, and for
+  /// each slot its interrupt line, and makes the transports. Throws `Errno` when the host refuses memory.
   package init(
     memorySize: UInt64, cpus: Int, code: CodeStore?, clock machineClock: MachineClock = MachineClock(),
-    connections: Connections = Connections(),
+    wallClock: WallClock? = nil, countsInstructions: Bool = false, connections: Connections = Connections(),
     virtioDevices: (GuestMemory, (Int) -> InterruptLine) throws(Errno) -> [any MMIODevice] = { _, _ in [] }
   ) throws(Errno) {
     memory = try GuestMemory(regions: [(base: VirtMap.memory, size: Int(memorySize))])
@@ -44,9 +62,10 @@ package final class VirtBoard: Sendable {
     serial = UART16550(
       interrupt: InterruptLine(sink: plic, input: VirtMap.Interrupt.serial),
       output: connections.serialOutput, hasRoom: connections.serialHasRoom)
+    let outside = if let wallClock { wallClock } else { try WallClock.host() }
     clock = GoldfishRTC(
-      interrupt: InterruptLine(sink: plic, input: VirtMap.Interrupt.clock), clock: realtimeNanoseconds,
-      scheduler: try HostAlarmScheduler())
+      interrupt: InterruptLine(sink: plic, input: VirtMap.Interrupt.clock), clock: outside.now,
+      scheduler: outside.alarms)
     powerSwitch = SystemController(request: connections.power)
     virtio = try virtioDevices(memory) { InterruptLine(sink: plic, input: VirtMap.Interrupt.virtio + $0) }
     precondition(virtio.count <= VirtMap.virtioSlots)
@@ -65,7 +84,9 @@ package final class VirtBoard: Sendable {
     do { bus = try MMIOBus(mappings, report: connections.report) } catch {
       preconditionFailure("the board's map overlaps: \(error)")
     }
-    cluster = try HartCluster(harts: cpus, memory: memory, bus: bus, clock: machineClock, code: code)
+    cluster = try HartCluster(
+      harts: cpus, memory: memory, bus: bus, clock: machineClock, code: code,
+      countsInstructions: countsInstructions)
     for (pin, hart) in zip(pins, cluster.harts) { pin.connect(to: hart) }
   }
 

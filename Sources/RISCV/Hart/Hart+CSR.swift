@@ -85,8 +85,8 @@ extension Hart {
   /// Cycles and instructions: the retired instructions where they are counted, else the clock's
   /// nanoseconds, as of a processor that does one a nanosecond.
   private var counter: UInt64 {
-    let retired = context.word(ContextLayout.instructionsRetired).pointee
-    return retired != 0 ? retired : cluster.clock.now &* MachineClock.tick
+    cluster.countsInstructions
+      ? context.word(ContextLayout.instructionsRetired).pointee : cluster.clock.now &* MachineClock.tick
   }
 
   /// Writes a register that ``readCSR(_:)`` has found readable; false if it is read-only.

@@ -9,6 +9,7 @@ extension Hart {
   func interpret(limit: Int) -> Int {
     var pc = context.programCounter
     var done = 0
+    var counted = 0
     var memory = HartMemory(self)
     let viewKey = UInt64(UInt(bitPattern: memory.view.base))
     let floatOff = isFloatOff
@@ -25,9 +26,10 @@ extension Hart {
           if instruction.length == DecodedPages.undecoded { instruction = try decode(pc, into: page) }
           if instruction.operation == .system {
             context.programCounter = pc
-            done += 1
+            // It may read the count, itself included.
+            count(done + 1, &counted)
             try executeSystem(instruction)
-            return done
+            return done + 1
           }
           if floatOff, instruction.reserved & DecodedPages.usesFloat != 0 {
             context.programCounter = pc
@@ -38,6 +40,7 @@ extension Hart {
           done += 1
           if pc <= from, exitRequest.isSet || done >= limit {
             context.programCounter = pc
+            count(done, &counted)
             return done
           }
         } while pc & ~0xFFF == pageAddress && done < limit
@@ -48,7 +51,48 @@ extension Hart {
       takeTrap(error, pc: pc)
       done += 1
     }
+    count(done, &counted)
     return done
+  }
+
+  /// Runs code that is not worth translating yet: straight from memory, nothing kept, from `pc` to the
+  /// first jump or the page's end. `page` is the host address of the page.
+  func interpretCold(_ start: UInt64, page: UnsafeRawPointer) {
+    var pc = start
+    var memory = HartMemory(self)
+    let floatOff = isFloatOff
+    do throws(Trap) {
+      while true {
+        let offset = Int(truncatingIfNeeded: pc & 0xFFF)
+        var bits = UInt32(UInt16(littleEndian: page.load(fromByteOffset: offset, as: UInt16.self)))
+        if bits & 3 == 3 {
+          guard offset + 4 <= 4096 else {
+            context.programCounter = pc
+            _ = interpret(limit: 1)
+            return
+          }
+          bits |= UInt32(UInt16(littleEndian: page.load(fromByteOffset: offset + 2, as: UInt16.self))) << 16
+        }
+        let instruction = Decoder.decode(bits)
+        context.programCounter = pc
+        if instruction.operation == .system { return try executeSystem(instruction) }
+        if floatOff, Self.usesFloat(instruction) { throw illegal(instruction) }
+        let next = pc &+ UInt64(instruction.length)
+        try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
+        if pc != next || pc & 0xFFF == 0 { break }
+      }
+      context.programCounter = pc
+    } catch {
+      takeTrap(error, pc: pc)
+    }
+  }
+
+  /// Adds what was done since the last call to the instructions retired. An instruction that traps
+  /// counts, as in translated code.
+  private func count(_ done: Int, _ counted: inout Int) {
+    guard cluster.countsInstructions else { return }
+    context.word(ContextLayout.instructionsRetired).pointee &+= UInt64(done - counted)
+    counted = done
   }
 
   /// Makes the decoded page of `pc` known.

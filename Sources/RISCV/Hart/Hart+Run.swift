@@ -26,23 +26,28 @@ extension Hart {
   /// Waits until the hart has been started; false when the cluster is halted before that.
   private func isStarted() -> Bool {
     while true {
-      let (started, start) = lifecycle.withLock { state -> (Bool, (UInt64, UInt64)?) in
-        switch state {
-        case .started: return (true, nil)
-        case .stopped: return (false, nil)
-        case .startPending(let address, let argument):
-          state = .started
-          return (true, (address, argument))
-        }
-      }
-      if let (address, argument) = start { begin(at: address, argument: argument) }
-      if started { return true }
+      if startIfAsked() { return true }
       deadline.store(.max, ordering: .sequentiallyConsistent)
       exitRequest.clear()
       if cluster.isHalted { return false }
       serveRequests()
       if lifecycle.withLock({ $0 == .stopped }) { park() }
     }
+  }
+
+  /// Starts the hart if another asked for it; true if it is started.
+  func startIfAsked() -> Bool {
+    let (started, start) = lifecycle.withLock { state -> (Bool, (UInt64, UInt64)?) in
+      switch state {
+      case .started: return (true, nil)
+      case .stopped: return (false, nil)
+      case .startPending(let address, let argument):
+        state = .started
+        return (true, (address, argument))
+      }
+    }
+    if let (address, argument) = start { begin(at: address, argument: argument) }
+    return started
   }
 
   /// The state in which a hart starts (SBI HSM, table 5): supervisor mode, no translation, interrupts

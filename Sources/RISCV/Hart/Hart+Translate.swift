@@ -59,8 +59,16 @@ extension Hart {
     let instruction = code.instruction(index)
     do throws(Trap) {
       if instruction.operation == .system {
+        let key = blockKey
+        let space = state.pointee.translation
         try executeSystem(instruction)
-        context.half(ContextLayout.redirect).pointee = 1
+        // A control register's access goes on in line unless it changed what the code depends on, or
+        // let an interrupt in.
+        if !SystemOperation.goesOn(instruction) || key != blockKey || space != state.pointee.translation
+          || exitRequest.isSet || canTakeInterrupt
+        {
+          context.half(ContextLayout.redirect).pointee = 1
+        }
         return
       }
       var pc = context.programCounter
@@ -71,7 +79,7 @@ extension Hart {
     }
   }
 
-  private var blockKey: UInt64 { isFloatOff ? BlockKey.floatOff : BlockKey.floatOn }
+  var blockKey: UInt64 { isFloatOff ? BlockKey.floatOff : BlockKey.floatOn }
 
   /// Runs translated code until something must be looked at: an exit request, a trap, a system
   /// instruction.
@@ -99,9 +107,13 @@ extension Hart {
 
   /// Finds or makes the block at `pc`; nil when there is something else to do first: a trap was taken,
   /// an instruction interpreted, or requests wait.
-  private func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
+  func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
     do throws(Trap) {
       let found = try fetchPage(pc)
+      if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
+        interpretCold(pc, page: UnsafeRawPointer(found.host))
+        return nil
+      }
       while true {
         if memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code == 0 {
           cluster.claimCode(page: found.number, for: self)
@@ -125,6 +137,7 @@ extension Hart {
       }
     } catch {
       takeTrap(error, pc: pc)
+      if cluster.countsInstructions { context.word(ContextLayout.instructionsRetired).pointee &+= 1 }
       return nil
     }
   }

@@ -16,7 +16,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   package let id: Int
   package let context: Context
   package let state: UnsafeMutablePointer<HartState>
-  package unowned let cluster: HartCluster
+  /// The cluster owns its harts, so it is there as long as they are.
+  package unowned(unsafe) let cluster: HartCluster
   package let memory: GuestMemory
   package let bus: any PhysicalBus
   let contextMapping: Mapping
@@ -50,6 +51,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Decoded code pages by guest page, for the interpreter.
   var decoded: DecodedPages
   let lifter = Lifter()
+  let heat = HeatTable()
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
@@ -69,6 +71,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     reset()
   }
 
+  deinit { decoded.removeAll() }
+
   /// Power-on state: supervisor mode, no translation, no interrupt enabled.
   package func reset() {
     state.pointee = HartState()
@@ -76,6 +80,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.half(ContextLayout.floatFlags).pointee = 0
     context.half(ContextLayout.floatRounding).pointee = 0
     context.half(ContextLayout.floatTouched).pointee = 0
+    context.word(ContextLayout.instructionsRetired).pointee = 0
     context.word(ContextLayout.reservationAddress).pointee = .max
     context.word(ContextLayout.owner).pointee = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
     context.programCounter = 0

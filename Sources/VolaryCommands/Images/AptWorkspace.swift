@@ -50,7 +50,9 @@ struct AptWorkspace {
   /// Downloads and verifies the package indexes.
   func update(codename: String) throws {
     do {
-      try run("apt-get", ["-qq", "-o", "APT::Update::Error-Mode=any", "update"], doing: "downloading the package index")
+      try run(
+        "apt-get", ["-qq", "-o", "APT::Update::Error-Mode=any", "update"],
+        doing: "downloading the package index")
     } catch let error as ImageError {
       throw Self.explain(error, codename: codename)
     }
@@ -68,14 +70,18 @@ struct AptWorkspace {
     ) { line in
       // dlstatus:ITEM:PERCENT:WORDS (apt's README.progress-reporting)
       let fields = line.split(separator: ":")
-      if fields.count >= 3, fields[0] == "dlstatus", let percent = Double(fields[2]) { progress(percent / 100) }
+      if fields.count >= 3, fields[0] == "dlstatus", let percent = Double(fields[2]) {
+        progress(percent / 100)
+      }
     }
   }
 
   /// Downloads packages alone, without what they depend on, into `folder`.
   func download(only names: [String], into folder: URL) throws {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    try run("apt-get", ["-qq", "download"] + names, in: folder, doing: "downloading \(names.joined(separator: ", "))")
+    try run(
+      "apt-get", ["-qq", "download"] + names, in: folder,
+      doing: "downloading \(names.joined(separator: ", "))")
   }
 
   /// The words of a field of the newest version of a package.

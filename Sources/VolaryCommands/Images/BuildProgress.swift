@@ -26,8 +26,11 @@ package final class BuildProgress: Sendable {
     state.withLock { state in
       state.phase += 1
       state.name = name
-      if isTerminal { show(Self.line(state.phase, phases, name, fraction: nil), &state) }
-      else { write("[\(state.phase)/\(phases)] \(name)\n") }
+      if isTerminal {
+        show(Self.line(state.phase, phases, name, fraction: nil), &state)
+      } else {
+        write("[\(state.phase)/\(phases)] \(name)\n")
+      }
     }
   }
 

@@ -21,7 +21,8 @@ package struct CpioArchive {
     add(name, mode: 0o120777, contents: Array(target.utf8))
   }
 
-  package mutating func addCharacterDevice(_ name: String, major: UInt32, minor: UInt32, mode: UInt32 = 0o600) {
+  package mutating func addCharacterDevice(_ name: String, major: UInt32, minor: UInt32, mode: UInt32 = 0o600)
+  {
     add(name, mode: 0o020000 | mode, device: (major, minor))
   }
 

@@ -87,7 +87,8 @@ package struct DebianImageBuilder {
     try FileManager.default.copyItem(at: kernel.image, to: kernelFile)
     try KernelImage.check(kernelFile, is: architecture)
     let shell = try busybox(Self.package("busybox-static", in: extras), work)
-    let initrd = try Initramfs.build(kernel: kernel, shell: shell, initScript: PackageResources.initramfs_init)
+    let initrd = try Initramfs.build(
+      kernel: kernel, shell: shell, initScript: PackageResources.initramfs_init)
     try Data(initrd).write(to: initrdFile)
 
     progress.begin("writing the root disk")

@@ -7,7 +7,9 @@ package struct DebianRelease: Sendable {
   static let all = [DebianRelease(number: "13", codename: "trixie", architectures: [.riscv64])]
 
   /// The release that an image's name asks for. Throws `notFound` naming those there are.
-  package static func find(_ name: ImageName, _ architecture: GuestArchitecture) throws(ImageError) -> DebianRelease {
+  package static func find(_ name: ImageName, _ architecture: GuestArchitecture) throws(ImageError)
+    -> DebianRelease
+  {
     let release = all.first { name.description == $0.imageName }
     guard let release else {
       let known = all.map(\.imageName).joined(separator: ", ")

@@ -13,7 +13,8 @@ package struct ImageBuildCommand: ParsableCommand {
 
   @OptionGroup var image: ImageOptions
 
-  @Option(name: .customLong("disk"), help: "The size of the root disk, such as 4GiB; unused parts take no room.")
+  @Option(
+    name: .customLong("disk"), help: "The size of the root disk, such as 4GiB; unused parts take no room.")
   var diskSize = "4GiB"
 
   @Option(help: "The archive to use in place of the one that this host's apt uses.")
@@ -38,7 +39,8 @@ package struct ImageBuildCommand: ParsableCommand {
       defer { stop.cancel() }
       let stored = try builder.build()
       let seconds = Int(stored.record.buildSeconds ?? 0)
-      progress.note("\(name) for \(architecture.rawValue): \(ByteCount.text(stored.record.storedSize)) in \(seconds) s")
+      progress.note(
+        "\(name) for \(architecture.rawValue): \(ByteCount.text(stored.record.storedSize)) in \(seconds) s")
     }
   }
 }

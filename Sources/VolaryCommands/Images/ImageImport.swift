@@ -38,7 +38,8 @@ package struct ImageImport {
     let lock = try store.lock(waiting: waiting)
     defer { withExtendedLifetime(lock) {} }
     store.removeLeftovers()
-    guard replaces || !FileManager.default.fileExists(atPath: store.folder(of: name, architecture).path) else {
+    guard replaces || !FileManager.default.fileExists(atPath: store.folder(of: name, architecture).path)
+    else {
       throw ImageError(
         .conflict,
         "there is an image \(name) for \(architecture.rawValue) already: take another name, or add --force")
@@ -47,7 +48,8 @@ package struct ImageImport {
     defer { ImageStore.removeTree(staging) }
     for (file, name) in files {
       try HostTool.run(
-        "cp", ["--reflink=auto", "--sparse=always", "--", file.path, staging.appendingPathComponent(name).path],
+        "cp",
+        ["--reflink=auto", "--sparse=always", "--", file.path, staging.appendingPathComponent(name).path],
         doing: "copying \(file.path)")
     }
     return try store.publish(staging, as: try record(of: staging, files.map(\.name)))

@@ -113,7 +113,8 @@ package struct ImageStore: Sendable {
     guard free >= room else {
       Self.removeTree(staging)
       throw ImageError(
-        "\(folder.path) has \(ByteCount.text(free)) free, and \(ByteCount.text(room)) are needed: \(Self.roomAdvice)")
+        "\(folder.path) has \(ByteCount.text(free)) free, and \(ByteCount.text(room)) are needed: \(Self.roomAdvice)"
+      )
     }
     return staging
   }

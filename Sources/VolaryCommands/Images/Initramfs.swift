@@ -36,7 +36,8 @@ enum Initramfs {
       table += ([use] + order.map(ModuleDependencies.name(ofPath:))).joined(separator: " ") + "\n"
       for path in order where added.insert(path).inserted {
         let name = ModuleDependencies.name(ofPath: path)
-        archive.addFile("lib/modules/\(name).ko", try kernel.contents(ofModule: path))
+        let module = [UInt8](try kernel.contents(ofModule: path))
+        archive.addFile("lib/modules/\(name).ko", ModuleStripper.strip(module) ?? module)
       }
     }
     archive.addFile("lib/modules/load", Array(table.utf8))

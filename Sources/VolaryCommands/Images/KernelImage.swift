@@ -31,7 +31,8 @@ enum KernelImage {
         "the kernel \(file.path) is compressed: unpack it first, as in 'zcat \(file.path) > Image'")
     }
     guard let found = Self.architecture(header: header) else {
-      throw ImageError("\(file.path) is no kernel for \(architecture.rawValue): it lacks the raw Image header")
+      throw ImageError(
+        "\(file.path) is no kernel for \(architecture.rawValue): it lacks the raw Image header")
     }
     guard found == architecture else {
       throw ImageError("the kernel \(file.path) is for \(found.rawValue), not \(architecture.rawValue)")

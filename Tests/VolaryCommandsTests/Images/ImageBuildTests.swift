@@ -19,9 +19,9 @@ struct ImageBuildTests {
   /// Runs a job on a copy of the image and returns its exit code and streams.
   static func run(_ job: GuestJob, input: Data = Data()) throws -> (code: Int32, output: Data, errors: Data) {
     let image = try image()
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("volary-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
+    let scratch = try TemporaryFolder()
+    defer { withExtendedLifetime(scratch) {} }
+    let folder = scratch.url
     let initrd = folder.appendingPathComponent("initrd")
     try job.write(initrd: #require(image.initrd), to: initrd)
     let runner = QEMUMachineRunner(
@@ -43,5 +43,25 @@ struct ImageBuildTests {
     #expect(code == 7)
     #expect(text.contains("riscv64 GNU/Linux\n13."))
     #expect(errors == Data("oops\n".utf8))
+  }
+
+  @Test func bytesPassUnharmedAndEnd() throws {
+    let input = Data((0..<700_000).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 13) })
+    let (code, output, errors) = try Self.run(GuestJob(mode: .pipe, arguments: ["cat"]), input: input)
+    #expect(code == 0)
+    #expect(output == input)
+    #expect(errors.isEmpty)
+  }
+
+  @Test func signalsAndOrphans() throws {
+    let script = "sleep 1000 & (setsid sleep 1000 &) ; kill -TERM $$"
+    let (code, _, _) = try Self.run(GuestJob(mode: .pipe, arguments: ["sh", "-c", script]))
+    #expect(code == 128 + 15)
+  }
+
+  @Test func commandThatDoesNotExist() throws {
+    let (code, _, errors) = try Self.run(GuestJob(mode: .pipe, arguments: ["no-such-command"]))
+    #expect(code == 127)
+    #expect(String(decoding: errors, as: UTF8.self).contains("no-such-command"))
   }
 }

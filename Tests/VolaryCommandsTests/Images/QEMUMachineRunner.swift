@@ -14,9 +14,9 @@ struct QEMUMachineRunner: MachineRunner {
     kernel: String, initrd: String, append: String, disk: String, memory: UInt64, cpus: Int,
     console: @escaping @Sendable (String) -> Void
   ) throws -> Int32 {
-    let folder = try outputs ?? FileManager.default.url(
-      for: .itemReplacementDirectory, in: .userDomainMask, appropriateFor: URL(fileURLWithPath: disk),
-      create: true)
+    let scratch = try TemporaryFolder()
+    defer { withExtendedLifetime(scratch) {} }
+    let folder = outputs ?? scratch.url
     var arguments = [
       "-machine", "virt", "-cpu", "rv64", "-m", "\(memory >> 20)", "-smp", "\(cpus)", "-display", "none",
       "-monitor", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
@@ -77,9 +77,21 @@ struct QEMUMachineRunner: MachineRunner {
     }
     guard bound == 0, listen(listener, 1) == 0 else { throw ImageError("cannot listen at \(path)") }
     Thread.detachNewThread {
-      let connection = FileHandle(fileDescriptor: accept(listener, nil, nil), closeOnDealloc: true)
-      try? connection.write(contentsOf: data)
-      try? connection.close()
+      let connection = accept(listener, nil, nil)
+      data.withUnsafeBytes { bytes in
+        var sent = 0
+        // Without SIGPIPE: a machine may end before it has read everything.
+        while sent < bytes.count {
+          let count = send(connection, bytes.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+          if count <= 0 { break }
+          sent += count
+        }
+      }
+      // QEMU drops what it has not read yet when the other side closes altogether.
+      shutdown(connection, Int32(SHUT_WR))
+      var byte: UInt8 = 0
+      _ = read(connection, &byte, 1)
+      close(connection)
       close(listener)
     }
   }

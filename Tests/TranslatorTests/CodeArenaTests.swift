@@ -1,0 +1,41 @@
+import Foundation
+import Testing
+import Translator
+
+/// Generated code is never in memory that is writable and executable at once.
+@Suite struct CodeArenaTests {
+  /// Lines of /proc/self/maps about memory that holds generated code, and their permissions.
+  private func mappings() throws -> [(range: Range<UInt>, permissions: String, name: String)] {
+    try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n").map { line in
+      let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
+      let bounds = fields[0].split(separator: "-").map { UInt($0, radix: 16)! }
+      return (bounds[0]..<bounds[1], String(fields[1]), fields.count > 5 ? String(fields[5]) : "")
+    }
+  }
+
+  @Test func neverWritableAndExecutable() throws {
+    let arena = try CodeArena(size: 1 << 20)
+    let store = try CodeStore(architecture: GuestArchitecture(pins: ScratchCPU.pins))
+    let cpu = try ScratchCPU(code: store)
+    let lifter = PreparedLifter()
+    for page in 0..<50 as Range<UInt64> {
+      lifter.blocks[page << 12] = [Instruction(.add, destination: 3, a: 3, imm: 1), Instruction(.jump, imm: 0x1000)]
+      _ = cpu.run(page << 12, lifter: lifter)
+    }
+    store.invalidate(page: 3) {}
+    store.removeAll()
+    let all = try mappings()
+    #expect(all.filter { $0.permissions.contains("w") && $0.permissions.contains("x") }.map(\.name) == [])
+
+    let code = all.filter { $0.name.contains("generated-code") }
+    #expect(code.contains { $0.permissions.hasPrefix("rw-") })
+    #expect(code.contains { $0.permissions.hasPrefix("r-x") })
+    func permissions(at address: UInt) -> String? { all.first { $0.range.contains(address) }?.permissions }
+    #expect(permissions(at: UInt(bitPattern: arena.writable)) == "rw-s")
+    #expect(permissions(at: UInt(bitPattern: arena.executable)) == "r-xs")
+    arena.writable.storeBytes(of: 0x1234, as: UInt32.self)
+    #expect(arena.executable.load(as: UInt32.self) == 0x1234)
+    arena.discard(0..<4096)
+    #expect(arena.executable.load(as: UInt32.self) == 0)
+  }
+}
