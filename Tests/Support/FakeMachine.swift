@@ -4,7 +4,7 @@ internal import MachineControl
 internal import Synchronization
 
 /// Stands in for `volary-machine`. Its guest is the "kernel" file: one word that says how to behave.
-final class FakeMachine: MachineControlHandler {
+final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up before its thread starts
   static func run(controlDescriptor: Int32) -> Int32 {
     let server = ControlServer(UnixSocket(Descriptor(owning: controlDescriptor)))
     do { try server.serve(FakeMachine(server)) } catch { return 3 }
@@ -14,10 +14,13 @@ final class FakeMachine: MachineControlHandler {
   private let server: ControlServer
   private var script: [String] = []
   private var streams: [String: UnixSocket] = [:]
+  /// Open as long as the machine lives, as a real one has them.
+  private var descriptors: [Descriptor] = []
 
   private init(_ server: ControlServer) { self.server = server }
 
   func configure(_ configuration: MachineConfiguration, descriptors: [Descriptor]) throws(ControlFailure) {
+    self.descriptors = descriptors
     var buffer = [UInt8](repeating: 0, count: 200)
     let count =
       (try? buffer.withUnsafeMutableBytes { try descriptors[configuration.boot.kernel].read(into: $0) }) ?? 0
@@ -33,6 +36,10 @@ final class FakeMachine: MachineControlHandler {
 
   func start() throws(ControlFailure) {
     server.send(.started)
+    _ = try? HostSystem.Thread.start(name: "guest") { self.runScript() }
+  }
+
+  private func runScript() {
     say("serial", "[    0.000000] Linux version 0.0 (fake)\r\n")
     switch script.first {
     case "exit":
@@ -61,7 +68,7 @@ final class FakeMachine: MachineControlHandler {
       _ = try? server.socket.send(Array("nonsense".utf8))
     case "shell":
       say("org.volary.control", "ready\n")
-      startShell()
+      runShell()
     default: break  // never comes up
     }
   }
@@ -87,22 +94,12 @@ final class FakeMachine: MachineControlHandler {
   }
 
   /// Answers every key in capitals; `q` ends with 3, `c` crashes.
-  private func startShell() {
-    guard let console = streams["org.volary.console"], let control = streams["org.volary.control"] else {
-      return
-    }
-    let server = server
-    _ = try? HostSystem.Thread.start(name: "shell") {
-      _ = try? console.send(Array("welcome\r\n".utf8))
-      while let packet = try? console.receive(capacity: 64), !packet.bytes.isEmpty {
-        if packet.bytes.contains(UInt8(ascii: "c")) { abort() }
-        _ = try? console.send(Array(String(decoding: packet.bytes, as: UTF8.self).uppercased().utf8))
-        if packet.bytes.contains(UInt8(ascii: "q")) {
-          _ = try? control.send(Array("exit 3\n".utf8))
-          server.send(.guestPoweredOff(code: nil))
-          exit(0)
-        }
-      }
+  private func runShell() {
+    say("org.volary.console", "welcome\r\n")
+    while let packet = try? streams["org.volary.console"]?.receive(capacity: 64), !packet.bytes.isEmpty {
+      if packet.bytes.contains(UInt8(ascii: "c")) { abort() }
+      say("org.volary.console", String(decoding: packet.bytes, as: UTF8.self).uppercased())
+      if packet.bytes.contains(UInt8(ascii: "q")) { finish("3") }
     }
   }
 }

@@ -6,7 +6,7 @@ internal import HostSystem
 enum FakeNetwork {
   static func run(_ arguments: [String]) -> Int32 {
     let status = UnixSocket(Descriptor(owning: 4))
-    if arguments.contains(where: { $0.hasSuffix(":1") }) {
+    if arguments.contains(where: { $0.contains(":1/") }) {
       _ = try? status.send(Array("error: cannot listen on port 1: Permission denied\n".utf8))
       return 1
     }

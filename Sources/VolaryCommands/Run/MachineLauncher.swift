@@ -103,12 +103,19 @@ struct MachineLauncher {
       try machine.control.configure(configuration, descriptors: descriptors, milliseconds: Self.patience)
       // From here on only the machine's process has its ends, so that their closing shows.
       descriptors = []
-      try machine.control.call(.start, milliseconds: Self.patience)
       for end in [words, serial] + ports { try end.descriptor.setNonblocking(true) }
+      try start(machine.control)
     } catch {
       throw failure(error, machine)
     }
     return machine
+  }
+
+  private func start(_ control: ControlClient) throws(ControlError) {
+    do throws(ControlError) { try control.call(.start, milliseconds: Self.patience) } catch {
+      // A guest can be quick, or die at once: what it sent is still to be read.
+      if error != .closed { throw error }
+    }
   }
 
   /// Starts the machine's process. Its ends of the sockets are closed here when this returns, so that
