@@ -38,7 +38,9 @@ enum Bench {
   /// Processes that carry `token` in their environment. Those of other users, and those that closed
   /// themselves to this one, are left out: only root sees them all.
   static func processes(withToken token: String) -> [Int32] {
-    let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+    let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap {
+      Int32($0)
+    }
     return pids.filter { pid in
       guard let bytes = FileManager.default.contents(atPath: "/proc/\(pid)/environ") else { return false }
       return bytes.range(of: Data(token.utf8)) != nil
@@ -48,7 +50,9 @@ enum Bench {
   /// The processes that `parent` started, by the name of their program.
   static func children(of parent: Int32) -> [String: Int32] {
     var found: [String: Int32] = [:]
-    let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+    let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap {
+      Int32($0)
+    }
     for pid in pids {
       guard let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
         let open = stat.firstIndex(of: "("), let close = stat.lastIndex(of: ")")

@@ -5,7 +5,8 @@ import Testing
 @Suite(.serialized)
 struct EndToEndTests {
   @Test func theProgramsAndAnImageAreThere() {
-    #expect(Bench.hasPrograms, "no programs in \(Bench.programs): build them, or set VOLARY_BIN to their folder")
+    #expect(
+      Bench.hasPrograms, "no programs in \(Bench.programs): build them, or set VOLARY_BIN to their folder")
     #expect(
       Bench.hasImage || Bench.skipsBoots,
       "no image \(Bench.imageName) in \(Bench.data): 'volary image build \(Bench.imageName)' makes it; VOLARY_TEST_DATA names another folder, and VOLARY_SKIP_BOOT=1 does without"

@@ -38,10 +38,14 @@ enum Loopback {
     return address
   }
 
-  private static func withAddress(_ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+  private static func withAddress(_ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32)
+    -> Int32
+  {
     var address = address(port)
     return withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
     }
   }
 
@@ -74,7 +78,9 @@ enum Loopback {
     _ = try? Array(text.utf8).withUnsafeBytes { try socket.writeAll($0) }
     var answer: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 4096)
-    while case let count = read(socket.raw, &buffer, buffer.count), count > 0 { answer += buffer.prefix(count) }
+    while case let count = read(socket.raw, &buffer, buffer.count), count > 0 {
+      answer += buffer.prefix(count)
+    }
     return String(decoding: answer, as: UTF8.self)
   }
 }

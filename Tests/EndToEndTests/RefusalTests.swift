@@ -23,7 +23,8 @@ extension EndToEndTests {
       }
     }
 
-    func check(_ test: Case, _ environment: [String: String] = [:], programs: String = Bench.programs) throws {
+    func check(_ test: Case, _ environment: [String: String] = [:], programs: String = Bench.programs) throws
+    {
       let folder = TestFolder()
       let file = try test.file.map { try folder.file("given", $0) } ?? ""
       let arguments = test.arguments.map { $0 == "FILE" ? file : $0 }
@@ -34,7 +35,9 @@ extension EndToEndTests {
       for word in test.words { #expect(outcome.errors.contains(word)) }
       // Wrong arguments are followed by the usage.
       let lines = outcome.errors.split(separator: "\n")
-      let isUsage = lines.dropFirst().allSatisfy { $0.contains("Usage: ") || $0.contains("Help: ") || $0.contains("See ") }
+      let isUsage = lines.dropFirst().allSatisfy {
+        $0.contains("Usage: ") || $0.contains("Help: ") || $0.contains("See ")
+      }
       #expect(lines.first?.hasPrefix("volary: ") == true && isUsage, "\(outcome.errors)")
       #expect(machine.leftovers.isEmpty)
     }
@@ -57,10 +60,16 @@ extension EndToEndTests {
     func argumentsAreWrong(_ test: Case) throws { try check(test) }
 
     @Test(arguments: [
-      Case("run --network none --kernel FILE", 2, "given", "riscv64 Linux Image", file: Array("some text\n".utf8)),
+      Case(
+        "run --network none --kernel FILE", 2, "given", "riscv64 Linux Image", file: Array("some text\n".utf8)
+      ),
       Case("run --network none --kernel FILE", 2, "given", "0 bytes", file: []),
-      Case("run --network none --kernel FILE", 2, "given", "gzip", file: [0x1f, 0x8b, 8, 0] + [UInt8](repeating: 7, count: 9000)),
-      Case("run --network none --kernel FILE", 2, "given", "magic", file: [UInt8](repeating: 0x5a, count: 100_000)),
+      Case(
+        "run --network none --kernel FILE", 2, "given", "gzip",
+        file: [0x1f, 0x8b, 8, 0] + [UInt8](repeating: 7, count: 9000)),
+      Case(
+        "run --network none --kernel FILE", 2, "given", "magic",
+        file: [UInt8](repeating: 0x5a, count: 100_000)),
       Case("run --network none --kernel /bin/true", 2, "true", "ELF"),
       Case("run --network none --kernel /tmp", 2, "tmp", "directory"),
     ])
@@ -75,7 +84,8 @@ extension EndToEndTests {
     }
 
     /// An image whose files were cut off, or are gone.
-    @Test(.boots, arguments: ["kernel", "disk.raw", "image.json", "empty disk.raw", "no disk.raw", "no kernel"])
+    @Test(
+      .boots, arguments: ["kernel", "disk.raw", "image.json", "empty disk.raw", "no disk.raw", "no kernel"])
     func imageIsBroken(_ damage: String) throws {
       let folder = TestFolder()
       let image = "\(folder.path)/images/debian_13_riscv64"
@@ -88,10 +98,12 @@ extension EndToEndTests {
       if !damage.hasPrefix("no ") {
         let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: "\(Bench.image)/\(damaged)"))
         let start = damage.hasPrefix("empty ") ? Data() : try file.read(upToCount: 1000 * 512) ?? Data()
-        try start.prefix(damaged == "image.json" ? 300 : .max).write(to: URL(fileURLWithPath: "\(image)/\(damaged)"))
+        try start.prefix(damaged == "image.json" ? 300 : .max).write(
+          to: URL(fileURLWithPath: "\(image)/\(damaged)"))
       }
       let machine = try VolaryRun(
-        ["run", Bench.imageName, "--network", "none", "--", "true"], environment: ["VOLARY_DATA": folder.path])
+        ["run", Bench.imageName, "--network", "none", "--", "true"], environment: ["VOLARY_DATA": folder.path]
+      )
       let outcome = try machine.run.finish(within: 60)
       #expect(outcome.code == 1 || outcome.code == 2 || outcome.code == 4)
       #expect(outcome.errors.isOneLine(naming: image, "image"), "\(outcome.errors)")
@@ -103,7 +115,8 @@ extension EndToEndTests {
       let folder = TestFolder()
       // Linked, not copied: they are large. A hard link keeps /proc/self/exe in the folder.
       for program in ["volary", "volary-machine", "volary-nat"] where program != name {
-        try FileManager.default.copyItem(atPath: "\(Bench.programs)/\(program)", toPath: "\(folder.path)/\(program)")
+        try FileManager.default.copyItem(
+          atPath: "\(Bench.programs)/\(program)", toPath: "\(folder.path)/\(program)")
       }
       try check(
         Case("run --kernel FILE", 4, "\(name) is missing", "make install", file: [1]), programs: folder.path)
