@@ -117,6 +117,9 @@ let package = Package(
     .testTarget(
       name: "VolaryCommandsTests", dependencies: ["VolaryCommands", "volary-test-support"],
       swiftSettings: strict),
+    // The built programs as a person uses them; they are found where the build puts them.
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["CHost", "HostSystem"], swiftSettings: strict),
     // A program for tests to start: peers that behave, misbehave and die; a sandbox to try.
     .executableTarget(
       name: "volary-test-support", dependencies: ["HostSystem", "MachineControl"], path: "Tests/Support",

@@ -44,7 +44,9 @@ package struct ImageStore: Sendable {
       throw ImageError(.notFound, "there is no image \(name) for \(architecture.rawValue): \(hint)")
     }
     do {
-      return try load(folder)
+      let image = try load(folder)
+      try checkFiles(of: image)
+      return image
     } catch {
       throw ImageError(
         "the image in \(folder.path) cannot be used: \(error.localizedDescription); "
@@ -63,6 +65,21 @@ package struct ImageStore: Sendable {
       throw ImageError("it was made by a newer Volary (version \(record.version) of its record)")
     }
     return StoredImage(record: record, folder: folder)
+  }
+
+  /// Throws for a file that is gone or has not the size it was stored with: a guest would fail on it in
+  /// ways that do not say so.
+  private func checkFiles(of image: StoredImage) throws(ImageError) {
+    let record = image.record
+    let files = [(image.kernel, record.kernelSize), (image.initrd, record.initrdSize), (image.disk, record.diskSize)]
+    for case (let file?, let size?) in files {
+      guard let length = Self.sizes(of: file)?.length else {
+        throw ImageError("its \(file.lastPathComponent) is missing")
+      }
+      if length != size {
+        throw ImageError("its \(file.lastPathComponent) has \(length) bytes instead of \(size)")
+      }
+    }
   }
 
   // MARK: - Changing

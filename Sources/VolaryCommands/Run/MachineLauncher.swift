@@ -73,6 +73,7 @@ struct MachineLauncher {
 
   /// Starts everything. The machine runs when this returns.
   mutating func launch() throws(VolaryError) -> LaunchedMachine {
+    try checkMemory()
     let kernel = add(try open(plan.files.kernel, "the kernel"))
     var initrd: [Int] = []
     if let path = plan.files.initrd { initrd.append(add(try open(path, "the initial RAM disk"))) }
@@ -142,13 +143,28 @@ struct MachineLauncher {
     if let said = Relay.read(machine.words.raw) { log.append(said) }
     if case .refused(let refusal) = error as? ControlError {
       let code: VolaryError.Code = refusal.code == .invalidConfiguration ? .usage : .failed
-      return VolaryError(code, "\(plan.name): \(refusal)", lastWords: log.last(10))
+      return VolaryError(
+        code, "\(plan.name): \(refusal)", wayOut: Self.wayOut(of: refusal), lastWords: log.last(10))
     }
     let reason = exit.map { "its process \($0)" } ?? "\(error)"
     return VolaryError("\(plan.name): the machine could not be set up: \(reason)", lastWords: log.last(10))
   }
 
+  private static func wayOut(of refusal: ControlFailure) -> String? {
+    refusal.message == Errno.noMemory.description
+      ? "give it less with --memory, or raise the limit of address space ('ulimit -v')" : nil
+  }
+
   // MARK: - Pieces
+
+  /// The host gives memory only when the guest uses it, and ends the machine when there is none left:
+  /// one that is larger than the host would come up and die later.
+  private func checkMemory() throws(VolaryError) {
+    guard let total = HostMemory.total, plan.memory.bytes > total else { return }
+    throw VolaryError(
+      "\(plan.name): \(plan.memory) of memory are more than the \(total >> 20)MiB of this host, with its swap space",
+      wayOut: "give it less with --memory")
+  }
 
   private func open(_ path: String, _ what: String) throws(VolaryError) -> Descriptor {
     do { return try Descriptor.open(path, O_RDONLY) } catch {
@@ -262,7 +278,10 @@ struct MachineLauncher {
     let line = String(decoding: said.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     if line == "ready" { return }
     let reason = line.hasPrefix("error: ") ? String(line.dropFirst("error: ".count)) : "no answer"
+    // Its exit code says what kind of reason that is, as ours does.
+    let isConflict = process.wait(milliseconds: 2000) == .code(VolaryError.Code.conflict.rawValue)
     throw VolaryError(
-      "the network could not be set up: \(reason)", wayOut: "'--network none' runs without one")
+      isConflict ? .conflict : .failed, "the network could not be set up: \(reason)",
+      wayOut: isConflict ? nil : "'--network none' runs without one")
   }
 }
