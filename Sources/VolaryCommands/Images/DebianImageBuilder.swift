@@ -69,7 +69,10 @@ package struct DebianImageBuilder {
     let apt = try updatedWorkspace(work.appendingPathComponent("apt"), archive)
 
     progress.begin("downloading packages")
-    try apt.download(["?essential"] + Self.list(PackageResources.package_list)) { progress.update($0) }
+    // An archive reached by TLS needs the certificates in the guest too.
+    let certificates = archive.uri.hasPrefix("https:") ? ["ca-certificates"] : []
+    let wanted = ["?essential"] + Self.list(PackageResources.package_list) + certificates
+    try apt.download(wanted) { progress.update($0) }
     let extras = work.appendingPathComponent("extras")
     let kernelPackage = try kernelPackage(apt)
     try apt.download(only: [kernelPackage, "busybox-static"], into: extras)
@@ -161,8 +164,10 @@ package struct DebianImageBuilder {
         append: "root=/dev/vda rw loglevel=4 panic=-1 volary.ip=none", disk: disk.path,
         memory: 512 << 20, cpus: 1, console: console.add)
     } catch {
+      Interruption.waitIfEnding()
       throw ImageError("the machine that configures the packages failed: \(error)", log: console.last)
     }
+    Interruption.waitIfEnding()
     guard code == 0 else {
       throw ImageError("configuring the packages in a machine ended with status \(code)", log: console.last)
     }

@@ -53,8 +53,6 @@ enum HostTool {
     } catch {
       throw ImageError("cannot start \(path): \(error.localizedDescription)")
     }
-    running.withLock { $0 = process.processIdentifier }
-    defer { running.withLock { $0 = nil } }
     // One stream on a thread of its own: a program that fills the other must not wait for ever.
     let said = Mutex("")
     let finished = DispatchSemaphore(value: 0)
@@ -67,19 +65,12 @@ enum HostTool {
     let text = readLines(of: output.fileHandleForReading, line: line)
     finished.wait()
     process.waitUntilExit()
+    Interruption.waitIfEnding()
     guard process.terminationReason == .exit, process.terminationStatus == 0 else {
       let words = said.withLock { $0 }.isEmpty ? text : said.withLock { $0 }
       throw failure(of: program, doing: action, process: process, words: words)
     }
     return text
-  }
-
-  private static let running = Mutex<pid_t?>(nil)
-
-  /// Ends the program that is running, and all that it has started.
-  static func endRunning() {
-    guard let leader = running.withLock({ $0 }) else { return }
-    ProcessTree.kill(from: leader)
   }
 
   private static func readLines(of handle: FileHandle, line: (@Sendable (String) -> Void)?) -> String {

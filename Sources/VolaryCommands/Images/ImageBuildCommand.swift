@@ -20,6 +20,9 @@ package struct ImageBuildCommand: ParsableCommand {
   @Option(help: "The archive to use in place of the one that this host's apt uses.")
   var mirror: String?
 
+  @Flag(help: "Do nothing when the image is there already.")
+  var ifMissing = false
+
   @Flag(name: .shortAndLong, help: "Show no progress.")
   var quiet = false
 
@@ -31,6 +34,7 @@ package struct ImageBuildCommand: ParsableCommand {
       guard let size = ByteCount.parse(diskSize), size >= 1 << 30, size <= 16 << 40 else {
         throw ImageError(.usage, "'\(diskSize)' is no size for a disk: from 1GiB to 16TiB")
       }
+      if ifMissing, (try? ImageStore().find(name, architecture)) != nil { return }
       let progress = BuildProgress(phases: DebianImageBuilder.phases, quiet: quiet)
       let builder = try DebianImageBuilder(
         store: ImageStore(), name: name, architecture: architecture, runner: MachineRunners.find(),

@@ -38,9 +38,10 @@ package struct ImageStore: Sendable {
     let folder = folder(of: name, architecture)
     guard FileManager.default.fileExists(atPath: folder.path) else {
       let other = list().first { $0.record.name == name.description }?.record.architecture.rawValue
+      let recipe = try? DebianRelease.find(name, architecture)
       let hint =
-        other.map { "it is there for \($0)" }
-        ?? "make it with 'volary image build \(name) --arch \(architecture.rawValue)'"
+        recipe.map { "make it with 'volary image build \($0.imageName)'" }
+        ?? other.map { "it is there for \($0)" } ?? "'volary image list' shows those that are"
       throw ImageError(.notFound, "there is no image \(name) for \(architecture.rawValue): \(hint)")
     }
     do {
@@ -108,12 +109,17 @@ package struct ImageStore: Sendable {
     }
   }
 
-  /// Removes what interrupted builds have left. Only for a holder of the lock.
-  package func removeLeftovers() {
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    where name.hasPrefix(".new-") || name.hasPrefix(".old-") {
-      Self.removeTree(folder.appendingPathComponent(name, isDirectory: true))
+  /// Removes what interrupted builds have left, and says whether nothing is left now: a program that
+  /// has just been ended can write a last file meanwhile. Only for a holder of the lock.
+  @discardableResult
+  package func removeLeftovers() -> Bool {
+    func leftovers() -> [String] {
+      ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).filter {
+        $0.hasPrefix(".new-") || $0.hasPrefix(".old-")
+      }
     }
+    for name in leftovers() { Self.removeTree(folder.appendingPathComponent(name, isDirectory: true)) }
+    return leftovers().isEmpty
   }
 
   /// Makes an empty folder in the store to prepare an image in. Only for a holder of the lock.

@@ -3,16 +3,16 @@ import Glibc
 
 /// Processes by who started them, from /proc.
 enum ProcessTree {
-  /// Sends SIGKILL to a process and to all that descend from it, children last so that none is lost.
-  static func kill(from leader: pid_t) {
+  /// Sends SIGKILL to all that descend from this process.
+  static func killDescendants() {
     var children: [pid_t: [pid_t]] = [:]
     for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
       guard let process = pid_t(name), let parent = parent(of: process) else { continue }
       children[parent, default: []].append(process)
     }
-    var queue = [leader]
+    var queue = children[getpid()] ?? []
     while let process = queue.popLast() {
-      Glibc.kill(process, SIGKILL)
+      kill(process, SIGKILL)
       queue += children[process] ?? []
     }
   }
