@@ -12,7 +12,7 @@ extension EndToEndTests {
       let content = Bench.randomBytes(3_000_000)
       let writer = try VolaryRun.job(
         """
-        set -e; mount /dev/vdb /mnt; cat >/mnt/file; sync
+        set -e; /usr/lib/volary/busybox mount -t ext4 /dev/vdb /mnt; cat >/mnt/file; sync
         cat /sys/block/vdb/serial; sleep 1; echo b >/proc/sysrq-trigger; sleep 60
         """,
         options: ["--disk-image", disk])
@@ -21,7 +21,9 @@ extension EndToEndTests {
       #expect(written.output.hasPrefix("own"), "\(written.errors)")
       let checked = try ProgramRun("/usr/sbin/e2fsck", ["-fp", disk]).finish(within: 60)
       #expect([0, 1].contains(checked.code), "\(checked.output)")
-      let reader = try VolaryRun.job("mount /dev/vdb /mnt && cat /mnt/file", options: ["--disk-image", disk])
+      let reader = try VolaryRun.job(
+        "/usr/lib/volary/busybox mount -t ext4 /dev/vdb /mnt && cat /mnt/file",
+        options: ["--disk-image", disk])
       #expect(try reader.finish(within: 200).outputBytes == content)
     }
 
