@@ -18,13 +18,13 @@ extension EndToEndTests {
       #expect(try machine.run.awaitOutput("~ # ", within: 200))
       // The shell throws away what was typed before it asked.
       usleep(1_000_000)
-      // A second "here is a shell" is the restarted machine's.
+      // The second greeting is the restarted machine's.
       machine.run.type("echo $((6 * 7)); reboot -f\n")
       #expect(try machine.run.awaitOutput("42\r", within: 60))
       #expect(
         try Bench.eventually(within: 200) {
           _ = try machine.run.awaitOutput("there is no such text", within: 1)
-          return machine.run.output.components(separatedBy: "here is a shell").count == 3
+          return machine.run.output.components(separatedBy: "built-in shell").count == 3
         }, "\(machine.run.output)")
       usleep(1_000_000)
       machine.run.type("poweroff -f\n")
