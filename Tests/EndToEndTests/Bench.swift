@@ -103,7 +103,7 @@ final class TestFolder {
   let path: String
 
   init() {
-    path = NSTemporaryDirectory() + "/volary-test-\(UUID().uuidString)"
+    path = "/tmp/volary-test-\(UUID().uuidString)"
     try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
 

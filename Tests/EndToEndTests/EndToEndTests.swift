@@ -9,7 +9,10 @@ struct EndToEndTests {
       Bench.hasPrograms, "no programs in \(Bench.programs): build them, or set VOLARY_BIN to their folder")
     #expect(
       Bench.hasImage || Bench.skipsBoots,
-      "no image \(Bench.imageName) in \(Bench.data): 'volary image build \(Bench.imageName)' makes it; VOLARY_TEST_DATA names another folder, and VOLARY_SKIP_BOOT=1 does without"
+      """
+      no image \(Bench.imageName) in \(Bench.data): 'volary image build \(Bench.imageName)' makes it; \
+      VOLARY_TEST_DATA names another folder, and VOLARY_SKIP_BOOT=1 does without
+      """
     )
   }
 }

@@ -21,7 +21,7 @@ extension EndToEndTests {
       let machine = try VolaryRun.job(
         "cat >/tmp/in; cat /tmp/in; tail -c 100000 /tmp/in >&2; sha256sum </tmp/in >&2; nproc >&2; exit 7",
         options: ["--engine", setting.engine, "--cpus", "\(setting.cpus)"])
-      let outcome = try machine.run.finish(input: input, within: 400)
+      let outcome = try machine.finish(input: input, within: 400)
       #expect(outcome.exit == .code(7))
       #expect(outcome.outputBytes == input)
       #expect(Array(outcome.errorBytes.prefix(100_000)) == Array(input.suffix(100_000)))
@@ -32,7 +32,7 @@ extension EndToEndTests {
 
     /// As a shell tells it: 128 and the signal's number.
     @Test func signalOfTheCommandIsItsExitCode() throws {
-      let outcome = try VolaryRun.job("kill -TERM $$").run.finish(within: 200)
+      let outcome = try VolaryRun.job("kill -TERM $$").finish(within: 200)
       #expect(outcome.exit == .code(128 + 15))
       #expect(outcome.errors == "")
     }
@@ -45,7 +45,7 @@ extension EndToEndTests {
         awk '/^cpu[0-9]/ { if ($2 + $4 > 0) n++ } END { print n, "busy" }' /proc/stat
         dmesg | grep -icE 'warning|oops|bug:|rcu.*stall|lockup'
         """, options: ["--cpus", "4"])
-      let outcome = try machine.run.finish(within: 300)
+      let outcome = try machine.finish(within: 300)
       let lines = outcome.output.split(separator: "\n").map(String.init)
       #expect(lines.filter { $0 == "\(zeroes)  -" }.count == 8)
       #expect(lines.suffix(2) == ["4 busy", "0"], "\(outcome.output) \(outcome.errors)")

@@ -16,25 +16,26 @@ extension EndToEndTests {
     @Test func ownKernelBootsAndRestarts() throws {
       let machine = try Self.rescueShell()
       #expect(try machine.run.awaitOutput("~ # ", within: 200))
-      // A second "here is a shell" is the restarted machine's.
+      // The shell throws away what was typed before it asked.
+      usleep(1_000_000)
+      // The second greeting is the restarted machine's.
       machine.run.type("echo $((6 * 7)); reboot -f\n")
       #expect(try machine.run.awaitOutput("42\r", within: 60))
       #expect(
         try Bench.eventually(within: 200) {
           _ = try machine.run.awaitOutput("there is no such text", within: 1)
-          return machine.run.output.components(separatedBy: "here is a shell").count == 3
+          return machine.run.output.components(separatedBy: "built-in shell").count == 3
         }, "\(machine.run.output)")
-      // The shell throws away what was typed before it asked.
       usleep(1_000_000)
       machine.run.type("poweroff -f\n")
-      let outcome = try machine.run.finish(within: 60)
+      let outcome = try machine.finish(within: 60)
       #expect(outcome.code == 0, "\(outcome.errors)")
       #expect(machine.leftovers.isEmpty)
     }
 
     @Test func panicIsToldInALine() throws {
       let machine = try VolaryRun.job("echo c >/proc/sysrq-trigger; sleep 100")
-      let outcome = try machine.run.finish(within: 200)
+      let outcome = try machine.finish(within: 200)
       #expect(outcome.code == 1)
       let first = outcome.errors.split(separator: "\n").first ?? ""
       #expect(first.hasPrefix("volary: debian/13: ") && first.contains("Kernel panic"), "\(outcome.errors)")
@@ -59,7 +60,7 @@ extension EndToEndTests {
       #expect(try machine.run.awaitOutput("up", within: 200))
       let process = try #require(Bench.children(of: machine.pid)["volary-machine"])
       kill(process, SIGKILL)
-      let outcome = try machine.run.finish(within: 30)
+      let outcome = try machine.finish(within: 30)
       #expect(outcome.code == 1)
       #expect(
         outcome.errors.isOneLine(naming: "debian/13", "process was killed by signal 9"), "\(outcome.errors)")
@@ -70,7 +71,7 @@ extension EndToEndTests {
       let machine = try VolaryRun.job("echo up; sleep 1000")
       #expect(try machine.run.awaitOutput("up", within: 200))
       kill(machine.pid, SIGTERM)
-      #expect(try machine.run.finish(within: 30).code == 128 + SIGTERM)
+      #expect(try machine.finish(within: 30).code == 128 + SIGTERM)
       #expect(machine.leftovers.isEmpty)
     }
   }

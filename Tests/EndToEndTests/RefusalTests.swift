@@ -29,7 +29,7 @@ extension EndToEndTests {
       let file = try test.file.map { try folder.file("given", $0) } ?? ""
       let arguments = test.arguments.map { $0 == "FILE" ? file : $0 }
       let machine = try VolaryRun(arguments, programs: programs, environment: environment)
-      let outcome = try machine.run.finish(within: 60)
+      let outcome = try machine.finish(within: 60)
       #expect(outcome.exit == .code(test.code))
       #expect(outcome.output == "")
       for word in test.words { #expect(outcome.errors.contains(word)) }
@@ -104,7 +104,7 @@ extension EndToEndTests {
       let machine = try VolaryRun(
         ["run", Bench.imageName, "--network", "none", "--", "true"], environment: ["VOLARY_DATA": folder.path]
       )
-      let outcome = try machine.run.finish(within: 60)
+      let outcome = try machine.finish(within: 60)
       #expect(outcome.code == 1 || outcome.code == 2 || outcome.code == 4)
       #expect(outcome.errors.isOneLine(naming: image, "image"), "\(outcome.errors)")
       #expect(machine.leftovers.isEmpty)

@@ -25,7 +25,7 @@ extension EndToEndTests {
       #expect(terminal.awaitScreen("# ", within: 200), "no prompt: \(terminal.screen)")
       #expect(terminal.attributes != before)
       terminal.type("echo \"$TERM $(tty) $(stty size)\"\r")
-      #expect(terminal.awaitScreen("\nvt100 /dev/hvc0 31 93", within: 30), "\(terminal.screen)")
+      #expect(terminal.awaitScreen("vt100 /dev/hvc0 31 93", within: 30), "\(terminal.screen)")
       terminal.resize(columns: 71, rows: 22)
       // Without a controlling terminal nobody sends this.
       kill(process.identifier, SIGWINCH)

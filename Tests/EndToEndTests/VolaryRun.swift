@@ -27,6 +27,11 @@ final class VolaryRun {
     try VolaryRun(["run", Bench.imageName] + options + ["--", "sh", "-c", script])
   }
 
+  /// As the program's own; the folder for temporary files stays until it has ended.
+  func finish(input: [UInt8] = [], within seconds: Int) throws -> ProgramRun.Outcome {
+    try run.finish(input: input, within: seconds)
+  }
+
   /// Processes and files that are still there a moment after the end.
   var leftovers: [String] {
     var found: [String] = []

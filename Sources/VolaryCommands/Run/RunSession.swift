@@ -266,7 +266,8 @@ final class RunSession {
     if processExit == nil { processExit = machine.process.reap() }
     if isNetworkUp, let exit = machine.nat?.reap() {
       isNetworkUp = false
-      if processExit == nil && ending == nil {
+      // It ends by itself when the machine's process has gone, which may show only later.
+      if processExit == nil && ending == nil && exit != .code(0) {
         say("volary: the network is gone: \(HelperProgram.nat.rawValue) \(exit)")
       }
     }
