@@ -71,7 +71,9 @@ package struct ImageStore: Sendable {
   /// ways that do not say so.
   private func checkFiles(of image: StoredImage) throws(ImageError) {
     let record = image.record
-    let files = [(image.kernel, record.kernelSize), (image.initrd, record.initrdSize), (image.disk, record.diskSize)]
+    let files = [
+      (image.kernel, record.kernelSize), (image.initrd, record.initrdSize), (image.disk, record.diskSize),
+    ]
     for case (let file?, let size?) in files {
       guard let length = Self.sizes(of: file)?.length else {
         throw ImageError("its \(file.lastPathComponent) is missing")
@@ -130,7 +132,8 @@ package struct ImageStore: Sendable {
     guard free >= room else {
       Self.removeTree(staging)
       throw ImageError(
-        "\(folder.path) has \(ByteCount.text(free)) free, and \(ByteCount.text(room)) are needed: \(Self.roomAdvice)")
+        "\(folder.path) has \(ByteCount.text(free)) free, and \(ByteCount.text(room)) are needed: \(Self.roomAdvice)"
+      )
     }
     return staging
   }
