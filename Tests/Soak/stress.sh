@@ -10,7 +10,7 @@ set -eu
 
 minutes=${1:-10}
 bin=${VOLARY_BIN:-$(dirname "$0")/../../.build/release}
-install=${STRESS_NG:-'apt-get -q update && apt-get -qy install --no-install-recommends stress-ng'}
+install=${STRESS_NG:-'apt-get -q update; apt-get -qy install --no-install-recommends stress-ng'}
 
 guest='
 set -e

@@ -23,7 +23,8 @@ package struct LinuxImage: Equatable, Sendable {
     func field(_ offset: Int) -> UInt64 {
       (0..<8).reduce(0) { $0 | UInt64(header[offset + $1]) << UInt64(8 * $1) }
     }
-    guard Array(header[0x30..<0x35]) == Array("RISCV".utf8), Array(header[0x38..<0x3C]) == Array("RSC\u{5}".utf8)
+    guard Array(header[0x30..<0x35]) == Array("RISCV".utf8),
+      Array(header[0x38..<0x3C]) == Array("RSC\u{5}".utf8)
     else {
       if Array(header[0x38..<0x3C]) == [0x41, 0x52, 0x4D, 0x64] { throw .notAKernel("an arm64 Image") }
       if header[0] == 0x4D, header[1] == 0x5A { throw .notAKernel("a kernel for another processor") }
@@ -52,7 +53,9 @@ package struct LinuxImage: Equatable, Sendable {
     var end = 0
     for index in 0..<count {
       let section = header + 24 + optionalSize + 40 * index
-      guard let size = field(section + 16, bytes: 4), let offset = field(section + 20, bytes: 4) else { return nil }
+      guard let size = field(section + 16, bytes: 4), let offset = field(section + 20, bytes: 4) else {
+        return nil
+      }
       end = max(end, offset + size)
     }
     return UInt64(end)

@@ -72,7 +72,9 @@ package struct ImageStore: Sendable {
   /// ways that do not say so.
   private func checkFiles(of image: StoredImage) throws(ImageError) {
     let record = image.record
-    let files = [(image.kernel, record.kernelSize), (image.initrd, record.initrdSize), (image.disk, record.diskSize)]
+    let files = [
+      (image.kernel, record.kernelSize), (image.initrd, record.initrdSize), (image.disk, record.diskSize),
+    ]
     for case (let file?, let size?) in files {
       guard let length = Self.sizes(of: file)?.length else {
         throw ImageError("its \(file.lastPathComponent) is missing")
