@@ -1,5 +1,6 @@
 internal import Devices
 internal import DiskImages
+internal import Glibc
 internal import GuestMemory
 package import HostSystem
 package import MachineControl
@@ -46,23 +47,31 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     }
     engine = configuration.engine == .interpreter ? .interpreter : .translator
     // Executable memory can be had only before the sandbox closes, threads only after.
-    if engine == .translator { code = try host("making room for translated code") { () throws(Errno) in
-      var options = CodeStore.Options()
-      options.coldRuns = 12
-      return try CodeStore(architecture: Lifter.architecture, options: options) } }
+    if engine == .translator {
+      code = try host("making room for translated code") { () throws(Errno) in
+        var options = CodeStore.Options()
+        options.coldRuns = 12
+        return try CodeStore(architecture: Lifter.architecture, options: options)
+      }
+    }
     try closeSandbox?()
-    let limiter = WarningLimiter { [send] in send(.warning(line: $0)) }
-    let warn: @Sendable (String) -> Void = { limiter.report($0) }
+    // What happens to the host's side the person is told; what the guest does wrong goes to the log.
+    let warnings = WarningLimiter { [send] in send(.warning(line: $0)) }
+    let warn: @Sendable (String) -> Void = { warnings.report($0) }
+    let log = WarningLimiter { Self.log($0) }
+    let note: @Sendable (String) -> Void = { log.report($0) }
     if let index = configuration.serial {
-      serial = try host("opening the serial port") { () throws(Errno) in try SerialStream(socket: descriptors[index]) }
+      serial = try host("opening the serial port") { () throws(Errno) in
+        try SerialStream(socket: descriptors[index])
+      }
     }
     let serial = serial
-    let link = VirtualMachine.PowerLink(serial: { serial?.send($0) }, log: warn)
+    let link = VirtualMachine.PowerLink(serial: { serial?.send($0) }, log: note)
     var connections = VirtBoard.Connections()
     connections.serialOutput = { serial?.send($0) }
     connections.serialHasRoom = { serial?.hasRoom() }
     connections.power = { link.powerRequested($0) }
-    connections.report = warn
+    connections.report = note
 
     let storages = try openDisks(configuration, descriptors)
     var console: VirtioConsole?
@@ -75,7 +84,9 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
         for (disk, storage) in zip(configuration.disks, storages) {
           let name = "disk \(disk.serial)"
           devices.append(
-            try VirtioBlock(name: name, storage: storage, serial: disk.serial) { warn("\(name): \($0)") })
+            try VirtioBlock(name: name, storage: storage, serial: disk.serial) {
+              warn("\(name): \($0); the guest sees an input or output error")
+            })
         }
         if let network = configuration.network {
           devices.append(try VirtioNet(port: descriptors[network.frames], mac: network.mac))
@@ -93,13 +104,15 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
         balloon = made
         devices.append(made)
         return devices.enumerated().map {
-          VirtioMMIO(device: $0.element, memory: memory, interrupt: line($0.offset), report: warn)
+          VirtioMMIO(device: $0.element, memory: memory, interrupt: line($0.offset), report: note)
         }
       }
     }
     self.console = console
     self.balloon = balloon
-    if let serial { try host("starting the serial port") { () throws(Errno) in try serial.connect(to: board.serial) } }
+    if let serial {
+      try host("starting the serial port") { () throws(Errno) in try serial.connect(to: board.serial) }
+    }
     let boot = configuration.boot
     let machine = try host("making the machine") { () throws(Errno) in
       try VirtualMachine(
@@ -113,6 +126,12 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       throw ControlFailure(.invalidConfiguration, phase: "loading the guest", message: error.description)
     }
     self.machine = machine
+  }
+
+  /// A line on the process's own standard error.
+  private static func log(_ line: String) {
+    let text = Array("volary-machine: \(line)\n".utf8)
+    _ = text.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
   }
 
   /// Does something that the host can refuse.

@@ -11,7 +11,8 @@
 ///
 /// A write entry exists only while the page is marked dirty in the guest's page table and holds no
 /// translated code, so that neither needs a check on the way.
-@usableFromInline package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched by its thread alone
+@usableFromInline
+package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched by its thread alone
   @inlinable package static var entryCount: Int { 1024 }
   @inlinable package static var pageShift: UInt64 { 12 }
 

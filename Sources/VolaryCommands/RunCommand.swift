@@ -123,7 +123,8 @@ struct RunCommand: ParsableCommand {
     // The job reaches an image's first process through its initial RAM disk, or an own one that works alike.
     let hasJob = image != nil && files.initrd != nil
     let commandLine = RunPlan.imageCommandLine(
-      hasDisk: files.disk != nil, hasNetwork: network == .nat, isVerbose: verbose, extra: append)
+      hasDisk: files.disk != nil, growsDisk: disk != nil, hasNetwork: network == .nat, isVerbose: verbose,
+      extra: append)
     return RunPlan(
       name: image ?? name ?? (files.kernel as NSString).lastPathComponent, cpus: cpus, memory: memory,
       engine: engine.engine, files: files,

@@ -16,7 +16,9 @@ if arguments.dropFirst() == ["--version"] {
   exit(0)
 }
 guard arguments.count == 3, arguments[1] == "--control", let number = Int32(arguments[2]), number > 2 else {
-  fail("usage: volary-machine --control DESCRIPTOR (volary starts this program; it is not for the command line)", code: 2)
+  fail(
+    "usage: volary-machine --control DESCRIPTOR (volary starts this program; it is not for the command line)",
+    code: 2)
 }
 
 signal(SIGPIPE, SIG_IGN)

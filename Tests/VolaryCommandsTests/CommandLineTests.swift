@@ -33,7 +33,7 @@ import VolaryCommands
   }
 
   @Test func anImageThatIsNotThereEndsWith4() throws {
-    let outcome = try installation.run(["run", "debian/99"])
+    let outcome = try installation.run(["run", "debian/13"])
     #expect(outcome.exit == .code(4))
     #expect(outcome.errors.contains("volary image build"))
     #expect(outcome.errors.split(separator: "\n").count == 1)

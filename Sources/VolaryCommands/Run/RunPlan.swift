@@ -54,8 +54,11 @@ struct BootFiles {
 extension RunPlan {
   /// The command line for an image's kernel. The serial line has the kernel's words, because hvc0 is
   /// the person's; a panic ends the machine instead of leaving it standing.
-  static func imageCommandLine(hasDisk: Bool, hasNetwork: Bool, isVerbose: Bool, extra: String?) -> String {
+  static func imageCommandLine(
+    hasDisk: Bool, growsDisk: Bool, hasNetwork: Bool, isVerbose: Bool, extra: String?
+  ) -> String {
     var words = hasDisk ? ["root=/dev/vda", "rootfstype=ext4", "rw"] : []
+    if growsDisk { words.append("volary.grow") }
     words += ["console=ttyS0", "panic=-1"]
     words += isVerbose ? ["earlycon=sbi"] : ["quiet"]
     if !hasNetwork { words.append("volary.ip=none") }

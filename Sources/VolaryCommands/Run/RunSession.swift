@@ -247,7 +247,7 @@ final class RunSession {
     case .guestReset: if plan.reportsJob { end(.guestEnded) }
     case .guestPanicked(let message): end(.panicked(message))
     case .failed(let phase, let message): end(.failed(phase: phase, message: message))
-    case .warning(let line): if plan.isVerbose { say("volary: \(line)") }
+    case .warning(let line): say("volary: \(line)")
     }
   }
 
