@@ -3,30 +3,33 @@ extension X86Assembler {
   // MARK: - Two operands, by operation
 
   /// An operation between registers.
-  @inlinable package mutating func arithmetic(
+  @inlinable @inline(__always)
+  package mutating func arithmetic(
     _ operation: Arithmetic, _ width: Width, _ destination: Register, _ source: Register
   ) {
     encode(
       .one(operation.code &<< 3, width), width, reg: source.code, rm: destination.code,
-      forced: isUniform(width, destination, source))
+      forced: needsREX(width, destination, source))
   }
 
   /// An operation on a register, with an operand from memory.
-  @inlinable package mutating func arithmetic(
+  @inlinable @inline(__always)
+  package mutating func arithmetic(
     _ operation: Arithmetic, _ width: Width, _ destination: Register, _ source: Address
   ) {
     encode(
       .one(operation.code &<< 3 | 2, width), width, reg: destination.code, source,
-      forced: isUniform(width, destination))
+      forced: needsREX(width, destination))
   }
 
   /// An operation on memory.
-  @inlinable package mutating func arithmetic(
+  @inlinable @inline(__always)
+  package mutating func arithmetic(
     _ operation: Arithmetic, _ width: Width, _ destination: Address, _ source: Register
   ) {
     encode(
       .one(operation.code &<< 3, width), width, reg: source.code, destination,
-      forced: isUniform(width, source))
+      forced: needsREX(width, source))
   }
 
   /// An operation on a register with a constant, sign-extended for 64 bits, its low bits for 8 and
@@ -35,7 +38,7 @@ extension X86Assembler {
     _ operation: Arithmetic, _ width: Width, _ destination: Register, _ value: Int32
   ) {
     let code = destination.code
-    let forced = isUniform(width, destination)
+    let forced = needsREX(width, destination)
     if X86Assembler.fitsByte(value, width) && !(width == .w8 && code == 0) {
       encode(
         .one(width == .w8 ? 0x80 : 0x83), width, reg: operation.code, rm: code, forced: forced,
@@ -81,202 +84,242 @@ extension X86Assembler {
   // MARK: - Two operands, by mnemonic
 
   /// `add`, between registers.
-  @inlinable package mutating func add(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func add(_ width: Width, _ destination: Register, _ source: Register) {
     arithmetic(.add, width, destination, source)
   }
 
   /// `add`, with an operand from memory.
-  @inlinable package mutating func add(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func add(_ width: Width, _ destination: Register, _ source: Address) {
     arithmetic(.add, width, destination, source)
   }
 
   /// `add`, on memory.
-  @inlinable package mutating func add(_ width: Width, _ destination: Address, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func add(_ width: Width, _ destination: Address, _ source: Register) {
     arithmetic(.add, width, destination, source)
   }
 
   /// `add`, with a constant.
-  @inlinable package mutating func add(_ width: Width, _ destination: Register, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func add(_ width: Width, _ destination: Register, _ value: Int32) {
     arithmetic(.add, width, destination, value)
   }
 
   /// `add`, on memory, with a constant.
-  @inlinable package mutating func add(_ width: Width, _ destination: Address, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func add(_ width: Width, _ destination: Address, _ value: Int32) {
     arithmetic(.add, width, destination, value)
   }
 
   /// `or`, between registers.
-  @inlinable package mutating func or(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func or(_ width: Width, _ destination: Register, _ source: Register) {
     arithmetic(.or, width, destination, source)
   }
 
   /// `or`, with an operand from memory.
-  @inlinable package mutating func or(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func or(_ width: Width, _ destination: Register, _ source: Address) {
     arithmetic(.or, width, destination, source)
   }
 
   /// `or`, on memory.
-  @inlinable package mutating func or(_ width: Width, _ destination: Address, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func or(_ width: Width, _ destination: Address, _ source: Register) {
     arithmetic(.or, width, destination, source)
   }
 
   /// `or`, with a constant.
-  @inlinable package mutating func or(_ width: Width, _ destination: Register, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func or(_ width: Width, _ destination: Register, _ value: Int32) {
     arithmetic(.or, width, destination, value)
   }
 
   /// `or`, on memory, with a constant.
-  @inlinable package mutating func or(_ width: Width, _ destination: Address, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func or(_ width: Width, _ destination: Address, _ value: Int32) {
     arithmetic(.or, width, destination, value)
   }
 
   /// `adc`, between registers.
-  @inlinable package mutating func adc(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func adc(_ width: Width, _ destination: Register, _ source: Register) {
     arithmetic(.adc, width, destination, source)
   }
 
   /// `adc`, with an operand from memory.
-  @inlinable package mutating func adc(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func adc(_ width: Width, _ destination: Register, _ source: Address) {
     arithmetic(.adc, width, destination, source)
   }
 
   /// `adc`, on memory.
-  @inlinable package mutating func adc(_ width: Width, _ destination: Address, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func adc(_ width: Width, _ destination: Address, _ source: Register) {
     arithmetic(.adc, width, destination, source)
   }
 
   /// `adc`, with a constant.
-  @inlinable package mutating func adc(_ width: Width, _ destination: Register, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func adc(_ width: Width, _ destination: Register, _ value: Int32) {
     arithmetic(.adc, width, destination, value)
   }
 
   /// `adc`, on memory, with a constant.
-  @inlinable package mutating func adc(_ width: Width, _ destination: Address, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func adc(_ width: Width, _ destination: Address, _ value: Int32) {
     arithmetic(.adc, width, destination, value)
   }
 
   /// `sbb`, between registers.
-  @inlinable package mutating func sbb(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func sbb(_ width: Width, _ destination: Register, _ source: Register) {
     arithmetic(.sbb, width, destination, source)
   }
 
   /// `sbb`, with an operand from memory.
-  @inlinable package mutating func sbb(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func sbb(_ width: Width, _ destination: Register, _ source: Address) {
     arithmetic(.sbb, width, destination, source)
   }
 
   /// `sbb`, on memory.
-  @inlinable package mutating func sbb(_ width: Width, _ destination: Address, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func sbb(_ width: Width, _ destination: Address, _ source: Register) {
     arithmetic(.sbb, width, destination, source)
   }
 
   /// `sbb`, with a constant.
-  @inlinable package mutating func sbb(_ width: Width, _ destination: Register, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func sbb(_ width: Width, _ destination: Register, _ value: Int32) {
     arithmetic(.sbb, width, destination, value)
   }
 
   /// `sbb`, on memory, with a constant.
-  @inlinable package mutating func sbb(_ width: Width, _ destination: Address, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func sbb(_ width: Width, _ destination: Address, _ value: Int32) {
     arithmetic(.sbb, width, destination, value)
   }
 
   /// `and`, between registers.
-  @inlinable package mutating func and(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func and(_ width: Width, _ destination: Register, _ source: Register) {
     arithmetic(.and, width, destination, source)
   }
 
   /// `and`, with an operand from memory.
-  @inlinable package mutating func and(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func and(_ width: Width, _ destination: Register, _ source: Address) {
     arithmetic(.and, width, destination, source)
   }
 
   /// `and`, on memory.
-  @inlinable package mutating func and(_ width: Width, _ destination: Address, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func and(_ width: Width, _ destination: Address, _ source: Register) {
     arithmetic(.and, width, destination, source)
   }
 
   /// `and`, with a constant.
-  @inlinable package mutating func and(_ width: Width, _ destination: Register, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func and(_ width: Width, _ destination: Register, _ value: Int32) {
     arithmetic(.and, width, destination, value)
   }
 
   /// `and`, on memory, with a constant.
-  @inlinable package mutating func and(_ width: Width, _ destination: Address, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func and(_ width: Width, _ destination: Address, _ value: Int32) {
     arithmetic(.and, width, destination, value)
   }
 
   /// `sub`, between registers.
-  @inlinable package mutating func sub(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func sub(_ width: Width, _ destination: Register, _ source: Register) {
     arithmetic(.sub, width, destination, source)
   }
 
   /// `sub`, with an operand from memory.
-  @inlinable package mutating func sub(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func sub(_ width: Width, _ destination: Register, _ source: Address) {
     arithmetic(.sub, width, destination, source)
   }
 
   /// `sub`, on memory.
-  @inlinable package mutating func sub(_ width: Width, _ destination: Address, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func sub(_ width: Width, _ destination: Address, _ source: Register) {
     arithmetic(.sub, width, destination, source)
   }
 
   /// `sub`, with a constant.
-  @inlinable package mutating func sub(_ width: Width, _ destination: Register, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func sub(_ width: Width, _ destination: Register, _ value: Int32) {
     arithmetic(.sub, width, destination, value)
   }
 
   /// `sub`, on memory, with a constant.
-  @inlinable package mutating func sub(_ width: Width, _ destination: Address, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func sub(_ width: Width, _ destination: Address, _ value: Int32) {
     arithmetic(.sub, width, destination, value)
   }
 
   /// `xor`, between registers.
-  @inlinable package mutating func xor(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func xor(_ width: Width, _ destination: Register, _ source: Register) {
     arithmetic(.xor, width, destination, source)
   }
 
   /// `xor`, with an operand from memory.
-  @inlinable package mutating func xor(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func xor(_ width: Width, _ destination: Register, _ source: Address) {
     arithmetic(.xor, width, destination, source)
   }
 
   /// `xor`, on memory.
-  @inlinable package mutating func xor(_ width: Width, _ destination: Address, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func xor(_ width: Width, _ destination: Address, _ source: Register) {
     arithmetic(.xor, width, destination, source)
   }
 
   /// `xor`, with a constant.
-  @inlinable package mutating func xor(_ width: Width, _ destination: Register, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func xor(_ width: Width, _ destination: Register, _ value: Int32) {
     arithmetic(.xor, width, destination, value)
   }
 
   /// `xor`, on memory, with a constant.
-  @inlinable package mutating func xor(_ width: Width, _ destination: Address, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func xor(_ width: Width, _ destination: Address, _ value: Int32) {
     arithmetic(.xor, width, destination, value)
   }
 
   /// `cmp`, between registers.
-  @inlinable package mutating func cmp(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func cmp(_ width: Width, _ destination: Register, _ source: Register) {
     arithmetic(.cmp, width, destination, source)
   }
 
   /// `cmp`, with an operand from memory.
-  @inlinable package mutating func cmp(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func cmp(_ width: Width, _ destination: Register, _ source: Address) {
     arithmetic(.cmp, width, destination, source)
   }
 
   /// `cmp`, on memory.
-  @inlinable package mutating func cmp(_ width: Width, _ destination: Address, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func cmp(_ width: Width, _ destination: Address, _ source: Register) {
     arithmetic(.cmp, width, destination, source)
   }
 
   /// `cmp`, with a constant.
-  @inlinable package mutating func cmp(_ width: Width, _ destination: Register, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func cmp(_ width: Width, _ destination: Register, _ value: Int32) {
     arithmetic(.cmp, width, destination, value)
   }
 
   /// `cmp`, on memory, with a constant.
-  @inlinable package mutating func cmp(_ width: Width, _ destination: Address, _ value: Int32) {
+  @inlinable @inline(__always)
+  package mutating func cmp(_ width: Width, _ destination: Address, _ value: Int32) {
     arithmetic(.cmp, width, destination, value)
   }
 }

@@ -6,25 +6,31 @@ extension X86Assembler {
 
   /// `xchg`: exchanges two registers.
   @inlinable package mutating func xchg(_ width: Width, _ first: Register, _ second: Register) {
-    encode(
-      .one(0x86, width), width, reg: second.code, rm: first.code,
-      forced: isUniform(width, first, second))
+    // The short form is for rax and another one: of eax with itself it would be a nop, which does
+    // not clear the upper half.
+    if (first == .rax) != (second == .rax) && width != .w8 {
+      encode(.one(0x90), width, opcodeRegister: first.code | second.code)
+    } else {
+      encode(
+        .one(0x86, width), width, reg: second.code, rm: first.code,
+        forced: needsREX(width, first, second))
+    }
   }
 
   /// `xchg`: exchanges memory and a register, atomically even without `lock`.
   @inlinable package mutating func xchg(_ width: Width, _ first: Address, _ second: Register) {
-    encode(.one(0x86, width), width, reg: second.code, first, forced: isUniform(width, second))
+    encode(.one(0x86, width), width, reg: second.code, first, forced: needsREX(width, second))
   }
 
   /// `xadd`: adds the register to memory, and gives it what was there.
   @inlinable package mutating func xadd(_ width: Width, _ destination: Address, _ source: Register) {
-    encode(.two(0xC0, width), width, reg: source.code, destination, forced: isUniform(width, source))
+    encode(.two(0xC0, width), width, reg: source.code, destination, forced: needsREX(width, source))
   }
 
   /// `cmpxchg`: where memory equals rax, stores the register and sets the zero flag; otherwise loads
   /// rax.
   @inlinable package mutating func cmpxchg(_ width: Width, _ destination: Address, _ source: Register) {
-    encode(.two(0xB0, width), width, reg: source.code, destination, forced: isUniform(width, source))
+    encode(.two(0xB0, width), width, reg: source.code, destination, forced: needsREX(width, source))
   }
 
   /// `cmpxchg8b`: the same for eight bytes, with edx:eax and ecx:ebx.

@@ -3,7 +3,8 @@ extension X86Assembler {
   // MARK: - Shifts that keep the flags (BMI2)
 
   /// `shlx`: shifts left; 32 or 64 bits.
-  @inlinable package mutating func shlx(
+  @inlinable @inline(__always)
+  package mutating func shlx(
     _ width: Width, _ destination: Register, _ source: Register, count: Register
   ) {
     encode(
@@ -21,7 +22,8 @@ extension X86Assembler {
   }
 
   /// `shrx`: shifts right, filling with zeroes; 32 or 64 bits.
-  @inlinable package mutating func shrx(
+  @inlinable @inline(__always)
+  package mutating func shrx(
     _ width: Width, _ destination: Register, _ source: Register, count: Register
   ) {
     encode(
@@ -39,7 +41,8 @@ extension X86Assembler {
   }
 
   /// `sarx`: shifts right, filling with the sign; 32 or 64 bits.
-  @inlinable package mutating func sarx(
+  @inlinable @inline(__always)
+  package mutating func sarx(
     _ width: Width, _ destination: Register, _ source: Register, count: Register
   ) {
     encode(
@@ -92,7 +95,8 @@ extension X86Assembler {
   // MARK: - Bit fields (BMI1, BMI2)
 
   /// `andn`: and of `source` with the inverse of `inverted`; 32 or 64 bits.
-  @inlinable package mutating func andn(
+  @inlinable @inline(__always)
+  package mutating func andn(
     _ width: Width, _ destination: Register, _ inverted: Register, _ source: Register
   ) {
     encode(

@@ -3,21 +3,24 @@ extension X86Assembler {
   // MARK: - mov
 
   /// `mov`: copies a register. Between 32-bit registers it clears the upper half.
-  @inlinable package mutating func mov(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func mov(_ width: Width, _ destination: Register, _ source: Register) {
     encode(
       .one(0x88, width), width, reg: source.code, rm: destination.code,
-      forced: isUniform(width, destination, source))
+      forced: needsREX(width, destination, source))
   }
 
   /// `mov`: loads from memory.
-  @inlinable package mutating func mov(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func mov(_ width: Width, _ destination: Register, _ source: Address) {
     encode(
-      .one(0x8A, width), width, reg: destination.code, source, forced: isUniform(width, destination))
+      .one(0x8A, width), width, reg: destination.code, source, forced: needsREX(width, destination))
   }
 
   /// `mov`: stores to memory.
-  @inlinable package mutating func mov(_ width: Width, _ destination: Address, _ source: Register) {
-    encode(.one(0x88, width), width, reg: source.code, destination, forced: isUniform(width, source))
+  @inlinable @inline(__always)
+  package mutating func mov(_ width: Width, _ destination: Address, _ source: Register) {
+    encode(.one(0x88, width), width, reg: source.code, destination, forced: needsREX(width, source))
   }
 
   /// `mov`: stores a constant, sign-extended for 64 bits, its low bits for 8 and 16.
@@ -32,7 +35,7 @@ extension X86Assembler {
     switch width {
     case .w8:
       let (word, count) = head(
-        .one(0xB0 | code & 7), .w8, rex: code &>> 3, forced: isUniform(.w8, destination))
+        .one(0xB0 | code & 7), .w8, rex: code &>> 3, forced: needsREX(.w8, destination))
       let imm = UInt64(UInt8(truncatingIfNeeded: value))
       emit(word | imm &<< UInt64(truncatingIfNeeded: count &* 8), count: count &+ 1)
     case .w16:
@@ -62,24 +65,25 @@ extension X86Assembler {
   /// Whether an 8-bit register is one that only a REX prefix can name: `spl`, `bpl`, `sil`, `dil`
   /// (those from `r8b` on have one in any case).
   @inlinable @inline(__always)
-  func isUniform(_ width: Width, _ register: Register) -> Bool {
+  func needsREX(_ width: Width, _ register: Register) -> Bool {
     width == .w8 && register.code >= 4
   }
 
   /// The same for either of two registers.
   @inlinable @inline(__always)
-  func isUniform(_ width: Width, _ first: Register, _ second: Register) -> Bool {
+  func needsREX(_ width: Width, _ first: Register, _ second: Register) -> Bool {
     width == .w8 && first.code | second.code >= 4
   }
 
   // MARK: - Extending moves
 
   /// `movzx`: extends the low 8, 16 or 32 bits of a register with zeroes to 64.
-  @inlinable package mutating func movzx(_ destination: Register, _ source: Register, from: Width) {
+  @inlinable @inline(__always)
+  package mutating func movzx(_ destination: Register, _ source: Register, from: Width) {
     switch from {
     case .w8:
       encode(
-        .two(0xB6), .w32, reg: destination.code, rm: source.code, forced: isUniform(.w8, source))
+        .two(0xB6), .w32, reg: destination.code, rm: source.code, forced: needsREX(.w8, source))
     case .w16: encode(.two(0xB7), .w32, reg: destination.code, rm: source.code)
     case .w32: mov(.w32, destination, source)
     case .w64: mov(.w64, destination, source)
@@ -87,7 +91,8 @@ extension X86Assembler {
   }
 
   /// `movzx`: loads 8, 16 or 32 bits, extended with zeroes to 64.
-  @inlinable package mutating func movzx(_ destination: Register, _ source: Address, from: Width) {
+  @inlinable @inline(__always)
+  package mutating func movzx(_ destination: Register, _ source: Address, from: Width) {
     switch from {
     case .w8: encode(.two(0xB6), .w32, reg: destination.code, source)
     case .w16: encode(.two(0xB7), .w32, reg: destination.code, source)
@@ -98,13 +103,14 @@ extension X86Assembler {
 
   /// `movsx`, `movsxd`: extends the low 8, 16 or 32 bits of a register with the sign to `width`,
   /// which must be greater.
-  @inlinable package mutating func movsx(
+  @inlinable @inline(__always)
+  package mutating func movsx(
     _ width: Width, _ destination: Register, _ source: Register, from: Width
   ) {
     switch from {
     case .w8:
       encode(
-        .two(0xBE), width, reg: destination.code, rm: source.code, forced: isUniform(.w8, source))
+        .two(0xBE), width, reg: destination.code, rm: source.code, forced: needsREX(.w8, source))
     case .w16: encode(.two(0xBF), width, reg: destination.code, rm: source.code)
     case .w32, .w64: encode(.one(0x63), width, reg: destination.code, rm: source.code)
     }
@@ -112,7 +118,8 @@ extension X86Assembler {
 
   /// `movsx`, `movsxd`: loads 8, 16 or 32 bits, extended with the sign to `width`, which must be
   /// greater.
-  @inlinable package mutating func movsx(
+  @inlinable @inline(__always)
+  package mutating func movsx(
     _ width: Width, _ destination: Register, _ source: Address, from: Width
   ) {
     switch from {
@@ -134,7 +141,8 @@ extension X86Assembler {
   // MARK: - Addresses and byte order
 
   /// `lea`: computes an address.
-  @inlinable package mutating func lea(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func lea(_ width: Width, _ destination: Register, _ source: Address) {
     encode(.one(0x8D), width, reg: destination.code, source)
   }
 
@@ -156,27 +164,31 @@ extension X86Assembler {
   // MARK: - Conditions
 
   /// `setcc`: the low byte of a register becomes 1 when the condition holds, otherwise 0.
-  @inlinable package mutating func setcc(_ condition: Condition, _ destination: Register) {
+  @inlinable @inline(__always)
+  package mutating func setcc(_ condition: Condition, _ destination: Register) {
     encode(
       .two(0x90 | condition.code), .w32, reg: 0, rm: destination.code,
-      forced: isUniform(.w8, destination))
+      forced: needsREX(.w8, destination))
   }
 
   /// `setcc`: a byte in memory becomes 1 when the condition holds, otherwise 0.
-  @inlinable package mutating func setcc(_ condition: Condition, _ destination: Address) {
+  @inlinable @inline(__always)
+  package mutating func setcc(_ condition: Condition, _ destination: Address) {
     encode(.two(0x90 | condition.code), .w32, reg: 0, destination)
   }
 
   /// `cmovcc`: copies a register when the condition holds; not for 8 bits. With 32 bits it clears
   /// the upper half in any case.
-  @inlinable package mutating func cmov(
+  @inlinable @inline(__always)
+  package mutating func cmov(
     _ condition: Condition, _ width: Width, _ destination: Register, _ source: Register
   ) {
     encode(.two(0x40 | condition.code), width, reg: destination.code, rm: source.code)
   }
 
   /// `cmovcc`: reads memory, and keeps the value when the condition holds; not for 8 bits.
-  @inlinable package mutating func cmov(
+  @inlinable @inline(__always)
+  package mutating func cmov(
     _ condition: Condition, _ width: Width, _ destination: Register, _ source: Address
   ) {
     encode(.two(0x40 | condition.code), width, reg: destination.code, source)

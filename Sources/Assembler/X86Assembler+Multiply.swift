@@ -3,15 +3,16 @@ extension X86Assembler {
   // MARK: - test
 
   /// `test`: and of two registers, for the flags alone.
-  @inlinable package mutating func test(_ width: Width, _ first: Register, _ second: Register) {
+  @inlinable @inline(__always)
+  package mutating func test(_ width: Width, _ first: Register, _ second: Register) {
     encode(
       .one(0x84, width), width, reg: second.code, rm: first.code,
-      forced: isUniform(width, first, second))
+      forced: needsREX(width, first, second))
   }
 
   /// `test`: and of memory and a register, for the flags alone.
   @inlinable package mutating func test(_ width: Width, _ first: Address, _ second: Register) {
-    encode(.one(0x84, width), width, reg: second.code, first, forced: isUniform(width, second))
+    encode(.one(0x84, width), width, reg: second.code, first, forced: needsREX(width, second))
   }
 
   /// `test`: and of a register and a constant, sign-extended for 64 bits, for the flags alone.
@@ -20,7 +21,7 @@ extension X86Assembler {
       encodeAccumulator(.one(0xA8, width), width, value)
     } else {
       encode(
-        .one(0xF6, width), width, reg: 0, rm: first.code, forced: isUniform(width, first), imm: value)
+        .one(0xF6, width), width, reg: 0, rm: first.code, forced: needsREX(width, first), imm: value)
     }
   }
 
@@ -33,7 +34,7 @@ extension X86Assembler {
 
   /// `inc`: adds one; keeps the carry flag.
   @inlinable package mutating func inc(_ width: Width, _ operand: Register) {
-    encode(.one(0xFE, width), width, reg: 0, rm: operand.code, forced: isUniform(width, operand))
+    encode(.one(0xFE, width), width, reg: 0, rm: operand.code, forced: needsREX(width, operand))
   }
 
   /// `inc` with an operand in memory.
@@ -43,7 +44,7 @@ extension X86Assembler {
 
   /// `dec`: subtracts one; keeps the carry flag.
   @inlinable package mutating func dec(_ width: Width, _ operand: Register) {
-    encode(.one(0xFE, width), width, reg: 1, rm: operand.code, forced: isUniform(width, operand))
+    encode(.one(0xFE, width), width, reg: 1, rm: operand.code, forced: needsREX(width, operand))
   }
 
   /// `dec` with an operand in memory.
@@ -53,7 +54,7 @@ extension X86Assembler {
 
   /// `neg`: subtracts from zero.
   @inlinable package mutating func neg(_ width: Width, _ operand: Register) {
-    encode(.one(0xF6, width), width, reg: 3, rm: operand.code, forced: isUniform(width, operand))
+    encode(.one(0xF6, width), width, reg: 3, rm: operand.code, forced: needsREX(width, operand))
   }
 
   /// `neg` with an operand in memory.
@@ -63,7 +64,7 @@ extension X86Assembler {
 
   /// `not`: inverts the bits; keeps the flags.
   @inlinable package mutating func not(_ width: Width, _ operand: Register) {
-    encode(.one(0xF6, width), width, reg: 2, rm: operand.code, forced: isUniform(width, operand))
+    encode(.one(0xF6, width), width, reg: 2, rm: operand.code, forced: needsREX(width, operand))
   }
 
   /// `not` with an operand in memory.
@@ -73,7 +74,7 @@ extension X86Assembler {
 
   /// `mul`: unsigned product of rax and the operand, to rdx:rax (8 bits: ax).
   @inlinable package mutating func mul(_ width: Width, _ operand: Register) {
-    encode(.one(0xF6, width), width, reg: 4, rm: operand.code, forced: isUniform(width, operand))
+    encode(.one(0xF6, width), width, reg: 4, rm: operand.code, forced: needsREX(width, operand))
   }
 
   /// `mul` with an operand in memory.
@@ -83,7 +84,7 @@ extension X86Assembler {
 
   /// `imul`: signed product of rax and the operand, to rdx:rax (8 bits: ax).
   @inlinable package mutating func imul(_ width: Width, _ operand: Register) {
-    encode(.one(0xF6, width), width, reg: 5, rm: operand.code, forced: isUniform(width, operand))
+    encode(.one(0xF6, width), width, reg: 5, rm: operand.code, forced: needsREX(width, operand))
   }
 
   /// `imul` with an operand in memory.
@@ -93,7 +94,7 @@ extension X86Assembler {
 
   /// `div`: unsigned quotient of rdx:rax (8 bits: ax) to rax, rest to rdx (8 bits: ah).
   @inlinable package mutating func div(_ width: Width, _ operand: Register) {
-    encode(.one(0xF6, width), width, reg: 6, rm: operand.code, forced: isUniform(width, operand))
+    encode(.one(0xF6, width), width, reg: 6, rm: operand.code, forced: needsREX(width, operand))
   }
 
   /// `div` with an operand in memory.
@@ -103,7 +104,7 @@ extension X86Assembler {
 
   /// `idiv`: signed quotient of rdx:rax (8 bits: ax) to rax, rest to rdx (8 bits: ah).
   @inlinable package mutating func idiv(_ width: Width, _ operand: Register) {
-    encode(.one(0xF6, width), width, reg: 7, rm: operand.code, forced: isUniform(width, operand))
+    encode(.one(0xF6, width), width, reg: 7, rm: operand.code, forced: needsREX(width, operand))
   }
 
   /// `idiv` with an operand in memory.
@@ -114,12 +115,14 @@ extension X86Assembler {
   // MARK: - imul
 
   /// `imul`: the low half of the product; not for 8 bits.
-  @inlinable package mutating func imul(_ width: Width, _ destination: Register, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func imul(_ width: Width, _ destination: Register, _ source: Register) {
     encode(.two(0xAF), width, reg: destination.code, rm: source.code)
   }
 
   /// `imul`: the low half of the product with memory; not for 8 bits.
-  @inlinable package mutating func imul(_ width: Width, _ destination: Register, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func imul(_ width: Width, _ destination: Register, _ source: Address) {
     encode(.two(0xAF), width, reg: destination.code, source)
   }
 

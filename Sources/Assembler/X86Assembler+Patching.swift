@@ -163,7 +163,7 @@ extension X86Assembler {
     if place > 4 { nop(8 &- place) }
   }
 
-  /// `bytes` bytes of no-operations, as few instructions as Intel recommends (SDM volume 2, NOP).
+  /// `bytes` bytes of no-operations, in the forms that Intel recommends (SDM volume 2, NOP).
   @inlinable package mutating func nop(_ bytes: Int = 1) {
     if bytes == 1 {
       emit(0x90, count: 1)
@@ -175,9 +175,11 @@ extension X86Assembler {
   @usableFromInline
   mutating func longNop(_ bytes: Int) {
     var rest = bytes
-    while rest > 9, !overflowed {
-      emit(0x0000_0000_0084_1F0F, count: 8)
-      rest -= 8
+    while rest >= 9, !overflowed {
+      next.store(UInt64(0x0000_0000_841F_0F66))
+      next[8] = 0
+      advance(to: next + 9)
+      rest -= 9
     }
     switch rest {
     case 1: emit(0x90, count: 1)
@@ -188,10 +190,7 @@ extension X86Assembler {
     case 6: emit(0x0000_441F_0F66, count: 6)
     case 7: emit(0x00_0000_0080_1F0F, count: 7)
     case 8: emit(0x0000_0000_0084_1F0F, count: 8)
-    default:
-      next.store(UInt64(0x0000_0000_841F_0F66))
-      next[8] = 0
-      advance(to: next + 9)
+    default: break
     }
   }
 }

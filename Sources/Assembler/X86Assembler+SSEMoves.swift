@@ -3,32 +3,38 @@ extension X86Assembler {
   // MARK: - Scalars
 
   /// `movsd`: copies the low double, and keeps the rest of the destination.
-  @inlinable package mutating func movsd(_ destination: XMM, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movsd(_ destination: XMM, _ source: XMM) {
     encode(.two(0x10, prefix: 0xF2), .w32, reg: destination.code, rm: source.code)
   }
 
   /// `movsd`: loads a double, and clears the rest of the destination.
-  @inlinable package mutating func movsd(_ destination: XMM, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func movsd(_ destination: XMM, _ source: Address) {
     encode(.two(0x10, prefix: 0xF2), .w32, reg: destination.code, source)
   }
 
   /// `movsd`: stores a double.
-  @inlinable package mutating func movsd(_ destination: Address, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movsd(_ destination: Address, _ source: XMM) {
     encode(.two(0x11, prefix: 0xF2), .w32, reg: source.code, destination)
   }
 
   /// `movss`: copies the low single, and keeps the rest of the destination.
-  @inlinable package mutating func movss(_ destination: XMM, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movss(_ destination: XMM, _ source: XMM) {
     encode(.two(0x10, prefix: 0xF3), .w32, reg: destination.code, rm: source.code)
   }
 
   /// `movss`: loads a single, and clears the rest of the destination.
-  @inlinable package mutating func movss(_ destination: XMM, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func movss(_ destination: XMM, _ source: Address) {
     encode(.two(0x10, prefix: 0xF3), .w32, reg: destination.code, source)
   }
 
   /// `movss`: stores a single.
-  @inlinable package mutating func movss(_ destination: Address, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movss(_ destination: Address, _ source: XMM) {
     encode(.two(0x11, prefix: 0xF3), .w32, reg: source.code, destination)
   }
 
@@ -127,47 +133,56 @@ extension X86Assembler {
   // MARK: - Between general and SSE registers
 
   /// `movq`: 64 bits from a general register; clears the upper half.
-  @inlinable package mutating func movq(_ destination: XMM, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func movq(_ destination: XMM, _ source: Register) {
     encode(.two(0x6E, prefix: 0x66), .w64, reg: destination.code, rm: source.code)
   }
 
   /// `movq`: 64 bits to a general register.
-  @inlinable package mutating func movq(_ destination: Register, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movq(_ destination: Register, _ source: XMM) {
     encode(.two(0x7E, prefix: 0x66), .w64, reg: source.code, rm: destination.code)
   }
 
   /// `movq`: the low 64 bits of a register; clears the upper half.
-  @inlinable package mutating func movq(_ destination: XMM, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movq(_ destination: XMM, _ source: XMM) {
     encode(.two(0x7E, prefix: 0xF3), .w32, reg: destination.code, rm: source.code)
   }
 
   /// `movq`: loads 64 bits; clears the upper half.
-  @inlinable package mutating func movq(_ destination: XMM, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func movq(_ destination: XMM, _ source: Address) {
     encode(.two(0x7E, prefix: 0xF3), .w32, reg: destination.code, source)
   }
 
   /// `movq`: stores the low 64 bits.
-  @inlinable package mutating func movq(_ destination: Address, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movq(_ destination: Address, _ source: XMM) {
     encode(.two(0xD6, prefix: 0x66), .w32, reg: source.code, destination)
   }
 
   /// `movd`: 32 bits from a general register; clears the rest.
-  @inlinable package mutating func movd(_ destination: XMM, _ source: Register) {
+  @inlinable @inline(__always)
+  package mutating func movd(_ destination: XMM, _ source: Register) {
     encode(.two(0x6E, prefix: 0x66), .w32, reg: destination.code, rm: source.code)
   }
 
   /// `movd`: 32 bits to a general register; clears its upper half.
-  @inlinable package mutating func movd(_ destination: Register, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movd(_ destination: Register, _ source: XMM) {
     encode(.two(0x7E, prefix: 0x66), .w32, reg: source.code, rm: destination.code)
   }
 
   /// `movd`: loads 32 bits; clears the rest.
-  @inlinable package mutating func movd(_ destination: XMM, _ source: Address) {
+  @inlinable @inline(__always)
+  package mutating func movd(_ destination: XMM, _ source: Address) {
     encode(.two(0x6E, prefix: 0x66), .w32, reg: destination.code, source)
   }
 
   /// `movd`: stores the low 32 bits.
-  @inlinable package mutating func movd(_ destination: Address, _ source: XMM) {
+  @inlinable @inline(__always)
+  package mutating func movd(_ destination: Address, _ source: XMM) {
     encode(.two(0x7E, prefix: 0x66), .w32, reg: source.code, destination)
   }
 

@@ -3,10 +3,11 @@ extension X86Assembler {
   // MARK: - By operation
 
   /// Shifts or rotates a register by a constant.
-  @inlinable package mutating func shift(
+  @inlinable @inline(__always)
+  package mutating func shift(
     _ operation: Shift, _ width: Width, _ operand: Register, by count: UInt8
   ) {
-    let forced = isUniform(width, operand)
+    let forced = needsREX(width, operand)
     if count == 1 {
       encode(.one(0xD0, width), width, reg: operation.code, rm: operand.code, forced: forced)
     } else {
@@ -26,10 +27,11 @@ extension X86Assembler {
   }
 
   /// Shifts or rotates a register by cl.
-  @inlinable package mutating func shift(_ operation: Shift, _ width: Width, _ operand: Register) {
+  @inlinable @inline(__always)
+  package mutating func shift(_ operation: Shift, _ width: Width, _ operand: Register) {
     encode(
       .one(0xD2, width), width, reg: operation.code, rm: operand.code,
-      forced: isUniform(width, operand))
+      forced: needsREX(width, operand))
   }
 
   /// Shifts or rotates memory by cl.
@@ -40,12 +42,14 @@ extension X86Assembler {
   // MARK: - By mnemonic
 
   /// `rol` by a constant.
-  @inlinable package mutating func rol(_ width: Width, _ operand: Register, by count: UInt8) {
+  @inlinable @inline(__always)
+  package mutating func rol(_ width: Width, _ operand: Register, by count: UInt8) {
     shift(.rol, width, operand, by: count)
   }
 
   /// `rol` by cl.
-  @inlinable package mutating func rol(_ width: Width, _ operand: Register) {
+  @inlinable @inline(__always)
+  package mutating func rol(_ width: Width, _ operand: Register) {
     shift(.rol, width, operand)
   }
 
@@ -60,12 +64,14 @@ extension X86Assembler {
   }
 
   /// `ror` by a constant.
-  @inlinable package mutating func ror(_ width: Width, _ operand: Register, by count: UInt8) {
+  @inlinable @inline(__always)
+  package mutating func ror(_ width: Width, _ operand: Register, by count: UInt8) {
     shift(.ror, width, operand, by: count)
   }
 
   /// `ror` by cl.
-  @inlinable package mutating func ror(_ width: Width, _ operand: Register) {
+  @inlinable @inline(__always)
+  package mutating func ror(_ width: Width, _ operand: Register) {
     shift(.ror, width, operand)
   }
 
@@ -80,12 +86,14 @@ extension X86Assembler {
   }
 
   /// `rcl` by a constant.
-  @inlinable package mutating func rcl(_ width: Width, _ operand: Register, by count: UInt8) {
+  @inlinable @inline(__always)
+  package mutating func rcl(_ width: Width, _ operand: Register, by count: UInt8) {
     shift(.rcl, width, operand, by: count)
   }
 
   /// `rcl` by cl.
-  @inlinable package mutating func rcl(_ width: Width, _ operand: Register) {
+  @inlinable @inline(__always)
+  package mutating func rcl(_ width: Width, _ operand: Register) {
     shift(.rcl, width, operand)
   }
 
@@ -100,12 +108,14 @@ extension X86Assembler {
   }
 
   /// `rcr` by a constant.
-  @inlinable package mutating func rcr(_ width: Width, _ operand: Register, by count: UInt8) {
+  @inlinable @inline(__always)
+  package mutating func rcr(_ width: Width, _ operand: Register, by count: UInt8) {
     shift(.rcr, width, operand, by: count)
   }
 
   /// `rcr` by cl.
-  @inlinable package mutating func rcr(_ width: Width, _ operand: Register) {
+  @inlinable @inline(__always)
+  package mutating func rcr(_ width: Width, _ operand: Register) {
     shift(.rcr, width, operand)
   }
 
@@ -120,12 +130,14 @@ extension X86Assembler {
   }
 
   /// `shl` by a constant.
-  @inlinable package mutating func shl(_ width: Width, _ operand: Register, by count: UInt8) {
+  @inlinable @inline(__always)
+  package mutating func shl(_ width: Width, _ operand: Register, by count: UInt8) {
     shift(.shl, width, operand, by: count)
   }
 
   /// `shl` by cl.
-  @inlinable package mutating func shl(_ width: Width, _ operand: Register) {
+  @inlinable @inline(__always)
+  package mutating func shl(_ width: Width, _ operand: Register) {
     shift(.shl, width, operand)
   }
 
@@ -140,12 +152,14 @@ extension X86Assembler {
   }
 
   /// `shr` by a constant.
-  @inlinable package mutating func shr(_ width: Width, _ operand: Register, by count: UInt8) {
+  @inlinable @inline(__always)
+  package mutating func shr(_ width: Width, _ operand: Register, by count: UInt8) {
     shift(.shr, width, operand, by: count)
   }
 
   /// `shr` by cl.
-  @inlinable package mutating func shr(_ width: Width, _ operand: Register) {
+  @inlinable @inline(__always)
+  package mutating func shr(_ width: Width, _ operand: Register) {
     shift(.shr, width, operand)
   }
 
@@ -160,12 +174,14 @@ extension X86Assembler {
   }
 
   /// `sar` by a constant.
-  @inlinable package mutating func sar(_ width: Width, _ operand: Register, by count: UInt8) {
+  @inlinable @inline(__always)
+  package mutating func sar(_ width: Width, _ operand: Register, by count: UInt8) {
     shift(.sar, width, operand, by: count)
   }
 
   /// `sar` by cl.
-  @inlinable package mutating func sar(_ width: Width, _ operand: Register) {
+  @inlinable @inline(__always)
+  package mutating func sar(_ width: Width, _ operand: Register) {
     shift(.sar, width, operand)
   }
 

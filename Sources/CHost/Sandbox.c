@@ -115,9 +115,9 @@ static const struct {
     CALL(brk), CALL(clock_getres), CALL(clock_gettime), CALL(clock_nanosleep), CALL(clone), CALL(clone3),
     CALL(close), CALL(dup), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_pwait), CALL(eventfd2),
     CALL(exit), CALL(exit_group), CALL(fallocate), CALL(fcntl), CALL(fdatasync), CALL(fstat), CALL(fsync),
-    CALL(ftruncate), CALL(futex), CALL(getcpu), CALL(getpid), CALL(getrandom), CALL(getrusage), CALL(gettid),
-    CALL(gettimeofday), CALL(ioctl), CALL(lseek), CALL(madvise), CALL(membarrier), CALL(mmap), CALL(mprotect),
-    CALL(mremap), CALL(munmap), CALL(nanosleep), CALL(newfstatat), CALL(pkey_mprotect), CALL(ppoll),
+    CALL(ftruncate), CALL(futex), CALL(getcpu), CALL(getpid), CALL(getrandom), CALL(getrusage), CALL(getsockopt), CALL(gettid),
+    CALL(gettimeofday), CALL(ioctl), CALL(lseek), CALL(madvise), CALL(membarrier), CALL(memfd_create), CALL(mmap), CALL(mprotect),
+    CALL(mremap), CALL(munmap), CALL(nanosleep), CALL(newfstatat), CALL(openat), CALL(pkey_mprotect), CALL(ppoll),
     CALL(prctl), CALL(pread64), CALL(preadv), CALL(preadv2), CALL(prlimit64), CALL(pwrite64), CALL(pwritev),
     CALL(pwritev2), CALL(read), CALL(readv), CALL(recvfrom), CALL(recvmsg), CALL(recvmmsg),
     CALL(restart_syscall), CALL(rseq), CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn),
@@ -127,9 +127,13 @@ static const struct {
     CALL(writev),
 #ifdef SYS_epoll_wait
     CALL(epoll_wait),
+#else
+    {"epoll_wait", -1},
 #endif
 #ifdef SYS_poll
     CALL(poll),
+#else
+    {"poll", -1},
 #endif
 #undef CALL
 };
@@ -137,5 +141,5 @@ static const struct {
 int volary_system_call_number(const char *name) {
   for (unsigned i = 0; i < sizeof system_calls / sizeof system_calls[0]; i++)
     if (strcmp(system_calls[i].name, name) == 0) return system_calls[i].number;
-  return -1;
+  return -2;
 }

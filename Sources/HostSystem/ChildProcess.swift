@@ -4,7 +4,7 @@ internal import Glibc
 /// A program that this process runs: in a session of its own, with the descriptors it is given and no
 /// other. It is killed when the thread that started it ends, so that even a killed parent leaves
 /// nothing behind.
-package final class ChildProcess: @unchecked Sendable {  // `exit` is written once, by the one owner that reaps
+package final class ChildProcess: @unchecked Sendable {  // `exit`: its owner alone reaps
   /// How a process ended.
   package enum Exit: Equatable, Sendable, CustomStringConvertible {
     /// It called exit(3).
@@ -35,7 +35,8 @@ package final class ChildProcess: @unchecked Sendable {  // `exit` is written on
     let argumentVector = CStringVector(arguments)
     let environmentVector = environment.map { CStringVector($0) }
     let fds = descriptors.map(\.raw)
-    identifier = try withExtendedLifetime((descriptors, argumentVector, environmentVector)) { () throws(Errno) in
+    identifier = try withExtendedLifetime((descriptors, argumentVector, environmentVector)) {
+      () throws(Errno) in
       try check(
         volary_spawn(
           path, argumentVector.pointers, environmentVector?.pointers ?? environ, fds, Int32(fds.count)))

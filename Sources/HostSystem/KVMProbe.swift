@@ -77,8 +77,10 @@ package enum KVMProbe {
     private func fillMemory() {
       let presentWritable: UInt64 = 0b11
       let large: UInt64 = 1 << 7
-      memory.base.storeBytes(of: UInt64(Place.level3) | presentWritable, toByteOffset: Place.level4, as: UInt64.self)
-      memory.base.storeBytes(of: UInt64(Place.level2) | presentWritable, toByteOffset: Place.level3, as: UInt64.self)
+      memory.base.storeBytes(
+        of: UInt64(Place.level3) | presentWritable, toByteOffset: Place.level4, as: UInt64.self)
+      memory.base.storeBytes(
+        of: UInt64(Place.level2) | presentWritable, toByteOffset: Place.level3, as: UInt64.self)
       memory.base.storeBytes(of: large | presentWritable, toByteOffset: Place.level2, as: UInt64.self)
       (memory.base + Place.code).copyMemory(from: Self.code, byteCount: Self.code.count)
     }

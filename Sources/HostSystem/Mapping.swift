@@ -30,4 +30,10 @@ extension Mapping {
   package func discard(_ range: Range<Int>) {
     _ = madvise(base + range.lowerBound, range.count, MADV_REMOVE)
   }
+
+  /// Takes the pages of a shared mapping's range out of this process's memory (MADV_DONTNEED); the next
+  /// access brings them back as they were.
+  package func release(_ range: Range<Int>) {
+    _ = madvise(base + range.lowerBound, range.count, MADV_DONTNEED)
+  }
 }

@@ -41,7 +41,9 @@ package final class UnixSocket: Sendable {
     while true {
       let sent = volary_send_descriptors(
         descriptor.raw, bytes.baseAddress, bytes.count, fds, Int32(clamping: fds.count))
-      if sent != -Int(EINTR) { return try withExtendedLifetime(descriptors) { () throws(Errno) in try check(sent) } }
+      if sent != -Int(EINTR) {
+        return try withExtendedLifetime(descriptors) { () throws(Errno) in try check(sent) }
+      }
     }
   }
 

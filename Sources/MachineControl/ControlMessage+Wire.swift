@@ -55,6 +55,7 @@ extension ControlMessage {
     } else if let reply = try ControlReply(kind: kind, from: &reader) {
       self = .reply(id: id, reply)
     } else if let event = try ControlEvent(kind: kind, from: &reader) {
+      if id != 0 { throw .badValue("id") }
       self = .event(event)
     } else {
       throw .unknownKind(kind)
@@ -142,7 +143,8 @@ extension ControlReply {
         MachineStatus(
           state: try reader.choice("state"), engine: try reader.choice("engine"),
           runningTime: try reader.integer(),
-          instructions: try reader.list("instructions") { (reader) throws(WireError) in try reader.integer() },
+          instructions: try reader.list("instructions") { (reader) throws(WireError) in try reader.integer()
+          },
           exits: try reader.integer(), residentMemory: try reader.integer(), balloon: try reader.integer()))
     case ControlMessage.Kind.refused:
       self = .refused(

@@ -53,7 +53,9 @@ extension MachineConfiguration {
     var names: Set<String> = []
     for (index, port) in consolePorts.enumerated() {
       let isPrintable = port.name.utf8.allSatisfy { (0x21...0x7e).contains($0) }
-      if port.name.isEmpty || port.name.utf8.count > Limits.portName || !isPrintable { throw .portName(index) }
+      if port.name.isEmpty || port.name.utf8.count > Limits.portName || !isPrintable {
+        throw .portName(index)
+      }
       if !names.insert(port.name).inserted { throw .portNameTwice(port.name) }
     }
   }

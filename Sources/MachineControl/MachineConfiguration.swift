@@ -50,7 +50,7 @@ package struct MachineConfiguration: Equatable, Sendable {
   /// The kernel and what it is told.
   package struct Boot: Equatable, Sendable {
     package var kernel: DescriptorIndex
-    /// Files that follow each other in memory as one initial RAM disk.
+    /// Files that follow each other in memory as one initial RAM disk, each at a multiple of four bytes.
     package var initrd: [DescriptorIndex]
     /// The kernel's command line.
     package var append: String

@@ -72,7 +72,9 @@ struct WireReader {
     let size = MemoryLayout<T>.size
     guard bytes.count - position >= size else { throw .truncated }
     var value: T = 0
-    for offset in (0..<size).reversed() { value = value << 8 | T(truncatingIfNeeded: bytes[position + offset]) }
+    for offset in (0..<size).reversed() {
+      value = value << 8 | T(truncatingIfNeeded: bytes[position + offset])
+    }
     position += size
     return value
   }
@@ -87,7 +89,9 @@ struct WireReader {
     }
   }
 
-  mutating func choice<T: RawRepresentable<UInt8>>(_ field: String, _ type: T.Type = T.self) throws(WireError) -> T {
+  mutating func choice<T: RawRepresentable<UInt8>>(_ field: String, _ type: T.Type = T.self) throws(WireError)
+    -> T
+  {
     guard let value = T(rawValue: try integer()) else { throw .badValue(field) }
     return value
   }

@@ -8,13 +8,13 @@ package struct Trap: Error, Equatable, Sendable {
   /// What goes into `stval`: the address of a memory exception, the encoding of an illegal instruction.
   package var value: UInt64
 
-  @inlinable package init(cause: UInt64, value: UInt64 = 0) {
+  package init(cause: UInt64, value: UInt64 = 0) {
     self.cause = cause
     self.value = value
   }
 
   /// An illegal-instruction exception for an encoding.
-  @inlinable package static func illegalInstruction(_ encoding: UInt64) -> Trap {
+  package static func illegalInstruction(_ encoding: UInt64) -> Trap {
     Trap(cause: Cause.illegalInstruction, value: encoding)
   }
 }

@@ -11,22 +11,22 @@
 ///
 /// A write entry exists only while the page is marked dirty in the guest's page table and holds no
 /// translated code, so that neither needs a check on the way.
-package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched by its thread alone
-  package static let entryCount = 1024
-  package static let pageShift: UInt64 = 12
+@usableFromInline package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched by its thread alone
+  @inlinable package static var entryCount: Int { 1024 }
+  @inlinable package static var pageShift: UInt64 { 12 }
 
   /// Byte offsets of the tables.
-  package static let readTable = 0
-  package static let writeTable = entryCount * 16
-  package static let jumpTable = entryCount * 32
-  package static let pageIdentityTable = entryCount * 48
+  @inlinable package static var readTable: Int { 0 }
+  @inlinable package static var writeTable: Int { entryCount * 16 }
+  @inlinable package static var jumpTable: Int { entryCount * 32 }
+  @inlinable package static var pageIdentityTable: Int { entryCount * 48 }
   /// Bytes of a view.
-  package static let size = entryCount * 52
+  @inlinable package static var size: Int { entryCount * 52 }
 
-  package let base: UnsafeMutableRawPointer
+  @usableFromInline package let base: UnsafeMutableRawPointer
   /// Where an unknown jump leads: the code that asks the dispatcher. Empty entries of the jump cache
   /// hold it, so that even an address that equals the empty tag goes there.
-  package let missTarget: UnsafeRawPointer
+  @usableFromInline package let missTarget: UnsafeRawPointer
 
   /// `base`: ``size`` bytes, eight-byte aligned. ``clear()`` makes them a view.
   @inlinable package init(base: UnsafeMutableRawPointer, missTarget: UnsafeRawPointer) {
@@ -34,7 +34,7 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
     self.missTarget = missTarget
   }
 
-  @inlinable static func entryOffset(_ address: UInt64) -> Int {
+  @inlinable package static func entryOffset(_ address: UInt64) -> Int {
     Int(truncatingIfNeeded: (address &>> (pageShift - 4)) & UInt64((entryCount - 1) << 4))
   }
 
@@ -78,11 +78,11 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   }
 
   /// A page address that no address looked up at this entry can match.
-  @inlinable static func emptyTag(_ offset: Int) -> UInt64 { offset == 0 ? 0x1000 : 0 }
+  @inlinable package static func emptyTag(_ offset: Int) -> UInt64 { offset == 0 ? 0x1000 : 0 }
 
   // MARK: - Code
 
-  @inlinable static func jumpOffset(_ pc: UInt64) -> Int {
+  @inlinable package static func jumpOffset(_ pc: UInt64) -> Int {
     Int(truncatingIfNeeded: (pc &<< 3) & UInt64((entryCount - 1) << 4))
   }
 

@@ -24,6 +24,10 @@ package final class CodeArena: @unchecked Sendable {  // immutable; writers hold
     executable = UnsafeRawPointer(executableMapping.base)
   }
 
+  /// Lets go of the writable view of `range`, whose bytes stay: they are seldom written again, and would
+  /// count twice in what the process uses.
+  package func release(_ range: Range<Int>) { writableMapping.release(range) }
+
   /// Gives the host back the memory behind `range`, which reads as zeroes from then on.
   package func discard(_ range: Range<Int>) { writableMapping.discard(range) }
 }

@@ -68,8 +68,8 @@ extension CodeGenerator {
   private mutating func newSite(_ target: UInt64) -> Int {
     sites.append(
       ExitSite(
-        target: target, field: 0, stub: 0, guardField: 0, guardIdentity: 0, page: pageIdentity,
-        key: UInt32(key)))
+        target: target, field: 0, stub: 0, guardField: 0, guardIdentity: 0,
+        pageAndKey: pageIdentity | UInt32(key) << 31))
     return sites.count - 1
   }
 
@@ -122,6 +122,10 @@ extension CodeGenerator {
       switch cold.kind {
       case .load: coldLoad(cold)
       case .store: coldStore(cold)
+      case .interpret:
+        pc = cold.pc
+        callOut(cold.instruction)
+        assembler.jump(to: cold.back)
       case .exit:
         let stub = assembler.offset
         assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1))

@@ -2,7 +2,7 @@ internal import Assembler
 
 extension CodeGenerator {
   /// Generates one instruction. True if the block ends with it.
-  mutating func emit(_ i: Instruction, poolIndex: Int) -> Bool {
+  mutating func emit(_ i: Instruction, isLast: Bool) -> Bool {
     switch i.operation {
     case .constant: constant(i, UInt64(bitPattern: i.imm))
     case .addressOf: constant(i, pc &+ UInt64(bitPattern: i.imm))
@@ -20,7 +20,7 @@ extension CodeGenerator {
     case .minimum, .maximum, .minimumUnsigned, .maximumUnsigned: select(i)
     case .countLeadingZeros, .countTrailingZeros, .countOnes, .countLeadingZeros32,
       .countTrailingZeros32, .countOnes32:
-      if features.bitCounts { countBits(i) } else { callOut(i, poolIndex: poolIndex) }
+      if features.bitCounts { countBits(i) } else { callOut(i) }
     case .signExtend8, .signExtend16, .zeroExtend16, .reverseBytes: extend(i)
     case .combineBytes: combineBytes(i)
     case .shiftAdd, .shiftAddUnsigned32: shiftAdd(i)
@@ -60,19 +60,31 @@ extension CodeGenerator {
     case .floatCopySign64, .floatCopyNegatedSign64, .floatXorSign64: floatSign64(i)
 
     case .system, .illegal:
-      callOut(i, poolIndex: poolIndex)
-      // What the front end did may have changed anything, the program counter first of all.
+      callOut(i)
+      // What the front end did may have changed anything. It says by where the block ends whether
+      // execution can go on here.
+      guard i.operation == .illegal || isLast else {
+        floatNoted = false
+        return false
+      }
       leave()
       return true
-    default: callOut(i, poolIndex: poolIndex)
+
+    case .loadReserved32, .loadReserved64: loadReserved(i)
+    case .storeConditional32, .storeConditional64: storeConditional(i)
+    case .atomicSwap32, .atomicSwap64, .atomicAdd32, .atomicAdd64, .atomicXor32, .atomicXor64, .atomicAnd32,
+      .atomicAnd64, .atomicOr32, .atomicOr64:
+      atomic(i)
+    default: callOut(i)
     }
     return false
   }
 
   /// Has the front end's interpreter carry out an instruction.
-  mutating func callOut(_ i: Instruction, poolIndex: Int) {
+  mutating func callOut(_ i: Instruction) {
     storePC(scratch: .rax)
-    assembler.mov(.w32, .rdx, Int64(poolIndex))
+    assembler.mov(.w32, .rdx, Int64(firstCalledOut + calledOut.count))
+    calledOut.append(i)
     assembler.call(to: thunks.interpret)
     if i.operation != .system { forget(i.destination) } else { knownMask = 0 }
   }

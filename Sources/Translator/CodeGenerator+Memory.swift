@@ -14,7 +14,7 @@ package enum MemoryAccessKind {
 extension CodeGenerator {
   /// Puts the address `a + imm` in rcx and the matching table entry's offset in rax, goes to `slow`
   /// unless the entry matches, and leaves the host address in rcx.
-  private mutating func look(_ i: Instruction, table: Int, bytes: Int32, slow: Label) {
+  mutating func look(_ i: Instruction, table: Int, bytes: Int32, slow: Label) {
     address(i)
     assembler.mov(.w32, .rax, .rcx)
     assembler.shr(.w32, .rax, by: UInt8(AddressView.pageShift - 4))
@@ -41,7 +41,7 @@ extension CodeGenerator {
     }
   }
 
-  private static func bytes(_ width: Width) -> Int32 {
+  static func bytes(_ width: Width) -> Int32 {
     switch width {
     case .w8: 1
     case .w16: 2

@@ -9,6 +9,8 @@ struct CodeGenerator: ~Copyable {
   /// What a piece of cold code does.
   enum ColdKind {
     case load, store
+    /// Has an instruction interpreted that could not be done in line, then goes back.
+    case interpret
     /// Leaves to the dispatcher at a site's target.
     case exit
     /// As ``exit``, because of a request to leave: not linked.
@@ -29,6 +31,8 @@ struct CodeGenerator: ~Copyable {
     var pc: UInt64 = 0
     /// Index among the block's exits.
     var site: Int = 0
+    /// What to interpret.
+    var instruction = Instruction(.illegal)
   }
 
   var assembler: X86Assembler
@@ -45,6 +49,9 @@ struct CodeGenerator: ~Copyable {
   var pageIdentity: UInt32 = 0
   var firstSite = 0
   var sites: [ExitSite] = []
+  /// Instructions that the code calls out for, and the number of the first.
+  var calledOut: [Instruction] = []
+  var firstCalledOut = 0
   var colds: [Cold] = []
   var floatNoted = false
   /// Guest registers whose value is known: a bit each, and the values.
@@ -68,10 +75,10 @@ struct CodeGenerator: ~Copyable {
     colds.reserveCapacity(512)
   }
 
-  /// Generates a block and returns where it starts in the buffer. `pool` numbers the block's
-  /// instructions for call-outs: instruction `i` is `pool + i`. `firstSite` numbers its exits; they are
-  /// left in ``sites`` with offsets from the buffer's start. The caller looks at the assembler's
-  /// `failed` afterwards.
+  /// Generates a block and returns where it starts in the buffer. Instructions that are called out for
+  /// are left in ``calledOut``, numbered from `pool` on. `firstSite` numbers its exits; they are left in
+  /// ``sites`` with offsets from the buffer's start. The caller looks at the assembler's `failed`
+  /// afterwards.
   mutating func generate(
     _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, pageIdentity: UInt32,
     pool: Int, firstSite: Int
@@ -84,6 +91,8 @@ struct CodeGenerator: ~Copyable {
     self.key = key
     self.pageIdentity = pageIdentity
     self.firstSite = firstSite
+    firstCalledOut = pool
+    calledOut.removeAll(keepingCapacity: true)
     sites.removeAll(keepingCapacity: true)
     colds.removeAll(keepingCapacity: true)
     floatNoted = false
@@ -92,7 +101,7 @@ struct CodeGenerator: ~Copyable {
     var ended = false
     for index in 0..<block.count {
       if countsInstructions { assembler.inc(.w64, field(ContextLayout.instructionsRetired)) }
-      ended = emit(block[index], poolIndex: pool + index)
+      ended = emit(block[index], isLast: index == block.count - 1)
       pc &+= UInt64(block[index].length)
       if ended { break }
     }

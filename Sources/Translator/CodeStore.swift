@@ -40,6 +40,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     package var links = true
     /// Count retired instructions, one by one.
     package var countsInstructions = false
+    /// How often code is interpreted before it is translated. Most code of a booting system runs a few
+    /// times only, and would fill the arena for nothing.
+    package var coldRuns: UInt8 = 0
     package var features = HostFeatures.host
     package init() {}
   }
@@ -59,8 +62,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     var pageIndex: [PageKey: Int] = [:]
     var byNumber: [Int: [Int]] = [:]
     var sites: [ExitSite] = []
-    /// The block of each site's target while linked.
     var poolUsed = 0
+    /// Bytes of code whose writable view has been let go.
+    var released = 0
     var generation: UInt32 = 0
     var nextIdentity: UInt32 = 1
     var statistics = Statistics()
@@ -85,6 +89,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   private let poolCapacity: Int
   private let poolMapping: Mapping
 
+  /// How often code is interpreted before it is translated.
+  package var coldRuns: UInt8 { options.coldRuns }
+
   /// Whether generated code counts retired instructions.
   package var countsInstructions: Bool { options.countsInstructions }
 
@@ -95,7 +102,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     self.architecture = architecture
     self.options = options
     arena = try CodeArena(size: options.arenaSize)
-    poolCapacity = max(4096, options.arenaSize / 32)
+    poolCapacity = max(4096, options.arenaSize / 64)
     poolMapping = try Mapping.map(size: poolCapacity * MemoryLayout<Instruction>.stride)
     pool = poolMapping.base.assumingMemoryBound(to: Instruction.self)
     var assembler = X86Assembler(
@@ -183,14 +190,13 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       guard isClaimed() else { return .unclaimed }
       let codePage = Self.page(PageKey(address: pc & ~0xFFF, number: number), &state)
       let slot = UInt16(truncatingIfNeeded: pc & 0xFFF | key)
-      if let block = codePage.blocks[slot] { return .code(block.entry, identity: codePage.identity) }
-
-      let room = min(architecture.blockLimit, poolCapacity - state.poolUsed)
-      guard room == architecture.blockLimit else { return .full }
-      let count = lifter.lift(pc: pc, page: page, key: key, into: state.lifted, room: room)
+      if let block = codePage.blocks[slot] {
+        return .code(address(of: block), identity: codePage.identity)
+      }
+      guard poolCapacity - state.poolUsed >= architecture.blockLimit else { return .full }
+      let count = lifter.lift(pc: pc, page: page, key: key, into: state.lifted, room: architecture.blockLimit)
       guard count > 0 else { return .interpret }
       let first = state.poolUsed
-      (pool + first).update(from: state.lifted, count: count)
       let start = state.generator.assembler.offset
       let entry = state.generator.generate(
         UnsafeBufferPointer(start: state.lifted, count: count), pc: pc, key: key,
@@ -199,15 +205,33 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
         state.generator.assembler.rewind(to: start)
         return .full
       }
-      state.poolUsed += count
+      for instruction in state.generator.calledOut {
+        pool[state.poolUsed] = instruction
+        state.poolUsed += 1
+      }
       state.sites.append(contentsOf: state.generator.sites)
-      let code = arena.executable + firstFree + entry
-      codePage.blocks[slot] = TranslatedBlock(programCounter: pc, entry: code, instructionCount: count)
+      let block = TranslatedBlock(entry: Int32(entry))
+      codePage.blocks[slot] = block
       state.statistics.blocks += 1
       state.statistics.instructions += count
       state.statistics.codeBytes = state.generator.assembler.offset
-      return .code(code, identity: codePage.identity)
+      releaseWritten(&state)
+      return .code(address(of: block), identity: codePage.identity)
     }
+  }
+
+  /// Lets go of the writable view of code that is done, a piece at a time.
+  private func releaseWritten(_ state: inout State) {
+    let piece = 256 << 10
+    let end = state.generator.assembler.offset
+    guard end - state.released >= piece else { return }
+    let start = (firstFree + state.released) & ~4095
+    arena.release(start..<((firstFree + end) & ~4095))
+    state.released = end
+  }
+
+  private func address(of block: TranslatedBlock) -> UnsafeRawPointer {
+    arena.executable + firstFree + Int(block.entry)
   }
 
   private static func page(_ key: PageKey, _ state: inout State) -> CodePage {
@@ -229,8 +253,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     locked { state in
       guard generation == state.generation, let index = Self.index(of: identity, state) else { return }
       let exit = state.sites[site - 1]
-      let slot = UInt16(truncatingIfNeeded: exit.target & 0xFFF | UInt64(exit.key))
-      guard let block = state.pages[index].blocks[slot], block.entry == code else { return }
+      let slot = UInt16(truncatingIfNeeded: exit.target & 0xFFF | exit.key)
+      guard var block = state.pages[index].blocks[slot], address(of: block) == code else { return }
       if exit.guardField == 0 {
         // Same page, so the same mapping: unless it was changed while the block ran.
         guard exit.page == identity else { return }
@@ -241,7 +265,11 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
           (arena.writable + firstFree + Int(exit.guardField)).storeBytes(of: identity, as: UInt32.self)
         }
       }
-      block.incoming.append(Int32(site))
+      if exit.isLinked { return }
+      state.sites[site - 1].isLinked = true
+      state.sites[site - 1].nextIncoming = block.firstIncoming
+      block.firstIncoming = Int32(site)
+      state.pages[index].blocks[slot] = block
       patch(exit, to: UInt64(UInt(bitPattern: code)))
     }
   }
@@ -271,10 +299,12 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       state.statistics.invalidatedPages += 1
       for index in indexes {
         for block in state.pages[index].blocks.values {
-          block.isAlive = false
-          for site in block.incoming {
+          var site = block.firstIncoming
+          while site != 0 {
             let exit = state.sites[Int(site) - 1]
-            patch(exit, to: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.stub))
+            patch(exit, to: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.stub & .max))
+            state.sites[Int(site) - 1].isLinked = false
+            site = exit.nextIncoming
           }
         }
         state.pages[index].blocks.removeAll()
@@ -293,6 +323,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       state.byNumber.removeAll()
       state.sites.removeAll()
       state.poolUsed = 0
+      state.released = 0
       state.generation += 1
       state.statistics.emptied += 1
     }

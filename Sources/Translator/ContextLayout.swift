@@ -2,44 +2,47 @@
 ///
 /// Generated code holds its address in a register and reaches every field by a displacement; the 32
 /// integer registers come first, around zero, so that theirs fit in a byte.
-package enum ContextLayout {
+///
+/// The types that hot code shares across modules are `@usableFromInline`: without it `@inlinable` members
+/// of a `package` type are not inlined elsewhere, and static constants are calls.
+@usableFromInline package enum ContextLayout {
   /// Bytes of the whole context, a page multiple. The upper half is the front end's own.
-  package static let size = 8192
+  @inlinable package static var size: Int { 8192 }
   /// Where the context register points, in bytes from the start of the memory.
-  package static let origin = 128
+  @inlinable package static var origin: Int { 128 }
 
   // Displacements from the context register, in bytes.
 
   /// Register `number`: 0 to 31 the integer file, 32 to 63 the floating-point file; eight bytes each.
   @inlinable package static func register(_ number: UInt8) -> Int32 { Int32(number) * 8 - 128 }
   /// The guest's program counter, current whenever generated code is left or calls out.
-  package static let programCounter: Int32 = 384
+  @inlinable package static var programCounter: Int32 { 384 }
   /// Nonzero asks generated code to leave at the next poll. 32 bits, set from any thread.
-  package static let exitRequest: Int32 = 392
+  @inlinable package static var exitRequest: Int32 { 392 }
   /// Nonzero after a call-out that has changed the program counter: leave to the dispatcher. 32 bits.
-  package static let redirect: Int32 = 396
+  @inlinable package static var redirect: Int32 { 396 }
   /// The current ``AddressView``.
-  package static let view: Int32 = 400
+  @inlinable package static var view: Int32 { 400 }
   /// Guest instructions retired, when counting.
-  package static let instructionsRetired: Int32 = 408
+  @inlinable package static var instructionsRetired: Int32 { 408 }
   /// Reservation of load-reserved: the address (all ones: none) and the value it read.
-  package static let reservationAddress: Int32 = 416
-  package static let reservationValue: Int32 = 424
+  @inlinable package static var reservationAddress: Int32 { 416 }
+  @inlinable package static var reservationValue: Int32 { 424 }
   /// The reference that call-outs turn back into the CPU object.
-  package static let owner: Int32 = 432
+  @inlinable package static var owner: Int32 { 432 }
   /// Addresses of the call-out functions, eight bytes each (``CallOut``).
-  package static let callOuts: Int32 = 440
+  @inlinable package static var callOuts: Int32 { 440 }
   /// Accumulated floating-point exception flags of the guest, 32 bits, in the order of
   /// ``SoftFloat.ExceptionFlags``.
-  package static let floatFlags: Int32 = 504
+  @inlinable package static var floatFlags: Int32 { 504 }
   /// The guest's dynamic rounding mode, 32 bits.
-  package static let floatRounding: Int32 = 508
+  @inlinable package static var floatRounding: Int32 { 508 }
   /// Set to all ones by floating-point instructions that changed guest state, 32 bits.
-  package static let floatTouched: Int32 = 512
+  @inlinable package static var floatTouched: Int32 { 512 }
   /// The next free displacement; spare up to the front end's half.
-  package static let scratch: Int32 = 520
+  @inlinable package static var scratch: Int32 { 520 }
   /// Where the front end's own half begins.
-  package static let frontEnd: Int32 = 4096 - 128
+  @inlinable package static var frontEnd: Int32 { 4096 - 128 }
 }
 
 /// The functions that generated code calls out to; each front end provides all.
@@ -53,9 +56,10 @@ package enum CallOut: Int32, CaseIterable, Sendable {
 }
 
 /// A typed view of a context's memory.
+@usableFromInline
 package struct Context: @unchecked Sendable {  // a pointer; who may use it when is the CPU's discipline
   /// What the context register holds.
-  package let base: UnsafeMutableRawPointer
+  @usableFromInline package let base: UnsafeMutableRawPointer
 
   /// `memory` is ``ContextLayout/size`` zeroed bytes, aligned to a page.
   @inlinable package init(memory: UnsafeMutableRawPointer) { base = memory + ContextLayout.origin }

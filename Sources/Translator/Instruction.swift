@@ -3,20 +3,20 @@
 ///
 /// Registers are numbered by the front end (see ``ContextLayout``): 0 to 31 the integer file, 32 to
 /// 63 the floating-point file. Register 0 reads as zero; writes to it are dropped.
-package struct Instruction: Equatable, Sendable, BitwiseCopyable {
-  package var operation: Operation
+@usableFromInline package struct Instruction: Equatable, Sendable, BitwiseCopyable {
+  @usableFromInline package var operation: Operation
   /// Where the result goes; 0 when there is none.
-  package var destination: UInt8
-  package var a: UInt8
-  package var b: UInt8
-  package var c: UInt8
+  @usableFromInline package var destination: UInt8
+  @usableFromInline package var a: UInt8
+  @usableFromInline package var b: UInt8
+  @usableFromInline package var c: UInt8
   /// Rounding mode, ordering bits or the front end's own.
-  package var info: UInt8
+  @usableFromInline package var info: UInt8
   /// Bytes of the guest instruction: its address plus this is the next one's.
-  package var length: UInt8
+  @usableFromInline package var length: UInt8
   /// The front end's own: which row of its table this came from, for disassembly (low 8 bits).
-  package var reserved: UInt8 = 0
-  package var imm: Int64
+  @usableFromInline package var reserved: UInt8 = 0
+  @usableFromInline package var imm: Int64
 
   @inlinable package init(
     _ operation: Operation, destination: UInt8 = 0, a: UInt8 = 0, b: UInt8 = 0, c: UInt8 = 0,

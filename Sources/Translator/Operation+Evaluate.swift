@@ -3,7 +3,10 @@ extension Operation {
   /// added), where the operation is pure and takes no other; nil for the rest. The meaning of the
   /// representation's arithmetic is written here once: the interpreter runs it and constant folding
   /// and the tests of generated code ask it.
-  @inlinable @inline(__always)
+  ///
+  /// `@inline(always)`, because the optimizer does not heed `@inline(__always)` in a caller as large as
+  /// an interpreter, which would then pay for a call and a second dispatch.
+  @inlinable @inline(always)
   package func evaluate(_ a: UInt64, _ b: UInt64) -> UInt64? {
     switch self {
     case .add: a &+ b
@@ -80,30 +83,30 @@ extension Operation {
     }
   }
 
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   package static func extend(_ value: UInt32) -> UInt64 {
     UInt64(bitPattern: Int64(Int32(bitPattern: value)))
   }
 
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   static func quotient<T: FixedWidthInteger & SignedInteger>(_ a: T, _ b: T) -> T {
     if b == 0 { return -1 }
     return b == -1 ? 0 &- a : a / b
   }
 
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   static func rest<T: FixedWidthInteger & SignedInteger>(_ a: T, _ b: T) -> T {
     if b == 0 { return a }
     return b == -1 ? 0 : a % b
   }
 
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   static func rotate(_ value: UInt32, left: UInt32) -> UInt32 {
     (value &<< left) | (value &>> (0 &- left))
   }
 
   /// Each byte with a set bit becomes 0xFF: the sum carries into bit 7 without leaving the byte.
-  @inlinable @inline(__always)
+  @inlinable @inline(always)
   static func combineBytes(_ value: UInt64) -> UInt64 {
     let low: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
     let marks = ((((value & low) &+ low) | value) & ~low) &>> 7

@@ -4,7 +4,7 @@
 /// and the reference interpreter, constant folding and code generation read the same words. Register
 /// operands are 64-bit; `a`, `b`, `c` are the instruction's operands, `imm` its immediate. Unless said
 /// otherwise the second operand of an integer operation is `b + imm`, of which a front end uses one.
-package enum Operation: UInt8, CaseIterable, Sendable, BitwiseCopyable {
+@usableFromInline package enum Operation: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   // MARK: Integer arithmetic and logic
 
   /// `imm`.
@@ -119,12 +119,12 @@ package enum Operation: UInt8, CaseIterable, Sendable, BitwiseCopyable {
 }
 
 /// Ordering constraints of an atomic operation or fence, in ``Instruction/info``.
-package struct Ordering: OptionSet, Sendable {
-  package let rawValue: UInt8
+@usableFromInline package struct Ordering: OptionSet, Sendable {
+  @usableFromInline package let rawValue: UInt8
   @inlinable package init(rawValue: UInt8) { self.rawValue = rawValue }
-  package static let acquire = Ordering(rawValue: 1)
-  package static let release = Ordering(rawValue: 2)
+  @inlinable package static var acquire: Ordering { Ordering(rawValue: 1) }
+  @inlinable package static var release: Ordering { Ordering(rawValue: 2) }
   /// Of a fence: earlier stores become visible before later loads, the one order that a host with
   /// total store ordering does not give by itself.
-  package static let storeLoad = Ordering(rawValue: 4)
+  @inlinable package static var storeLoad: Ordering { Ordering(rawValue: 4) }
 }

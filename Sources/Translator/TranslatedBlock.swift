@@ -1,20 +1,10 @@
 /// A run of guest instructions translated as one piece: entered at its start only, left by its exits.
-final class TranslatedBlock {
-  let programCounter: UInt64
-  /// Where it begins in the arena.
-  let entry: UnsafeRawPointer
-  /// Exits of other blocks (and its own) that jump straight here.
-  var incoming: [Int32] = []
-  /// False once its guest code has changed.
-  var isAlive = true
-  /// Guest instructions in it.
-  let instructionCount: Int
-
-  init(programCounter: UInt64, entry: UnsafeRawPointer, instructionCount: Int) {
-    self.programCounter = programCounter
-    self.entry = entry
-    self.instructionCount = instructionCount
-  }
+struct TranslatedBlock: BitwiseCopyable {
+  /// Where it begins in the arena's free part, in bytes.
+  var entry: Int32
+  /// The last site that was made to jump straight here, 0 for none; the others follow by
+  /// ``ExitSite/nextIncoming``.
+  var firstIncoming: Int32 = 0
 }
 
 /// A page of guest code as seen at one virtual address.
@@ -48,8 +38,18 @@ struct ExitSite: BitwiseCopyable {
   /// The identity that the guard compares with, once set; it never changes, because another CPU may
   /// be between the comparison and the jump.
   var guardIdentity: UInt32
-  /// The identity of the page that the block is on.
-  var page: UInt32
-  /// The block key under which this was translated.
-  var key: UInt32
+  /// The identity of the page that the block is on, and above it, in bit 31, the block key under which
+  /// this was translated.
+  var pageAndKey: UInt32
+  /// The next site that jumps straight to the same block, 0 for none.
+  var nextIncoming: Int32 = 0
+
+  /// Whether it jumps straight to a block, and so is in that block's list.
+  var isLinked: Bool {
+    get { stub < 0 }
+    set { stub = newValue ? stub | .min : stub & .max }
+  }
+
+  var page: UInt32 { pageAndKey & 0x7FFF_FFFF }
+  var key: UInt64 { UInt64(pageAndKey >> 31) }
 }

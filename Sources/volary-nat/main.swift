@@ -1,1 +1,4 @@
-print("not yet")
+internal import Glibc
+internal import Networking
+
+exit(NATCommand.main(arguments: Array(CommandLine.arguments.dropFirst())))

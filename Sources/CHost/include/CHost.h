@@ -66,5 +66,7 @@ uint64_t volary_realtime_ns(void);
 #include "KVM.h"
 #include "Process.h"
 #include "Sandbox.h"
+#include "CHostConfine.h"
+#include "CHostStorage.h"
 
 #endif

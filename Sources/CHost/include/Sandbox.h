@@ -40,7 +40,8 @@ int volary_landlock_deny_all(int abi);
 int volary_seccomp_install(const struct volary_bpf_instruction *program, unsigned count);
 /// AUDIT_ARCH_* of this build.
 uint32_t volary_audit_architecture(void);
-/// A system call's number on this architecture by its name, or -1 where it does not exist.
+/// A system call's number on this architecture by its name, -1 where the architecture has none, -2 when
+/// the name is in no list.
 int volary_system_call_number(const char *name);
 
 #endif

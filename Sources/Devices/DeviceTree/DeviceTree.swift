@@ -60,6 +60,13 @@ package struct DeviceTree: Sendable {
     try root.node(name, build)
   }
 
+  /// Adds a child `name@address` of the root.
+  package mutating func node<E>(
+    _ name: String, at address: UInt64, _ build: (inout Node) throws(E) -> Void
+  ) throws(E) {
+    try root.node(name, at: address, build)
+  }
+
   /// Sets a property of the root.
   package mutating func property(_ name: String, _ value: Value) { root.property(name, value) }
 

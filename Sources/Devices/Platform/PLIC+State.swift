@@ -111,14 +111,15 @@ extension PLIC {
       return source
     }
 
-    /// Opens a source's gateway again; a wire that is high makes it pending at once. A source that the
-    /// context has not enabled is silently ignored ("Interrupt Completion").
-    mutating func complete(_ source: UInt32, by context: Int) {
-      guard source < UInt32(priorities.count) else { return }
+    /// Opens a source's gateway again; a wire that is high makes it pending at once: then true. A source
+    /// that the context has not enabled is silently ignored ("Interrupt Completion").
+    mutating func complete(_ source: UInt32, by context: Int) -> Bool {
+      guard source < UInt32(priorities.count) else { return false }
       let (word, bit) = (Int(source / 32), 1 << (source % 32) as UInt32)
-      guard enables[context * pending.count + word] & inService[word] & bit != 0 else { return }
+      guard enables[context * pending.count + word] & inService[word] & bit != 0 else { return false }
       inService[word] &= ~bit
       pending[word] |= inputs[word] & bit
+      return inputs[word] & bit != 0
     }
 
     // MARK: - Registers

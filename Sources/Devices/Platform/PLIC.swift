@@ -114,7 +114,9 @@ package final class PLIC: MMIODevice, InterruptSink {
       case .pending: break
       case .enable(let context, let word): guarded.state.setEnableWord(value, word, of: context)
       case .threshold(let context): guarded.state.setThreshold(value, of: context)
-      case .claim(let context): guarded.state.complete(value, by: context)
+      case .claim(let context):
+        // Most completions change no pin.
+        guard guarded.state.complete(value, by: context) else { return }
       }
       sync(&guarded)
     }

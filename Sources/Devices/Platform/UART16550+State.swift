@@ -3,6 +3,11 @@ extension UART16550 {
   package struct ReceivedCharacter: Codable, Equatable, Sendable {
     package var byte: UInt8
     package var errors: LineStatus
+
+    package init(byte: UInt8, errors: LineStatus = []) {
+      self.byte = byte
+      self.errors = errors
+    }
   }
 
   /// The registers, and how they act on one another; nothing here reaches outside.
@@ -225,7 +230,7 @@ extension UART16550 {
     private mutating func transmit(_ byte: UInt8) -> UInt8? {
       transmitterInterrupt = true
       guard modemControl.contains(.loopback) else { return byte }
-      accept(ReceivedCharacter(byte: byte, errors: []))
+      accept(ReceivedCharacter(byte: byte))
       return nil
     }
 

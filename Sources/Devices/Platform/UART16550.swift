@@ -86,7 +86,7 @@ package final class UART16550: MMIODevice {
     guarded.withLock { guarded in
       let taken = min(bytes.count, guarded.state.room)
       for byte in bytes.prefix(taken) {
-        guarded.state.accept(ReceivedCharacter(byte: byte, errors: []))
+        guarded.state.accept(ReceivedCharacter(byte: byte))
       }
       guarded.hostWaits = taken < bytes.count
       sync(guarded.state)

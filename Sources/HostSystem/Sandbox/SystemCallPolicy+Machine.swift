@@ -7,13 +7,16 @@ extension SystemCallPolicy {
   package static func machine(defaultAction: Action) -> SystemCallPolicy {
     var policy = SystemCallPolicy(defaultAction: defaultAction)
     // In order of how often they come: a filter is read from its top at every call.
-    policy.allow("futex", "epoll_wait", "epoll_pwait", "read", "write", "readv", "writev", "preadv", "pwritev")
+    policy.allow(
+      "futex", "epoll_wait", "epoll_pwait", "read", "write", "readv", "writev", "preadv", "pwritev")
     policy.allow("pread64", "pwrite64", "preadv2", "pwritev2", "timerfd_settime", "timerfd_gettime")
-    policy.allow("sendmsg", "recvmsg", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "poll", "ppoll")
+    policy.allow(
+      "sendmsg", "recvmsg", "getsockopt", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "poll", "ppoll")
     policy.allow("fdatasync", "fsync", "fallocate", "ftruncate", "lseek", "fstat", "shutdown", "close", "dup")
     policy.allow("epoll_ctl", "epoll_create1", "eventfd2", "timerfd_create")
     policy.allow("clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday")
-    policy.allow("madvise", "munmap", "mremap", "brk", "membarrier", "getrandom", "restart_syscall")
+    policy.allow(
+      "madvise", "munmap", "mremap", "brk", "memfd_create", "membarrier", "getrandom", "restart_syscall")
     policy.allow("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack")
     policy.allow("sched_yield", "sched_getaffinity", "sched_setaffinity", "getcpu", "getpid", "gettid")
     policy.allow("rseq", "set_robust_list", "getrusage", "sysinfo", "uname", "exit", "exit_group")
@@ -25,7 +28,7 @@ extension SystemCallPolicy {
     policy.allow("newfstatat", ifAny: [.bits(argument: 3, mask: .max, value: 0x1000 /* AT_EMPTY_PATH */)])
     policy.allow(
       "fcntl",
-      ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL].map {
+      ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, lockOfDescription].map {
         .bits(argument: 1, mask: .max, value: UInt32($0))
       })
     policy.allow("prlimit64", ifAny: [.null(argument: 2)], otherwise: .refuse(Errno(EPERM)))
@@ -34,6 +37,9 @@ extension SystemCallPolicy {
     policy.refuse("openat", Errno(EACCES))
     return policy
   }
+
+  /// F_OFD_SETLK: a disk image is locked for as long as it is open.
+  private static let lockOfDescription: Int32 = 37
 
   /// Memory may be mapped and protected anew, but not as code: the translator's cache was mapped before.
   private static func allowMemoryThatIsNotCode(_ policy: inout SystemCallPolicy) {

@@ -47,7 +47,8 @@ package struct SystemCallPolicy: Sendable {
   }
 
   /// Allows a call where any of the conditions holds; otherwise it meets `action` (nil: the default).
-  package mutating func allow(_ name: String, ifAny conditions: [Condition], otherwise action: Action? = nil) {
+  package mutating func allow(_ name: String, ifAny conditions: [Condition], otherwise action: Action? = nil)
+  {
     add(name, conditions, action ?? defaultAction)
   }
 
@@ -56,7 +57,10 @@ package struct SystemCallPolicy: Sendable {
 
   private mutating func add(_ name: String, _ conditions: [Condition], _ otherwise: Action) {
     let number = volary_system_call_number(name)
-    if number >= 0 { rules.append(Rule(number: UInt32(number), conditions: conditions, otherwise: otherwise)) }
+    precondition(number != -2, "the system call \(name) is in no list")
+    if number >= 0 {
+      rules.append(Rule(number: UInt32(number), conditions: conditions, otherwise: otherwise))
+    }
   }
 
   // MARK: - Assembly

@@ -8,7 +8,11 @@ package struct LinuxImage: Equatable, Sendable {
   /// Bytes of memory that the kernel takes, with its zeroed data.
   package let memorySize: UInt64
 
-  /// Reads a header; `fileSize` is the whole file's, in bytes.
+  /// Bytes at the start of a file that say all that is wanted of it: the header, and the table of the
+  /// sections of the PE executable that the file is to UEFI.
+  package static let startSize = 4096
+
+  /// Reads the first bytes of a file, up to ``startSize``; `fileSize` is the whole file's, in bytes.
   package init(header: [UInt8], fileSize: Int) throws(BootError) {
     guard header.count >= 4 else { throw .notAKernel("\(fileSize) bytes") }
     if header.starts(with: [0x1F, 0x8B]) { throw .compressedKernel("gzip") }
@@ -19,7 +23,8 @@ package struct LinuxImage: Equatable, Sendable {
     func field(_ offset: Int) -> UInt64 {
       (0..<8).reduce(0) { $0 | UInt64(header[offset + $1]) << UInt64(8 * $1) }
     }
-    guard Array(header[0x30..<0x35]) == Array("RISCV".utf8), Array(header[0x38..<0x3C]) == Array("RSC\u{5}".utf8)
+    guard Array(header[0x30..<0x35]) == Array("RISCV".utf8),
+      Array(header[0x38..<0x3C]) == Array("RSC\u{5}".utf8)
     else {
       if Array(header[0x38..<0x3C]) == [0x41, 0x52, 0x4D, 0x64] { throw .notAKernel("an arm64 Image") }
       if header[0] == 0x4D, header[1] == 0x5A { throw .notAKernel("a kernel for another processor") }
@@ -27,7 +32,32 @@ package struct LinuxImage: Equatable, Sendable {
     }
     textOffset = field(8)
     memorySize = max(field(16), UInt64(fileSize))
-    // The file lacks at most what is zeroed at the start; a file shorter than half is cut off.
-    guard fileSize > 4096, UInt64(fileSize) >= field(16) / 4 else { throw .kernelTooShort(bytes: fileSize) }
+    // The file lacks what is zeroed at the start. Its sections tell exactly where it ends; without them,
+    // one shorter than a quarter is cut off.
+    let leastSize = Self.executableSize(header) ?? field(16) / 4
+    guard fileSize > Self.startSize, UInt64(fileSize) >= leastSize else {
+      throw .kernelTooShort(bytes: fileSize)
+    }
+  }
+
+  /// Where the last section of a PE executable ends in its file (PE Format, "COFF File Header" and
+  /// "Section Table"); nil for a file that is none, or whose table lies beyond `start`.
+  private static func executableSize(_ start: [UInt8]) -> UInt64? {
+    func field(_ offset: Int, bytes: Int) -> Int? {
+      guard offset >= 0, offset <= start.count - bytes else { return nil }
+      return (0..<bytes).reduce(0) { $0 | Int(start[offset + $1]) << (8 * $1) }
+    }
+    guard let header = field(0x3C, bytes: 4), field(header, bytes: 4) == 0x4550 /* "PE" */,
+      let count = field(header + 6, bytes: 2), let optionalSize = field(header + 20, bytes: 2)
+    else { return nil }
+    var end = 0
+    for index in 0..<count {
+      let section = header + 24 + optionalSize + 40 * index
+      guard let size = field(section + 16, bytes: 4), let offset = field(section + 20, bytes: 4) else {
+        return nil
+      }
+      end = max(end, offset + size)
+    }
+    return UInt64(end)
   }
 }

@@ -52,7 +52,7 @@ package struct LinuxLoader: Sendable {
   }
 
   private static func readHeader(_ file: Descriptor, size: Int) throws(BootError) -> [UInt8] {
-    var header = [UInt8](repeating: 0, count: min(size, LinuxImage.headerSize))
+    var header = [UInt8](repeating: 0, count: min(size, LinuxImage.startSize))
     let count = header.withUnsafeMutableBytes { pread(file.raw, $0.baseAddress, $0.count, 0) }
     guard count == header.count else { throw .cannotRead("the kernel", Errno(errno).description) }
     return header

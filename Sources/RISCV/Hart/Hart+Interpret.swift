@@ -55,6 +55,38 @@ extension Hart {
     return done
   }
 
+  /// Runs code that is not worth translating yet: straight from memory, nothing kept, from `pc` to the
+  /// first jump or the page's end. `page` is the host address of the page.
+  func interpretCold(_ start: UInt64, page: UnsafeRawPointer) {
+    var pc = start
+    var memory = HartMemory(self)
+    let floatOff = isFloatOff
+    do throws(Trap) {
+      while true {
+        let offset = Int(truncatingIfNeeded: pc & 0xFFF)
+        var bits = UInt32(UInt16(littleEndian: page.load(fromByteOffset: offset, as: UInt16.self)))
+        if bits & 3 == 3 {
+          guard offset + 4 <= 4096 else {
+            context.programCounter = pc
+            _ = interpret(limit: 1)
+            return
+          }
+          bits |= UInt32(UInt16(littleEndian: page.load(fromByteOffset: offset + 2, as: UInt16.self))) << 16
+        }
+        let instruction = Decoder.decode(bits)
+        context.programCounter = pc
+        if instruction.operation == .system { return try executeSystem(instruction) }
+        if floatOff, Self.usesFloat(instruction) { throw illegal(instruction) }
+        let next = pc &+ UInt64(instruction.length)
+        try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
+        if pc != next || pc & 0xFFF == 0 { break }
+      }
+      context.programCounter = pc
+    } catch {
+      takeTrap(error, pc: pc)
+    }
+  }
+
   /// Adds what was done since the last call to the instructions retired. An instruction that traps
   /// counts, as in translated code.
   private func count(_ done: Int, _ counted: inout Int) {

@@ -6,14 +6,20 @@ extension Hart {
   package func run() {
     enter()
     defer { leave() }
+    // Whoever stops or starts the hart kicks it.
+    var isKnownToRun = false
     while true {
       if exitRequest.isSet {
         exitRequest.clear()
         if cluster.isHalted { return }
         serveRequests()
         checkTimer()
+        isKnownToRun = false
       }
-      guard isStarted() else { return }
+      if !isKnownToRun {
+        guard isStarted() else { return }
+        isKnownToRun = true
+      }
       takeInterrupt()
       if let code = cluster.code {
         runTranslated(code)

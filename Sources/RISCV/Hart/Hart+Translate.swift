@@ -59,8 +59,16 @@ extension Hart {
     let instruction = code.instruction(index)
     do throws(Trap) {
       if instruction.operation == .system {
+        let key = blockKey
+        let space = state.pointee.translation
         try executeSystem(instruction)
-        context.half(ContextLayout.redirect).pointee = 1
+        // A control register's access goes on in line unless it changed what the code depends on, or
+        // let an interrupt in.
+        if !SystemOperation.goesOn(instruction) || key != blockKey || space != state.pointee.translation
+          || exitRequest.isSet || canTakeInterrupt
+        {
+          context.half(ContextLayout.redirect).pointee = 1
+        }
         return
       }
       var pc = context.programCounter
@@ -80,6 +88,7 @@ extension Hart {
     let pc = context.programCounter
     guard var entry = view.code(at: pc, key: key) ?? resolve(pc, key: key, code)?.code else { return }
     while true {
+      countExit()
       switch code.run(entry, context: context) {
       case .dispatch: return
       case .interrupted(let site):
@@ -101,6 +110,10 @@ extension Hart {
   func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
     do throws(Trap) {
       let found = try fetchPage(pc)
+      if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
+        interpretCold(pc, page: UnsafeRawPointer(found.host))
+        return nil
+      }
       while true {
         if memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code == 0 {
           cluster.claimCode(page: found.number, for: self)

@@ -34,12 +34,18 @@ extension Hart {
     selectView()
   }
 
+  /// Whether an interrupt is pending that may be taken now.
+  var canTakeInterrupt: Bool {
+    pendingInterrupts & state.pointee.interruptEnable != 0
+      && (state.pointee.privilege == 0 || state.pointee.status & Status.interruptEnable != 0)
+  }
+
   /// Takes the most urgent enabled interrupt, if there is one. True if it did.
   @discardableResult
   func takeInterrupt() -> Bool {
+    guard canTakeInterrupt else { return false }
     let ready = pendingInterrupts & state.pointee.interruptEnable
     guard ready != 0 else { return false }
-    guard state.pointee.privilege == 0 || state.pointee.status & Status.interruptEnable != 0 else { return false }
     // External before software before timer.
     let number: UInt64 = ready & InterruptBit.external != 0 ? 9 : ready & InterruptBit.software != 0 ? 1 : 5
     takeTrap(cause: 1 << 63 | number, value: 0, pc: context.programCounter)

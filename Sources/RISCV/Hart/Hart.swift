@@ -16,7 +16,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   package let id: Int
   package let context: Context
   package let state: UnsafeMutablePointer<HartState>
-  package unowned let cluster: HartCluster
+  /// The cluster owns its harts, so it is there as long as they are.
+  package unowned(unsafe) let cluster: HartCluster
   package let memory: GuestMemory
   package let bus: any PhysicalBus
   let contextMapping: Mapping
@@ -36,12 +37,21 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// The next timer interrupt, in ticks.
   let deadline = Atomic<UInt64>(.max)
 
+  /// Times that translated code was left. Written by the hart's thread alone.
+  private let exitCount = Atomic<UInt64>(0)
+  package var exits: UInt64 { exitCount.load(ordering: .relaxed) }
+  func countExit() { exitCount.store(exits &+ 1, ordering: .relaxed) }
+
+  /// Instructions retired, where they are counted; else 0.
+  package var instructionsRetired: UInt64 { context.word(ContextLayout.instructionsRetired).pointee }
+
   // MARK: State of the hart's own thread
 
   var views: ViewPool
   /// Decoded code pages by guest page, for the interpreter.
   var decoded: DecodedPages
   let lifter = Lifter()
+  let heat = HeatTable()
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer

@@ -28,7 +28,7 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   /// Translated code; nil when the interpreter runs the machine.
   package let code: CodeStore?
   package private(set) var harts: [Hart] = []
-  package weak var delegate: (any HartClusterDelegate)?
+  package var delegate: (any HartClusterDelegate)?
   /// The largest satp mode that guests may choose.
   package let widestPaging: UInt64
   /// Whether harts count the instructions that they carry out (``ContextLayout/instructionsRetired``).
@@ -56,12 +56,15 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
     for id in 0..<count {
       harts.append(try Hart(id: id, cluster: self, memory: memory, bus: bus, missTarget: miss))
     }
-    memory.observeCodeWrites { [weak self] pages in
+    // Not weak: a weak reference would make every retain of the cluster a slow one.
+    memory.observeCodeWrites { [unowned(unsafe) self] pages in
       for page in pages where memory.flags(ofPage: page) & GuestMemory.PageFlag.code != 0 {
-        self?.codeWritten(page: page)
+        codeWritten(page: page)
       }
     }
   }
+
+  deinit { memory.observeCodeWrites { _ in } }
 
   /// A jump target for machines without translated code; never jumped to.
   private nonisolated(unsafe) static let noCode = UnsafeRawPointer(bitPattern: 8)!

@@ -19,7 +19,9 @@ package struct HartState: BitwiseCopyable, Sendable {
   package var trapValue: UInt64 = 0
   package var interruptEnable: UInt64 = 0
   package var translation: UInt64 = 0
-  package var counterEnable: UInt64 = 0
+  /// scounteren. As firmware leaves it for the kernels that rely on that: cycle, time and instret are
+  /// open to user mode.
+  package var counterEnable: UInt64 = 7
   package var environment: UInt64 = 0
   /// stimecmp, in ticks of the machine's clock.
   package var timeCompare: UInt64 = .max

@@ -31,7 +31,8 @@ package final class Lifter: BlockLifter {
       count += 1
       offset += Int(instruction.length)
       switch instruction.operation {
-      case .jump, .jumpIndirect, .system, .illegal: return count
+      case .jump, .jumpIndirect, .illegal: return count
+      case .system: if !SystemOperation.goesOn(instruction) { return count }
       default: break
       }
     }

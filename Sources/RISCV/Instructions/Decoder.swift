@@ -111,7 +111,7 @@ struct DecoderIndex: @unchecked Sendable {  // never written after initializatio
   }
 
   /// The first row that matches, or an entry whose operation is `.illegal`.
-  @inline(__always)
+  @inline(always)
   func entry(for bits: UInt32) -> UnsafePointer<DecoderEntry> {
     let bucket: UInt32
     if bits & 3 == 3 {

@@ -2,7 +2,7 @@ internal import Translator
 
 extension DecoderEntry {
   /// The instruction that an encoding of this row is.
-  @inline(__always)
+  @inline(always)
   func instruction(_ bits: UInt32) -> Instruction {
     let e = Encoding(bits)
     var length: UInt8 = 4

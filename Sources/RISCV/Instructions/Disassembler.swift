@@ -5,11 +5,13 @@ package enum Disassembler {
   /// The instruction in the low bits of `bits`, as one line: mnemonic, a tab, operands.
   ///
   /// `address` is where the instruction is: targets are written as absolute addresses. What the
-  /// decoder takes for illegal is a `.2byte` or `.4byte` directive.
+  /// decoder takes for illegal is a `.2byte` or `.4byte` directive; sixteen zeros, illegal for ever, are
+  /// `c.unimp`.
   package static func text(_ bits: UInt32, at address: UInt64) -> String {
     let instruction = Decoder.decode(bits)
     guard let row = InstructionTable.row(of: instruction) else {
       let value = UInt64(bitPattern: instruction.imm)
+      if instruction.length == 2 && value == 0 { return "c.unimp" }
       return ".\(instruction.length)byte\t\(hex(value))"
     }
     let encoding = Encoding(bits)

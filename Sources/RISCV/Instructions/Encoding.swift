@@ -6,15 +6,15 @@ struct Encoding {
   init(_ bits: UInt32) { self.bits = bits }
 
   /// `count` bits from bit `low` on.
-  @inline(__always)
+  @inline(always)
   func field(_ low: UInt32, _ count: UInt32) -> UInt32 { (bits &>> low) & ((1 &<< count) &- 1) }
 
   /// `count` bits from bit `low` on, in the place where bit `place` is the lowest.
-  @inline(__always)
+  @inline(always)
   func piece(_ low: UInt32, _ count: UInt32, at place: UInt32) -> UInt32 { field(low, count) &<< place }
 
   /// The low `width` bits of `value`, sign-extended.
-  @inline(__always)
+  @inline(always)
   func signed(_ value: UInt32, _ width: UInt32) -> Int64 {
     Int64(Int32(bitPattern: value &<< (32 &- width)) &>> Int32(truncatingIfNeeded: 32 &- width))
   }

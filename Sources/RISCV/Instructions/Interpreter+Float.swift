@@ -1,5 +1,5 @@
 internal import SoftFloat
-package import Translator
+internal import Translator
 
 extension Interpreter {
   /// Carries out one floating-point instruction that does not access memory (unprivileged
@@ -8,7 +8,7 @@ extension Interpreter {
   /// Not inlined: the interpreter's loop stays small. Throws an illegal-instruction exception for a
   /// reserved dynamic rounding mode, and for instructions that are not its own.
   @inline(never)
-  @usableFromInline static func executeFloat(_ i: Instruction, context: Context) throws(Trap) {
+  static func executeFloat(_ i: Instruction, context: Context) throws(Trap) {
     let registers = context.registers
     let a = registers[Int(i.a)]
     let b = registers[Int(i.b)]
@@ -108,11 +108,11 @@ private let singleSign: UInt32 = 1 << 31
 private let doubleSign: UInt64 = 1 << 63
 
 /// A register that holds a single.
-@inline(__always)
+@inline(always)
 private func single(_ value: UInt32) -> UInt64 { Binary32.box(value) }
 
 /// A register that holds a signed integer.
-@inline(__always)
+@inline(always)
 private func integer(_ value: some FixedWidthInteger & SignedInteger) -> UInt64 {
   UInt64(truncatingIfNeeded: value)
 }

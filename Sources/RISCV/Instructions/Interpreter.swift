@@ -11,8 +11,9 @@ package enum Interpreter {
   /// is the question whether floating-point instructions are switched on
   /// (``Translator/Instruction/usesFloatingPoint``).
   ///
-  /// Inlined where it is called, so call it in one place for each type of memory.
-  @inlinable @inline(__always)
+  /// Inlined where it is called, so call it in one place for each type of memory; other modules get the
+  /// unspecialised form.
+  @inline(always)
   package static func execute<Memory: MemoryAccess>(
     _ i: Instruction, pc: inout UInt64, context: Context, memory: inout Memory
   ) throws(Trap) {
@@ -134,7 +135,7 @@ package enum Interpreter {
   }
 
   /// The value sign-extended to a register's width.
-  @inlinable @inline(__always)
+  @inline(always)
   static func signExtended<T: FixedWidthInteger & UnsignedInteger>(_ value: T) -> UInt64 {
     let unused = UInt64(truncatingIfNeeded: 64 &- T.bitWidth)
     let bits = Int64(bitPattern: UInt64(truncatingIfNeeded: value) &<< unused)
@@ -142,7 +143,7 @@ package enum Interpreter {
   }
 
   /// An atomic operation on the low 32 bits.
-  @inlinable @inline(__always)
+  @inline(always)
   static func atomic32<Memory: MemoryAccess>(
     _ operation: AtomicOperation, _ address: UInt64, _ operand: UInt64, _ memory: inout Memory
   ) throws(Trap) -> UInt64 {
@@ -150,7 +151,7 @@ package enum Interpreter {
   }
 
   /// Notes that floating-point registers or flags were written: `mstatus.FS` has become dirty.
-  @inlinable @inline(__always)
+  @inline(always)
   static func markFloatTouched(_ context: Context) {
     context.half(ContextLayout.floatTouched).pointee = .max
   }

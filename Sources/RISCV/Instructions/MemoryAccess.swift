@@ -44,7 +44,7 @@ package enum AtomicOperation: UInt8, CaseIterable, Sendable {
   case minimum, maximum, minimumUnsigned, maximumUnsigned
 
   /// The value that replaces `old`.
-  @inlinable @inline(__always)
+  @inline(always)
   package func apply<T: FixedWidthInteger & UnsignedInteger>(_ old: T, _ operand: T) -> T {
     // Adding half the range turns the signed order into the unsigned one.
     let bias: T = 1 &<< (T(truncatingIfNeeded: T.bitWidth) &- 1)

@@ -1,3 +1,5 @@
+package import Translator
+
 /// What an instruction with the operation `.system` does: its `info` holds one of these.
 ///
 /// Such instructions reach beyond registers and memory into the hart's privileged state, so the hart
@@ -27,4 +29,17 @@ package enum SystemOperation: UInt8, CaseIterable, Sendable {
   // MARK: Cache blocks; `a` holds the register of an address within the block
 
   case cboInvalidate, cboClean, cboFlush, cboZero
+}
+
+extension SystemOperation {
+  /// Whether execution goes on behind a system instruction in the same block, as long as nothing comes
+  /// in between: those that access control registers.
+  package static func goesOn(_ instruction: Instruction) -> Bool {
+    switch SystemOperation(rawValue: instruction.info) {
+    case .csrReadWrite, .csrReadSet, .csrReadClear, .csrReadWriteImmediate, .csrReadSetImmediate,
+      .csrReadClearImmediate:
+      true
+    default: false
+    }
+  }
 }

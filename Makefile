@@ -1,0 +1,74 @@
+# The front door. `make run` goes from a bare Debian to a shell in a machine.
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+# Where images are kept; the tests use the same store.
+VOLARY_DATA ?= $(if $(XDG_DATA_HOME),$(XDG_DATA_HOME),$(HOME)/.local/share)/volary
+IMAGE ?= debian/13
+
+programs := volary volary-machine volary-nat
+built := .build/release
+tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
+  VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
+  VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
+
+.PHONY: run build image install test check soak fuzz bench format lint clean
+
+## run: a shell in a Debian 13 machine; where input is no terminal, a short command in one.
+run: build
+	@scripts/install-packages image
+	@scripts/run-machine "$(IMAGE)"
+
+## build: the programs, in dist/bin.
+build:
+	@scripts/install-packages build
+	@scripts/require-swift "$(SWIFT)"
+	$(SWIFT) build -c release --product volary
+	$(SWIFT) build -c release --product volary-machine
+	$(SWIFT) build -c release --product volary-nat
+	@mkdir -p dist/bin
+	@for program in $(programs); do \
+	  install -m 755 $(built)/$$program dist/bin/ && strip --strip-debug dist/bin/$$program; done
+	@echo "dist/bin: $(programs)"
+
+## image: the image that `make run` and the tests use, unless it is there.
+image: build
+	@scripts/install-packages image
+	@VOLARY_DATA=$(VOLARY_DATA) scripts/require-image "$(IMAGE)"
+
+## install: the programs, below PREFIX.
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/volary
+	install -m 755 dist/bin/volary $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 dist/bin/volary-machine dist/bin/volary-nat $(DESTDIR)$(PREFIX)/libexec/volary/
+
+## test: everything that `make test` needs is installed, built and run.
+test: image
+	@scripts/install-packages test
+	$(SWIFT) build -c release --build-tests
+	$(tests) $(SWIFT) test -c release --skip-build
+
+## check: what has to be right before a change goes in.
+check: lint test
+
+## soak: the long runs, hours in all.
+soak: image
+	@scripts/install-packages test
+	$(SWIFT) build -c release --build-tests
+	$(tests) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
+	Tests/Soak/stress.sh
+
+## bench: figures beside QEMU's, as a table.
+bench: image
+	@scripts/install-packages test
+	Benchmarks/boot/measure
+
+format:
+	$(SWIFT) format -i -r Package.swift Sources Tests
+
+lint:
+	@scripts/require-swift "$(SWIFT)"
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests
+
+clean:
+	rm -rf .build dist

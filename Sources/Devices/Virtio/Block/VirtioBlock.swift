@@ -1,0 +1,116 @@
+package import HostSystem
+internal import Synchronization
+
+/// A disk (virtio 1.3 §5.2) of one queue, on whatever keeps its bytes.
+package final class VirtioBlock: WorkerDevice {
+  /// A request that failed on the host's side; the guest sees an I/O error.
+  package struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
+    package enum Operation: String, Sendable {
+      case read, write, flush, discard, writeZeroes
+    }
+    package let operation: Operation
+    package let errno: Errno
+    package var description: String { "\(operation) failed: \(errno)" }
+  }
+
+  /// Byte offsets into the configuration space (§5.2.4).
+  private enum Field {
+    static let capacity = 0
+    static let segmentMaximum = 12
+    static let blockSize = 20
+    static let topologyPhysicalExponent = 24
+    static let topologyMinimumIO = 26
+    static let topologyOptimalIO = 28
+    static let writeback = 32
+    static let queueCount = 34
+    static let maximumDiscardSectors = 36
+    static let maximumDiscardSegments = 40
+    static let discardAlignment = 44
+    static let maximumZeroSectors = 48
+    static let maximumZeroSegments = 52
+    static let zeroMayUnmap = 56
+    static let size = 60
+  }
+
+  /// The most sectors of one range to discard or to zero: 1 GiB.
+  static let maximumSegmentSectors: UInt32 = 1 << 21
+  /// The most ranges of one request.
+  static let maximumSegments: UInt32 = 64
+
+  package let name: String
+  package let deviceID = VirtioDeviceID.block
+  package let features: VirtioFeatures
+  package let queueMaximums: [UInt16] = [256]
+  package let configuration: ConfigurationSpace
+
+  let worker: VirtioWorker
+  let storage: any BlockStorage
+  let serial: String
+  /// Told of a failure once, until a request of its kind succeeds again or fails otherwise.
+  let onFailure: @Sendable (Failure) -> Void
+
+  /// A disk of `storage`'s size in whole sectors. `serial` is what the guest reads as the disk's
+  /// identity, 20 bytes of it. `onFailure` is called on the disk's own thread.
+  package init(
+    name: String = "virtio-block", storage: any BlockStorage, serial: String,
+    onFailure: @escaping @Sendable (Failure) -> Void = { _ in }
+  ) throws(Errno) {
+    self.name = name
+    self.storage = storage
+    self.serial = serial
+    self.onFailure = onFailure
+    worker = try VirtioWorker(name: name)
+    var features: VirtioFeatures = [.blockSegmentMaximum, .blockSize, .blockFlush, .blockTopology]
+    if storage.isReadOnly {
+      features.insert(.blockReadOnly)
+    } else {
+      features.formUnion([.blockCacheMode, .blockDiscard, .blockWriteZeroes])
+    }
+    self.features = features
+    configuration = ConfigurationSpace(size: Field.size)
+    configuration.store(storage.size / UInt64(BlockRequest.sectorSize), at: Field.capacity)
+    // Two descriptors of a request are its header and its status.
+    configuration.store(UInt32(queueMaximums[0]) - 2, at: Field.segmentMaximum)
+    configuration.store(UInt32(BlockRequest.sectorSize), at: Field.blockSize)
+    // A host's page is the unit that costs no reading before writing.
+    configuration.store(UInt8(3), at: Field.topologyPhysicalExponent)
+    configuration.store(UInt16(8), at: Field.topologyMinimumIO)
+    configuration.store(UInt32(0), at: Field.topologyOptimalIO)
+    configuration.store(UInt8(1), at: Field.writeback)
+    configuration.store(UInt16(1), at: Field.queueCount)
+    configuration.store(Self.maximumSegmentSectors, at: Field.maximumDiscardSectors)
+    configuration.store(Self.maximumSegments, at: Field.maximumDiscardSegments)
+    configuration.store(UInt32(8), at: Field.discardAlignment)
+    configuration.store(Self.maximumSegmentSectors, at: Field.maximumZeroSectors)
+    configuration.store(Self.maximumSegments, at: Field.maximumZeroSegments)
+    configuration.store(UInt8(1), at: Field.zeroMayUnmap)
+  }
+
+  /// Sectors of 512 bytes.
+  var capacity: UInt64 { configuration.load(at: Field.capacity) }
+
+  /// Whether written data may wait for a flush; the driver's choice.
+  var isWriteback: Bool { configuration.load(UInt8.self, at: Field.writeback) != 0 }
+
+  /// The storage has another size now: tells the driver.
+  package func storageResized() {
+    configuration.store(storage.size / UInt64(BlockRequest.sectorSize), at: Field.capacity)
+    worker.raiseConfigurationChange()
+  }
+
+  package func writeConfiguration(offset: Int, width: Int, value: UInt64) throws(BusFault) {
+    guard offset == Field.writeback, width == 1, value < 2, features.contains(.blockCacheMode) else {
+      throw .forbidden
+    }
+    configuration.storeFromDriver(value, at: offset, width: width)
+  }
+
+  package func reset() {
+    worker.end()
+    configuration.storeFromDriver(1, at: Field.writeback, width: 1)
+  }
+
+  func makeSession(_ context: SessionContext) -> any VirtioSession {
+    BlockSession(device: self, context: context)
+  }
+}

@@ -1,0 +1,177 @@
+internal import HostSystem
+
+/// A port at work: its two queues and the socket between which bytes flow. Confined to the worker's
+/// thread.
+final class ConsolePort {
+  /// What the driver is still to be told of the port, in the order of the bits. A message that cannot
+  /// be sent yet is a bit, so a driver that reads none makes nothing grow.
+  struct Notices: OptionSet {
+    let rawValue: UInt8
+    static let add = Notices(rawValue: 1 << 0)
+    static let console = Notices(rawValue: 1 << 1)
+    static let name = Notices(rawValue: 1 << 2)
+    static let resize = Notices(rawValue: 1 << 3)
+    static let close = Notices(rawValue: 1 << 4)
+    static let open = Notices(rawValue: 1 << 5)
+  }
+
+  /// Chains that a port may move before others have their turn.
+  private static let turn = 64
+
+  let index: Int
+  private let context: SessionContext
+  private let receiveQueue: LiveQueue?
+  private let transmitQueue: LiveQueue?
+  private(set) var attachment: ConsoleAttachment?
+  var notices: Notices = []
+  /// The driver knows the port and is ready for messages about it.
+  private(set) var isReady = false
+  /// A guest program, or the guest's console, has the port open.
+  private var isGuestOpen = false
+  /// The guest closed the port; the host is to learn that behind the last byte.
+  private var isGuestClosing = false
+  /// The driver has buffers for what the host sends, as far as is known.
+  private var hasBuffers = false
+  /// A request whose bytes the socket has not all taken.
+  private var held: Chain?
+
+  init(index: Int, receiveQueue: LiveQueue?, transmitQueue: LiveQueue?, context: SessionContext) {
+    self.index = index
+    self.receiveQueue = receiveQueue
+    self.transmitQueue = transmitQueue
+    self.context = context
+  }
+
+  // MARK: - Opening and closing
+
+  /// Takes the host's socket, if it is another than before.
+  func attach(_ new: ConsoleAttachment?) throws(QueueError) {
+    guard new !== attachment else { return }
+    if let old = attachment { context.watch(old.channel.descriptor, for: [], token: UInt64(index)) }
+    attachment = new
+    if isReady, new?.hasInputEnded == false { notices.insert(.open) }
+    try transmit()
+    try receive()
+  }
+
+  /// The driver knows the port: it is to learn what the port is.
+  func becomeReady(isConsole: Bool, hasName: Bool, hasSize: Bool) {
+    isReady = true
+    if isConsole { notices.insert(.console) }
+    if hasName { notices.insert(.name) }
+    if isConsole && hasSize { notices.insert(.resize) }
+    if let attachment, !attachment.hasInputEnded { notices.insert(.open) }
+  }
+
+  func guestOpened() throws(QueueError) {
+    isGuestOpen = true
+    isGuestClosing = false
+    try receive()
+  }
+
+  func guestClosed() throws(QueueError) {
+    guard isGuestOpen else { return }
+    isGuestOpen = false
+    isGuestClosing = true
+    try transmit()
+    updateWatch()
+  }
+
+  // MARK: - Bytes
+
+  func buffersAdded() throws(QueueError) {
+    hasBuffers = true
+    try receive()
+  }
+
+  /// Moves what the socket has into the driver's buffers, as far as both go.
+  func receive() throws(QueueError) {
+    defer { updateWatch() }
+    guard let queue = receiveQueue, let attachment, canReceive else { return }
+    defer { context.signal(queue) }
+    queue.suppressNotifications()
+    for _ in 0..<Self.turn {
+      let mark = queue.mark
+      guard var chain = try queue.next() else {
+        if queue.allowNotifications() { continue }
+        hasBuffers = false
+        return
+      }
+      if chain.writer.remaining == 0 {
+        queue.complete(chain, written: 0)
+        continue
+      }
+      var outcome = HostChannel.Outcome.wouldBlock
+      let count = chain.writer.withBuffers { buffers in
+        outcome = attachment.channel.read(into: buffers)
+        if case .transferred(let count) = outcome { return count }
+        return 0
+      }
+      guard count > 0 else {
+        queue.rewind(to: mark)
+        if outcome != .wouldBlock { endInput(attachment) }
+        return
+      }
+      queue.complete(chain, written: count)
+    }
+  }
+
+  private var canReceive: Bool { isGuestOpen && hasBuffers && attachment?.hasInputEnded == false }
+
+  private func endInput(_ attachment: ConsoleAttachment) {
+    attachment.hasInputEnded = true
+    // The bytes before it are in the used ring already, where the driver finds them first.
+    notices.insert(.close)
+    notices.remove(.open)
+  }
+
+  /// Moves what the guest wrote into the socket, as far as that takes it.
+  func transmit() throws(QueueError) {
+    defer { updateWatch() }
+    guard let queue = transmitQueue else { return }
+    defer { context.signal(queue) }
+    var count = 0
+    repeat {
+      queue.suppressNotifications()
+      while var chain = try takeHeld(or: queue) {
+        guard send(&chain.reader) else { return held = consume chain }
+        queue.complete(chain, written: 0)
+        count += 1
+        if count == Self.turn || context.isWanted { return context.reschedule(queue) }
+      }
+    } while queue.allowNotifications()
+    if isGuestClosing, let attachment {
+      isGuestClosing = false
+      attachment.hasOutputEnded = true
+      attachment.channel.endWriting()
+    }
+  }
+
+  private func takeHeld(or queue: LiveQueue) throws(QueueError) -> Chain? {
+    if let chain = held.take() { return chain }
+    return try queue.next()
+  }
+
+  /// Sends a request's bytes, or what is left of them. False when some stay for later.
+  private func send(_ reader: inout ChainReader) -> Bool {
+    guard let attachment else { return false }
+    while reader.remaining > 0, !attachment.hasOutputEnded {
+      let outcome = reader.withBuffers { attachment.channel.write($0) }
+      switch outcome {
+      case .transferred(let count): reader.skip(count)
+      case .wouldBlock: return false
+      case .closed, .failed: attachment.hasOutputEnded = true  // Nobody reads: the rest goes nowhere.
+      }
+    }
+    return true
+  }
+
+  /// Watches the socket for what could go on, and for nothing else: a closed one is always "ready".
+  private func updateWatch() {
+    guard let attachment else { return }
+    var interest: Poller.Interest = []
+    if canReceive { interest.insert(.read) }
+    if held != nil { interest.insert(.write) }
+    context.watch(attachment.channel.descriptor, for: interest, token: UInt64(index))
+  }
+}

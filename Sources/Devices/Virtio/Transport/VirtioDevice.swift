@@ -1,0 +1,55 @@
+package import HostSystem
+
+/// What a driver that says `DRIVER_OK` hands to a device.
+package struct VirtioActivation: Sendable {
+  /// The queues that the driver made ready, by index; nil for those it left alone.
+  package let queues: [LiveQueue?]
+  /// The features both sides agreed on.
+  package let features: VirtioFeatures
+  package let transport: any VirtioTransport
+}
+
+/// A virtio device without its transport.
+///
+/// The transport calls ``activate(_:)``, ``stop(queue:)``, ``reset()`` and ``stop()`` one at a time;
+/// the other members from any thread.
+package protocol VirtioDevice: AnyObject, Sendable {
+  /// The device's name in logs.
+  var name: String { get }
+  var deviceID: VirtioDeviceID { get }
+  /// What the device offers of its own; the transport adds what every queue can do.
+  var features: VirtioFeatures { get }
+  /// The most descriptors of each queue: powers of two, at most 32768. At most 64 queues.
+  var queueMaximums: [UInt16] { get }
+  var configuration: ConfigurationSpace { get }
+
+  /// Takes a driver's write to the configuration space.
+  func writeConfiguration(offset: Int, width: Int, value: UInt64) throws(BusFault)
+
+  /// Whether the device can work with these features, a part of what was offered.
+  func accepts(_ features: VirtioFeatures) -> Bool
+
+  /// Starts work on the queues. Throws when the host refuses what the device needs.
+  func activate(_ activation: VirtioActivation) throws(Errno)
+
+  /// The driver made buffers available. Never blocks.
+  func notify(queue: Int)
+
+  /// Leaves one queue alone from now on.
+  func stop(queue: Int)
+
+  /// Back to before activation. When it returns, no request is in flight, and the queues of the last
+  /// activation are touched no more.
+  func reset()
+
+  /// As ``reset()``, for good.
+  func stop()
+}
+
+extension VirtioDevice {
+  package func writeConfiguration(offset: Int, width: Int, value: UInt64) throws(BusFault) {
+    throw .forbidden
+  }
+
+  package func accepts(_ features: VirtioFeatures) -> Bool { true }
+}

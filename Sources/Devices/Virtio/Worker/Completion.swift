@@ -1,0 +1,26 @@
+internal import HostSystem
+internal import Synchronization
+
+/// A promise that one thread keeps and another waits for.
+final class Completion: @unchecked Sendable {  // one atomic word, whose address the kernel needs
+  private let word: UnsafeMutablePointer<Atomic<UInt32>>
+
+  init() {
+    word = .allocate(capacity: 1)
+    word.initialize(to: Atomic(0))
+  }
+
+  deinit {
+    word.deinitialize(count: 1)
+    word.deallocate()
+  }
+
+  func complete() {
+    word.pointee.store(1, ordering: .releasing)
+    futexWake(word)
+  }
+
+  func wait() {
+    while word.pointee.load(ordering: .acquiring) == 0 { futexWait(word, expected: 0) }
+  }
+}

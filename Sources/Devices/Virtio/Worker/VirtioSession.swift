@@ -1,0 +1,25 @@
+/// A device's work between one activation and the next reset. It lives on the device's worker thread
+/// alone, so that its state needs no lock, and an error it throws breaks the device until a reset.
+protocol VirtioSession: AnyObject {
+  /// The first call.
+  func begin() throws(QueueError)
+
+  /// The driver may have made buffers available in a queue. Called for every queue at the start.
+  func process(queue: Int) throws(QueueError)
+
+  /// A descriptor that the session watches is ready.
+  func ready(token: UInt64) throws(QueueError)
+
+  /// The host changed what the session works for: a size, a target, a connection.
+  func hostChanged() throws(QueueError)
+
+  /// The last call: a reset, or an error of the session's own.
+  func end()
+}
+
+extension VirtioSession {
+  func begin() throws(QueueError) {}
+  func ready(token: UInt64) throws(QueueError) {}
+  func hostChanged() throws(QueueError) {}
+  func end() {}
+}

@@ -1,0 +1,179 @@
+internal import HostSystem
+internal import Synchronization
+
+/// The thread on which a device does its work, away from the CPUs. It sleeps until the driver
+/// notifies a queue, a watched descriptor is ready, or the host wants something.
+///
+/// Sessions begin and end on that thread, one at a time, so a reset is complete when the thread says
+/// so: nothing of the old session can be in flight.
+final class VirtioWorker: Sendable {
+  typealias SessionMaker = @Sendable (SessionContext) -> any VirtioSession
+
+  private enum Command {
+    case begin(VirtioActivation, make: SessionMaker, Completion)
+    case end(Completion)
+    case stopQueue(Int, Completion)
+    case hostChanged
+    case quit
+  }
+
+  private struct State {
+    var commands: [Command] = []
+    var thread: Thread?
+    var isStopped = false
+    /// Where a configuration change is told, while a session lives.
+    var transport: (any VirtioTransport)?
+  }
+
+  private static let wakeToken = UInt64.max
+
+  private let name: String
+  fileprivate let counter: EventCounter
+  let poller: Poller
+  private let state = Mutex(State())
+  /// A bit for each queue notified since the worker last looked.
+  private let notified = Atomic<UInt64>(0)
+  private let hasCommands = Atomic(false)
+
+  init(name: String) throws(Errno) {
+    self.name = name
+    counter = try EventCounter()
+    poller = try Poller()
+    try poller.add(counter.descriptor.raw, .read, token: Self.wakeToken)
+  }
+
+  var isWanted: Bool { hasCommands.load(ordering: .relaxed) }
+
+  // MARK: - From other threads
+
+  func notify(queue: Int) {
+    let old = notified.bitwiseOr(1 << UInt64(queue), ordering: .acquiringAndReleasing).oldValue
+    if old == 0 { counter.signal() }
+  }
+
+  /// Begins a session, which `make` builds on the worker's thread.
+  func begin(_ activation: VirtioActivation, make: @escaping SessionMaker) throws(Errno) {
+    try state.withLock { state throws(Errno) in
+      guard !state.isStopped else { throw Errno.invalid }
+      if state.thread == nil {
+        state.thread = try Thread.start(name: name) { self.run() }
+      }
+      state.transport = activation.transport
+    }
+    ask { .begin(activation, make: make, $0) }
+  }
+
+  /// Ends the session, if there is one, and waits until nothing of it is left.
+  func end() {
+    state.withLock { $0.transport = nil }
+    ask { .end($0) }
+  }
+
+  func stop(queue: Int) { ask { .stopQueue(queue, $0) } }
+
+  /// Has the session look at what the host changed.
+  func hostChanged() { post(.hostChanged) }
+
+  /// Tells the driver of a change to the configuration space, if there is a driver.
+  func raiseConfigurationChange() { state.withLock { $0.transport }?.raiseConfigurationChange() }
+
+  /// Ends the session and the thread.
+  func stop() {
+    end()
+    let thread = state.withLock { state in
+      state.isStopped = true
+      defer { state.thread = nil }
+      return state.thread
+    }
+    guard let thread else { return }
+    state.withLock { $0.commands.append(.quit) }
+    hasCommands.store(true, ordering: .releasing)
+    counter.signal()
+    thread.join()
+  }
+
+  private func ask(_ command: (Completion) -> Command) {
+    let done = Completion()
+    if post(command(done)) { done.wait() }
+  }
+
+  /// False when there is no thread, and so no session, that could take a command.
+  @discardableResult
+  private func post(_ command: Command) -> Bool {
+    let isPosted = state.withLock { state in
+      guard state.thread != nil else { return false }
+      state.commands.append(command)
+      hasCommands.store(true, ordering: .releasing)
+      return true
+    }
+    if isPosted { counter.signal() }
+    return isPosted
+  }
+
+  // MARK: - The thread
+
+  private func run() {
+    var current: (session: any VirtioSession, context: SessionContext)?
+
+    func finish() {
+      current?.session.end()
+      current?.context.close()
+      current = nil
+    }
+
+    /// Lets the session work; what it throws is its end.
+    func work(_ body: (any VirtioSession) throws(QueueError) -> Void) {
+      guard let (session, context) = current else { return }
+      do {
+        try body(session)
+      } catch {
+        context.transport.needsReset("\(error)")
+        finish()
+      }
+    }
+
+    while true {
+      let events = (try? poller.wait()) ?? []
+      if events.contains(where: { $0.token == Self.wakeToken }) { counter.drain() }
+      for command in takeCommands() {
+        switch command {
+        case .begin(let activation, let make, let done):
+          finish()
+          let context = SessionContext(activation, worker: self)
+          current = (make(context), context)
+          done.complete()
+          work { session throws(QueueError) in try session.begin() }
+          for queue in activation.queues.indices { notify(queue: queue) }
+        case .end(let done):
+          finish()
+          done.complete()
+        case .stopQueue(let queue, let done):
+          current?.context.queue(queue)?.stop()
+          done.complete()
+        case .hostChanged:
+          work { session throws(QueueError) in try session.hostChanged() }
+        case .quit:
+          return finish()
+        }
+      }
+      var queues = notified.exchange(0, ordering: .acquiringAndReleasing)
+      while queues != 0 {
+        let queue = queues.trailingZeroBitCount
+        queues &= queues - 1
+        work { session throws(QueueError) in try session.process(queue: queue) }
+      }
+      for event in events where event.token != Self.wakeToken {
+        work { session throws(QueueError) in try session.ready(token: event.token) }
+      }
+    }
+  }
+
+  private func takeCommands() -> [Command] {
+    guard hasCommands.load(ordering: .acquiring) else { return [] }
+    return state.withLock { state in
+      hasCommands.store(false, ordering: .releasing)
+      defer { state.commands = [] }
+      return state.commands
+    }
+  }
+}

@@ -1,0 +1,55 @@
+package import HostSystem
+
+/// A disk whose bytes are a file's, in place.
+///
+/// A file whose size is not a multiple of 512 bytes can be read, its last sector filled up with
+/// zeroes, and cannot be written: there is no place for the rest of the sector.
+/// ``discard(at:count:)`` punches holes where the file system can, and does nothing where it cannot.
+package final class RawImage: DiskImage {
+  package let size: UInt64
+  package var isReadOnly: Bool { file.isReadOnly }
+  private let file: any ImageFile
+  private let fileSize: UInt64
+
+  package init(_ file: any ImageFile) throws(DiskImageError) {
+    self.file = file
+    do {
+      fileSize = try file.size()
+    } catch {
+      throw .system(name: file.name, operation: "find the size of", error)
+    }
+    guard fileSize > 0 else { throw .empty(name: file.name) }
+    size = (fileSize + sectorSize - 1) / sectorSize * sectorSize
+    guard size == fileSize || file.isReadOnly else {
+      throw .partialSector(name: file.name, size: fileSize)
+    }
+  }
+
+  package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) {
+    try checkRange(offset, UInt64(buffer.count))
+    let held = Int(min(UInt64(buffer.count), fileSize - min(offset, fileSize)))
+    try file.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<held]))
+    UnsafeMutableRawBufferPointer(rebasing: buffer[held...]).initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  package func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) {
+    try checkChange(offset, UInt64(buffer.count))
+    try file.write(at: offset, from: buffer)
+  }
+
+  package func flush() throws(Errno) {
+    guard !isReadOnly else { return }
+    try file.sync()
+  }
+
+  package func discard(at offset: UInt64, count: UInt64) throws(Errno) {
+    try checkChange(offset, count)
+    guard count > 0 else { return }
+    _ = try file.deallocate(at: offset, count: count)
+  }
+
+  package func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) {
+    try checkChange(offset, count)
+    try file.writeZeroes(at: offset, count: count, mayUnmap: mayUnmap)
+  }
+}

@@ -1,0 +1,256 @@
+internal import Devices
+internal import DiskImages
+internal import GuestMemory
+package import HostSystem
+package import MachineControl
+internal import RISCV
+internal import Synchronization
+internal import Translator
+
+/// The machine's process behind its control socket: builds the machine that it is told of, closes the
+/// sandbox around itself, and does what it is asked.
+package final class MachineController: MachineControlHandler, @unchecked Sendable {
+  // Built by the control thread before the machine runs; its thread then only reads what it needs to end.
+  /// How the process closes itself in, once everything from outside is in hand; nil for tests.
+  private let closeSandbox: (() throws(ControlFailure) -> Void)?
+  private let send: @Sendable (ControlEvent) -> Void
+  /// Called on the machine's thread when the machine has ended and the controller has been told.
+  private let onEnd: @Sendable () -> Void
+
+  private var machine: VirtualMachine?
+  private var console: VirtioConsole?
+  private var balloon: VirtioBalloon?
+  private var code: CodeStore?
+  private var serial: SerialStream?
+  private var engine = MachineConfiguration.Engine.auto
+  private let ended = Mutex(false)
+  private var hasStarted = false
+  private let resident = try? ResidentMemory()
+
+  package init(
+    closeSandbox: (() throws(ControlFailure) -> Void)?, send: @escaping @Sendable (ControlEvent) -> Void,
+    onEnd: @escaping @Sendable () -> Void
+  ) {
+    self.closeSandbox = closeSandbox
+    self.send = send
+    self.onEnd = onEnd
+  }
+
+  // MARK: - Building
+
+  package func configure(
+    _ configuration: MachineConfiguration, descriptors: [Descriptor]
+  ) throws(ControlFailure) {
+    guard machine == nil else {
+      throw ControlFailure(.wrongState, phase: "configuring", message: "the machine is configured already")
+    }
+    engine = configuration.engine == .interpreter ? .interpreter : .translator
+    // Executable memory can be had only before the sandbox closes, threads only after.
+    if engine == .translator { code = try host("making room for translated code") { () throws(Errno) in
+      var options = CodeStore.Options()
+      options.coldRuns = 12
+      return try CodeStore(architecture: Lifter.architecture, options: options) } }
+    try closeSandbox?()
+    let limiter = WarningLimiter { [send] in send(.warning(line: $0)) }
+    let warn: @Sendable (String) -> Void = { limiter.report($0) }
+    if let index = configuration.serial {
+      serial = try host("opening the serial port") { () throws(Errno) in try SerialStream(socket: descriptors[index]) }
+    }
+    let serial = serial
+    let link = VirtualMachine.PowerLink(serial: { serial?.send($0) }, log: warn)
+    var connections = VirtBoard.Connections()
+    connections.serialOutput = { serial?.send($0) }
+    connections.serialHasRoom = { serial?.hasRoom() }
+    connections.power = { link.powerRequested($0) }
+    connections.report = warn
+
+    let storages = try openDisks(configuration, descriptors)
+    var console: VirtioConsole?
+    var balloon: VirtioBalloon?
+    let board = try host("building the machine's board") { () throws(Errno) in
+      try VirtBoard(
+        memorySize: configuration.memory, cpus: configuration.cpus, code: code, connections: connections
+      ) { (memory, line) throws(Errno) in
+        var devices: [any VirtioDevice] = []
+        for (disk, storage) in zip(configuration.disks, storages) {
+          let name = "disk \(disk.serial)"
+          devices.append(
+            try VirtioBlock(name: name, storage: storage, serial: disk.serial) { warn("\(name): \($0)") })
+        }
+        if let network = configuration.network {
+          devices.append(try VirtioNet(port: descriptors[network.frames], mac: network.mac))
+        }
+        if !configuration.consolePorts.isEmpty {
+          let made = try VirtioConsole(
+            ports: configuration.consolePorts.map {
+              VirtioConsole.Port(name: $0.name, socket: descriptors[$0.stream])
+            })
+          console = made
+          devices.append(made)
+        }
+        devices.append(try VirtioEntropy())
+        let made = try VirtioBalloon(memory: memory)
+        balloon = made
+        devices.append(made)
+        return devices.enumerated().map {
+          VirtioMMIO(device: $0.element, memory: memory, interrupt: line($0.offset), report: warn)
+        }
+      }
+    }
+    self.console = console
+    self.balloon = balloon
+    if let serial { try host("starting the serial port") { () throws(Errno) in try serial.connect(to: board.serial) } }
+    let boot = configuration.boot
+    let machine = try host("making the machine") { () throws(Errno) in
+      try VirtualMachine(
+        board: board, link: link, restarts: configuration.resetAction == .restart,
+        load: { (board) throws(BootError) in
+          try Self.load(boot, seed: configuration.entropySeed, descriptors, into: board)
+        },
+        onEvent: { [weak self] in self?.handle($0) })
+    }
+    do throws(BootError) { try machine.prepare() } catch {
+      throw ControlFailure(.invalidConfiguration, phase: "loading the guest", message: error.description)
+    }
+    self.machine = machine
+  }
+
+  /// Does something that the host can refuse.
+  private func host<Result>(
+    _ phase: String, _ body: () throws(Errno) -> Result
+  ) throws(ControlFailure) -> Result {
+    do throws(Errno) { return try body() } catch {
+      throw ControlFailure(.hostRefused, phase: phase, message: error.description)
+    }
+  }
+
+  private func openDisks(
+    _ configuration: MachineConfiguration, _ descriptors: [Descriptor]
+  ) throws(ControlFailure) -> [any BlockStorage] {
+    var storages: [any BlockStorage] = []
+    for disk in configuration.disks {
+      do throws(DiskImageError) {
+        storages.append(DiskStorage(try Self.open(disk, descriptors)))
+      } catch {
+        throw ControlFailure(
+          .invalidConfiguration, phase: "opening disk \(disk.serial)", message: error.description)
+      }
+    }
+    return storages
+  }
+
+  private static func open(
+    _ disk: MachineConfiguration.Disk, _ descriptors: [Descriptor]
+  ) throws(DiskImageError) -> any DiskImage {
+    var base: (any DiskImage)?
+    if let index = disk.base {
+      base = try DiskImages.open(
+        format: .raw, descriptor: descriptors[index], name: "the base of disk \(disk.serial)", readOnly: true)
+    }
+    let file = descriptors[disk.file]
+    let name = "disk \(disk.serial)"
+    switch disk.format {
+    case .raw:
+      return try DiskImages.open(format: .raw, descriptor: file, name: name, readOnly: disk.readOnly)
+    case .overlay:
+      if disk.ephemeral, let base {
+        return try DiskImages.ephemeralOverlay(descriptor: file, name: name, base: base, size: disk.size)
+      }
+      let isFresh: Bool
+      do throws(Errno) { isFresh = try file.size() == 0 } catch {
+        throw .system(name: name, operation: "look at", error)
+      }
+      if isFresh {
+        try DiskImages.createOverlay(descriptor: file, name: name, base: base, size: disk.size)
+      }
+      return try DiskImages.open(
+        format: .overlay, descriptor: file, name: name, readOnly: disk.readOnly, base: base)
+    }
+  }
+
+  private static func load(
+    _ boot: MachineConfiguration.Boot, seed: [UInt8], _ descriptors: [Descriptor], into board: VirtBoard
+  ) throws(BootError) -> LinuxLoader.Layout {
+    let layout = try LinuxLoader.load(
+      kernel: descriptors[boot.kernel], initrd: boot.initrd.map { descriptors[$0] }, memory: board.memory,
+      base: VirtMap.memory)
+    let tree = board.deviceTree(layout, commandLine: boot.append, entropySeed: seed).blob()
+    guard UInt64(tree.count) <= LinuxLoader.deviceTreeRoom,
+      let slice = try? board.memory.slice(at: layout.deviceTree, count: tree.count)
+    else { throw .kernelDoesNotFit(needed: UInt64(tree.count), memory: UInt64(board.memory.size)) }
+    tree.withUnsafeBytes { slice.copy(from: $0) }
+    return layout
+  }
+
+  // MARK: - Requests
+
+  private func built() throws(ControlFailure) -> VirtualMachine {
+    guard let machine else {
+      throw ControlFailure(.wrongState, phase: "looking for the machine", message: "it is not configured yet")
+    }
+    return machine
+  }
+
+  package func start() throws(ControlFailure) {
+    let machine = try built()
+    guard !hasStarted else {
+      throw ControlFailure(.wrongState, phase: "starting", message: "the machine has been started already")
+    }
+    hasStarted = true
+    send(.started)
+    try host("starting the machine's threads") { () throws(Errno) in try machine.start() }
+  }
+
+  package func stop() throws(ControlFailure) {
+    throw ControlFailure(
+      .unsupported, phase: "asking the guest to end",
+      message: "the virt board has no power button: end it from within, or kill it")
+  }
+
+  package func kill() throws(ControlFailure) {
+    guard hasStarted else { return onEnd() }
+    try built().end()
+  }
+
+  package func pause() throws(ControlFailure) { try built().pause() }
+  package func resume() throws(ControlFailure) { try built().resume() }
+  package func reset() throws(ControlFailure) { try built().reset() }
+
+  package func resizeConsole(columns: UInt16, rows: UInt16) throws(ControlFailure) {
+    console?.resize(columns: columns, rows: rows)
+  }
+
+  package func setBalloon(target: UInt64) throws(ControlFailure) {
+    let memory = UInt64(try built().board.memory.size)
+    let pages = target >= memory ? 0 : (memory - target) / UInt64(GuestMemory.pageSize)
+    balloon?.setTarget(pages: UInt32(clamping: pages))
+  }
+
+  package func status() throws(ControlFailure) -> MachineStatus {
+    guard let machine else { return MachineStatus() }
+    let hasEnded = ended.withLock { $0 }
+    return MachineStatus(
+      state: hasEnded ? .ended : !hasStarted ? .configured : machine.isRunning ? .running : .paused,
+      engine: engine, runningTime: machine.runningTime,
+      instructions: machine.board.cluster.harts.map(\.instructionsRetired),
+      exits: machine.board.cluster.harts.reduce(0) { $0 + $1.exits },
+      residentMemory: resident?.bytes ?? 0,
+      balloon: UInt64(balloon?.actualPages ?? 0) * UInt64(GuestMemory.pageSize))
+  }
+
+  private func handle(_ event: VirtualMachine.Event) {
+    switch event {
+    case .reset: send(.guestReset)
+    case .poweredOff(let code):
+      end(with: .guestPoweredOff(code: code.map(Int32.init)))
+    case .failed(let phase, let message): end(with: .failed(phase: phase, message: message))
+    }
+  }
+
+  private func end(with event: ControlEvent) {
+    serial?.stop()
+    ended.withLock { $0 = true }
+    send(event)
+    onEnd()
+  }
+}

@@ -1,0 +1,211 @@
+package import Devices
+package import HostSystem
+package import RISCV
+internal import Synchronization
+
+/// A machine on the `virt` board from power-on to its end: its harts' threads, its timer, what the
+/// guest asks of its power supply.
+///
+/// A thread of its own carries out what ends or restarts the harts, because a hart cannot wait for
+/// itself.
+package final class VirtualMachine: Sendable {
+  /// What the owner is told, on the machine's own thread.
+  package enum Event: Sendable, Equatable {
+    /// The guest switched itself off, with a code if it says that it failed. The harts have ended.
+    case poweredOff(code: UInt16?)
+    /// The guest asked for a restart; harts have ended, and the machine is loaded anew after this.
+    case reset
+    /// The machine cannot go on.
+    case failed(phase: String, message: String)
+  }
+
+  /// What the machine's thread is asked to do next.
+  private enum Order: Equatable {
+    case start, pause, resume, reset, end
+    case guestPowerOff(code: UInt16?)
+    case guestReset
+  }
+
+  private struct State {
+    var orders: [Order] = []
+    var isRunning = false
+    var hasStarted = false
+    var startedAt: UInt64 = 0
+    var ranBefore: UInt64 = 0
+  }
+
+  package let board: VirtBoard
+  private let load: @Sendable (VirtBoard) throws(BootError) -> LinuxLoader.Layout
+  private let onEvent: @Sendable (Event) -> Void
+  private let restarts: Bool
+  private let state = Mutex(State())
+  private let wake: EventCounter
+  private let poller: Poller
+  private let link: PowerLink
+
+  /// Joins the guest's requests, which come before the machine is whole, to the machine.
+  package final class PowerLink: HartClusterDelegate, @unchecked Sendable {  // set once, before harts run
+    fileprivate weak var machine: VirtualMachine?
+    private let serial: @Sendable (UnsafeRawBufferPointer) -> Void
+    private let log: @Sendable (String) -> Void
+
+    /// `serial` gets what the guest writes to SBI's debug console, `log` lines about the guest.
+    package init(
+      serial: @escaping @Sendable (UnsafeRawBufferPointer) -> Void, log: @escaping @Sendable (String) -> Void
+    ) {
+      self.serial = serial
+      self.log = log
+    }
+
+    package func guestRequested(_ request: SystemResetRequest) {
+      switch request {
+      case .powerOff(let failed): machine?.order(.guestPowerOff(code: failed ? 1 : nil))
+      case .reset: machine?.order(.guestReset)
+      }
+    }
+
+    /// What the board's power switch is connected to.
+    package func powerRequested(_ request: PowerRequest) {
+      switch request {
+      case .powerOff(let code): machine?.order(.guestPowerOff(code: code))
+      case .reset: machine?.order(.guestReset)
+      }
+    }
+
+    package func debugConsoleWrite(_ bytes: UnsafeRawBufferPointer) { serial(bytes) }
+    package func report(_ line: String) { log(line) }
+  }
+
+  /// A machine on `board`, whose guest `load` puts in memory at power-on. With `restarts` a guest's
+  /// restart is one; without, it ends the machine.
+  package init(
+    board: VirtBoard, link: PowerLink, restarts: Bool,
+    load: @escaping @Sendable (VirtBoard) throws(BootError) -> LinuxLoader.Layout,
+    onEvent: @escaping @Sendable (Event) -> Void
+  ) throws(Errno) {
+    self.board = board
+    self.link = link
+    self.restarts = restarts
+    self.load = load
+    self.onEvent = onEvent
+    wake = try EventCounter()
+    poller = try Poller()
+    try poller.add(wake.descriptor.raw, .read, token: 0)
+    link.machine = self
+    board.cluster.delegate = link
+  }
+
+  // MARK: - Orders
+
+  /// Loads the guest and checks that it can be run. Call it before ``start()``.
+  package func prepare() throws(BootError) { board.reset(entering: try load(board)) }
+
+  /// Starts the machine's thread and the harts.
+  package func start() throws(Errno) {
+    _ = try Thread.start(name: "machine") { self.serve() }
+    _ = try Thread.start(name: "timer") { self.board.cluster.runTimer() }
+    order(.start)
+  }
+
+  package func pause() { order(.pause) }
+  package func resume() { order(.resume) }
+  /// As if the reset button were pressed.
+  package func reset() { order(.reset) }
+  /// As if the power were cut.
+  package func end() { order(.end) }
+
+  package var isRunning: Bool { state.withLock { $0.isRunning } }
+
+  /// Nanoseconds that the harts have run.
+  package var runningTime: UInt64 {
+    state.withLock { $0.ranBefore + ($0.isRunning ? monotonicNanoseconds() - $0.startedAt : 0) }
+  }
+
+  private func order(_ order: Order) {
+    state.withLock { $0.orders.append(order) }
+    // The guest that asked must not run on.
+    switch order {
+    case .guestPowerOff, .guestReset: board.cluster.setHalted(true)
+    default: break
+    }
+    wake.signal()
+  }
+
+  // MARK: - The machine's thread
+
+  private func serve() {
+    var threads: [Thread] = []
+    while true {
+      let order = state.withLock { $0.orders.isEmpty ? nil : $0.orders.removeFirst() }
+      guard let order else {
+        _ = try? poller.wait()
+        wake.drain()
+        continue
+      }
+      switch order {
+      case .start, .resume: run(&threads)
+      case .pause: halt(&threads)
+      case .reset:
+        halt(&threads)
+        guard reload(&threads) else { return }
+      case .guestReset:
+        halt(&threads)
+        guard restarts else { return finish(.reset) }
+        onEvent(.reset)
+        guard reload(&threads) else { return }
+      case .guestPowerOff(let code):
+        halt(&threads)
+        return finish(.poweredOff(code: code))
+      case .end:
+        halt(&threads)
+        return finish(.poweredOff(code: nil))
+      }
+    }
+  }
+
+  private func run(_ threads: inout [Thread]) {
+    guard threads.isEmpty else { return }
+    board.cluster.setHalted(false)
+    do throws(Errno) {
+      for hart in board.cluster.harts {
+        threads.append(try Thread.start(name: "cpu\(hart.id)") { hart.run() })
+      }
+    } catch {
+      halt(&threads)
+      onEvent(.failed(phase: "starting the CPUs", message: error.description))
+      return
+    }
+    state.withLock {
+      $0.isRunning = true
+      $0.startedAt = monotonicNanoseconds()
+    }
+  }
+
+  private func halt(_ threads: inout [Thread]) {
+    board.cluster.setHalted(true)
+    for thread in threads { thread.join() }
+    threads.removeAll()
+    state.withLock {
+      if $0.isRunning { $0.ranBefore += monotonicNanoseconds() - $0.startedAt }
+      $0.isRunning = false
+    }
+  }
+
+  /// False, and the end, when the guest cannot be loaded again.
+  private func reload(_ threads: inout [Thread]) -> Bool {
+    do throws(BootError) {
+      board.reset(entering: try load(board))
+    } catch {
+      finish(.failed(phase: "loading the guest again", message: error.description))
+      return false
+    }
+    run(&threads)
+    return true
+  }
+
+  private func finish(_ event: Event) {
+    board.cluster.end()
+    board.stopDevices()
+    onEvent(event)
+  }
+}

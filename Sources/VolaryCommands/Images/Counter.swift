@@ -1,0 +1,8 @@
+import Synchronization
+
+/// Counts from one, from any thread.
+final class Counter: Sendable {
+  private let value = Atomic(0)
+
+  func next() -> Int { value.add(1, ordering: .relaxed).newValue }
+}

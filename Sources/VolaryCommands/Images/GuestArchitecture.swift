@@ -1,0 +1,15 @@
+/// A processor architecture that images are kept for, by Debian's name for it.
+package enum GuestArchitecture: String, CaseIterable, Codable, Sendable {
+  case riscv64
+  case amd64
+  case arm64
+
+  /// Throws `usage` for a word that names none.
+  package init(parsing text: String) throws(ImageError) {
+    guard let architecture = GuestArchitecture(rawValue: text) else {
+      let known = GuestArchitecture.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ImageError(.usage, "unknown architecture '\(text)'; known are \(known)")
+    }
+    self = architecture
+  }
+}

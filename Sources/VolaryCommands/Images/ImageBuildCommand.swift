@@ -1,0 +1,50 @@
+package import ArgumentParser
+import Foundation
+
+/// `volary image build debian/13`: makes an image from the distribution's own packages.
+package struct ImageBuildCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "build",
+    abstract: "Make an image of a Debian release from the archive that this host's apt uses.",
+    discussion: """
+      The packages are verified by apt, unpacked on this host and configured in a machine; no program \
+      of theirs runs on the host. Takes the place of an image of the same name.
+      """)
+
+  @OptionGroup var image: ImageOptions
+
+  @Option(
+    name: .customLong("disk"), help: "The size of the root disk, such as 4GiB; unused parts take no room.")
+  var diskSize = "4GiB"
+
+  @Option(help: "The archive to use in place of the one that this host's apt uses.")
+  var mirror: String?
+
+  @Flag(help: "Do nothing when the image is there already.")
+  var ifMissing = false
+
+  @Flag(name: .shortAndLong, help: "Show no progress.")
+  var quiet = false
+
+  package init() {}
+
+  package func run() throws {
+    try ImageCommand.reporting {
+      let (name, architecture) = try image.parsed()
+      guard let size = ByteCount.parse(diskSize), size >= 1 << 30, size <= 16 << 40 else {
+        throw ImageError(.usage, "'\(diskSize)' is no size for a disk: from 1GiB to 16TiB")
+      }
+      if ifMissing, (try? ImageStore().find(name, architecture)) != nil { return }
+      let progress = BuildProgress(phases: DebianImageBuilder.phases, quiet: quiet)
+      let builder = try DebianImageBuilder(
+        store: ImageStore(), name: name, architecture: architecture, runner: MachineRunners.find(),
+        progress: progress, diskSize: size / 4096 * 4096, mirror: mirror)
+      let stop = Interruption.watch { builder.store.removeLeftovers() }
+      defer { stop.cancel() }
+      let stored = try builder.build()
+      let seconds = Int(stored.record.buildSeconds ?? 0)
+      progress.note(
+        "\(name) for \(architecture.rawValue): \(ByteCount.text(stored.record.storedSize)) in \(seconds) s")
+    }
+  }
+}

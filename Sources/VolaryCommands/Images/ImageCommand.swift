@@ -1,0 +1,41 @@
+package import ArgumentParser
+import Foundation
+
+/// `volary image`: the images kept on this host.
+package struct ImageCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "image",
+    abstract: "Build, list, import and remove images.",
+    subcommands: [
+      ImageBuildCommand.self, ImageListCommand.self, ImageRemoveCommand.self, ImageImportCommand.self,
+    ])
+
+  package init() {}
+
+  /// Runs a verb; an error becomes one message on standard error and the exit code of its kind.
+  static func reporting(_ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch let error as ExitCode {
+      throw error
+    } catch {
+      let code = (error as? ImageError)?.code ?? .failed
+      let text = (error as? ImageError)?.description ?? error.localizedDescription
+      FileHandle.standardError.write(Data("volary: \(text)\n".utf8))
+      throw ExitCode(code.rawValue)
+    }
+  }
+}
+
+/// The options by which every verb names an image.
+struct ImageOptions: ParsableArguments {
+  @Argument(help: "The image's name, such as debian/13.")
+  var name: String
+
+  @Option(name: .customLong("arch"), help: "The guest's architecture: riscv64, amd64 or arm64.")
+  var architecture = GuestArchitecture.riscv64.rawValue
+
+  func parsed() throws(ImageError) -> (name: ImageName, architecture: GuestArchitecture) {
+    (try ImageName(name), try GuestArchitecture(parsing: architecture))
+  }
+}

@@ -1,0 +1,34 @@
+package import ArgumentParser
+import Foundation
+
+/// `volary image list`.
+package struct ImageListCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the images kept on this host.", aliases: ["ls"])
+
+  @Option(
+    name: .shortAndLong,
+    help: "table, compact, json, yaml or csv; without it, a table on a terminal and compact elsewhere.")
+  var format: String?
+
+  @Flag(name: .shortAndLong, help: "Only the names.")
+  var quiet = false
+
+  package init() {}
+
+  package func run() throws {
+    try ImageCommand.reporting {
+      let records = ImageStore().list().map(\.record)
+      if quiet {
+        records.forEach { print($0.name) }
+        return
+      }
+      let isTerminal = isatty(STDOUT_FILENO) == 1
+      guard let format = ImageTable.Format(rawValue: format ?? (isTerminal ? "table" : "compact")) else {
+        let known = ImageTable.Format.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ImageError(.usage, "unknown format '\(format ?? "")'; known are \(known)")
+      }
+      print(try ImageTable.text(records, format: format), terminator: "")
+    }
+  }
+}

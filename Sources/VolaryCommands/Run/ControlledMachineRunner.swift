@@ -1,0 +1,45 @@
+import Foundation
+import Glibc
+import HostSystem
+import MachineControl
+
+/// Runs machines for the image build: a kernel, a disk that is written in place, and the console's
+/// lines.
+package struct ControlledMachineRunner: MachineRunner {
+  /// Seconds until the guest's first process has to speak.
+  private static let bootTimeout = 600
+
+  package init() {}
+
+  package func run(
+    kernel: String, initrd: String, append: String, disk: String, memory: UInt64, cpus: Int,
+    console: @escaping @Sendable (String) -> Void
+  ) throws -> Int32 {
+    let plan = RunPlan(
+      name: "image build", cpus: cpus, memory: ByteSize(bytes: memory), engine: .auto,
+      files: BootFiles(kernel: kernel, initrd: initrd, disk: nil), jobArchive: nil, reportsJob: true,
+      append: append + " console=ttyS0 panic=-1", diskSize: nil, ownDisk: disk, hasNetwork: false,
+      publish: [], streams: .lines(console), console: .serial, isVerbose: false,
+      bootTimeout: Self.bootTimeout)
+    return try RunSession.run(plan)
+  }
+}
+
+extension RunSession {
+  /// Starts a machine, stays with it to its end, and returns the exit code.
+  static func run(_ plan: RunPlan) throws(VolaryError) -> Int32 {
+    // Before anything starts: a signal must find processes that will be ended, and a terminal that
+    // will be restored.
+    let signals: SignalQueue
+    var terminal: Terminal?
+    do {
+      signals = try SignalQueue([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT])
+      if case .terminal = plan.streams { terminal = try Terminal(fd: 0) }
+    } catch {
+      throw VolaryError("cannot prepare the terminal: \(error)")
+    }
+    var launcher = MachineLauncher(plan)
+    let machine = try launcher.launch()
+    return try RunSession(plan, machine, signals: signals, terminal: terminal).run()
+  }
+}

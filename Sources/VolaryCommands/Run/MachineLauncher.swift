@@ -1,0 +1,287 @@
+import Glibc
+import HostSystem
+import MachineControl
+
+/// A machine's process, its helpers, and this side's ends of what connects them.
+final class LaunchedMachine {
+  let process: ChildProcess
+  let control: ControlClient
+  /// What the machine's process says on standard output and error.
+  let words: Descriptor
+  /// The process that connects the guest's network.
+  let nat: ChildProcess?
+  /// What that says on standard output and error.
+  let natWords: Descriptor?
+  /// The guest's 16550.
+  let serial: UnixSocket
+  /// The guest's hvc0.
+  let console: UnixSocket
+  /// Lines from the guest's first process: `ready`, `exit N`.
+  let jobControl: UnixSocket
+  /// The command's own streams.
+  let standardInput: UnixSocket
+  let standardOutput: UnixSocket
+  let standardError: UnixSocket
+
+  fileprivate init(
+    process: ChildProcess, control: ControlClient, words: Descriptor,
+    network: MachineLauncher.NetworkProcess?, serial: UnixSocket, ports: [UnixSocket]
+  ) {
+    self.process = process
+    self.control = control
+    self.words = words
+    nat = network?.process
+    natWords = network?.words
+    self.serial = serial
+    console = ports[0]
+    jobControl = ports[1]
+    standardInput = ports[2]
+    standardOutput = ports[3]
+    standardError = ports[4]
+  }
+
+  /// Ends whatever still runs.
+  func terminate() {
+    process.terminate()
+    nat?.terminate()
+  }
+}
+
+/// Starts the processes of a machine and hands over its configuration. Names the step that fails.
+struct MachineLauncher {
+  /// Port 0 is hvc0; the guest's first process finds the others by name.
+  private static let portNames = [
+    "org.volary.console", GuestPort.control, GuestPort.standardInput, GuestPort.standardOutput,
+    GuestPort.standardError,
+  ]
+
+  /// Milliseconds that a helper has for what should take a few.
+  private static let patience: Int32 = 20_000
+
+  struct NetworkProcess {
+    let process: ChildProcess
+    let words: Descriptor
+    /// The machine's end.
+    let frames: UnixSocket
+  }
+
+  let plan: RunPlan
+  /// Descriptors in the order in which they are handed over.
+  private var descriptors: [Descriptor] = []
+
+  init(_ plan: RunPlan) { self.plan = plan }
+
+  /// Starts everything. The machine runs when this returns.
+  mutating func launch() throws(VolaryError) -> LaunchedMachine {
+    try checkMemory()
+    let kernel = add(try open(plan.files.kernel, "the kernel"))
+    var initrd: [Int] = []
+    if let path = plan.files.initrd { initrd.append(add(try open(path, "the initial RAM disk"))) }
+    if let job = plan.jobArchive { initrd.append(add(try memoryFile(job, "the job"))) }
+    let disks = try openDisks()
+    let network = plan.hasNetwork ? try startNetwork() : nil
+    let (serial, serialOfMachine) = try socketPair(.stream)
+    var ports: [UnixSocket] = []
+    var consolePorts: [MachineConfiguration.ConsolePort] = []
+    for name in Self.portNames {
+      let (ours, ofMachine) = try socketPair(.stream)
+      ports.append(ours)
+      consolePorts.append(.init(name: name, stream: add(ofMachine.descriptor)))
+    }
+    let seed = (0..<32).map { _ in UInt8.random(in: 0...255) }
+    let configuration = MachineConfiguration(
+      name: String(plan.name.prefix(64)), engine: plan.engine,
+      resetAction: plan.reportsJob ? .end : .restart, cpus: plan.cpus, memory: plan.memory.bytes,
+      boot: .init(kernel: kernel, initrd: initrd, append: plan.append), disks: disks,
+      network: network.map { .init(frames: add($0.frames.descriptor), mac: Self.randomHardwareAddress()) },
+      consolePorts: consolePorts, serial: add(serialOfMachine.descriptor), entropySeed: seed)
+
+    let (process, control, words) = try startProcess()
+    let machine = LaunchedMachine(
+      process: process, control: ControlClient(control), words: words.descriptor, network: network,
+      serial: serial, ports: ports)
+    do {
+      try machine.control.configure(configuration, descriptors: descriptors, milliseconds: Self.patience)
+      // From here on only the machine's process has its ends, so that their closing shows.
+      descriptors = []
+      for end in [words, serial] + ports { try end.descriptor.setNonblocking(true) }
+      try start(machine.control)
+    } catch {
+      throw failure(error, machine)
+    }
+    return machine
+  }
+
+  private func start(_ control: ControlClient) throws(ControlError) {
+    do throws(ControlError) { try control.call(.start, milliseconds: Self.patience) } catch {
+      // A guest can be quick, or die at once: what it sent is still to be read.
+      if error != .closed { throw error }
+    }
+  }
+
+  /// Starts the machine's process. Its ends of the sockets are closed here when this returns, so that
+  /// its death shows on ours.
+  private func startProcess() throws(VolaryError) -> (ChildProcess, control: UnixSocket, words: UnixSocket) {
+    let (control, controlOfMachine) = try socketPair(.sequencedPacket)
+    let (words, wordsOfMachine) = try socketPair(.stream)
+    let process = try HelperProgram.machine.start(
+      ["--control", "\(HelperProgram.firstDescriptor)"], output: wordsOfMachine.descriptor,
+      descriptors: [controlOfMachine.descriptor])
+    return (process, control, words)
+  }
+
+  private mutating func add(_ descriptor: Descriptor) -> Int {
+    descriptors.append(descriptor)
+    return descriptors.count - 1
+  }
+
+  private func failure(_ error: any Error, _ machine: LaunchedMachine) -> VolaryError {
+    // The process's own last words say more than the socket that it closed.
+    let exit = machine.process.wait(milliseconds: error as? ControlError == .closed ? 2000 : 0)
+    var log = ConsoleLog()
+    _ = try? machine.words.setNonblocking(true)
+    if let said = Relay.read(machine.words.raw) { log.append(said) }
+    if case .refused(let refusal) = error as? ControlError {
+      let code: VolaryError.Code = refusal.code == .invalidConfiguration ? .usage : .failed
+      return VolaryError(
+        code, "\(plan.name): \(refusal)", wayOut: Self.wayOut(of: refusal), lastWords: log.last(10))
+    }
+    let reason = exit.map { "its process \($0)" } ?? "\(error)"
+    return VolaryError("\(plan.name): the machine could not be set up: \(reason)", lastWords: log.last(10))
+  }
+
+  private static func wayOut(of refusal: ControlFailure) -> String? {
+    refusal.message == Errno.noMemory.description
+      ? "give it less with --memory, or raise the limit of address space ('ulimit -v')" : nil
+  }
+
+  // MARK: - Pieces
+
+  /// The host gives memory only when the guest uses it, and ends the machine when there is none left:
+  /// one that is larger than the host would come up and die later.
+  private func checkMemory() throws(VolaryError) {
+    guard let total = HostMemory.total, plan.memory.bytes > total else { return }
+    throw VolaryError(
+      "\(plan.name): \(plan.memory) of memory are more than the \(total >> 20)MiB of this host, with its swap space",
+      wayOut: "give it less with --memory")
+  }
+
+  private func open(_ path: String, _ what: String) throws(VolaryError) -> Descriptor {
+    do { return try Descriptor.open(path, O_RDONLY) } catch {
+      throw VolaryError(error == .notFound ? .notFound : .failed, "cannot open \(what) \(path): \(error)")
+    }
+  }
+
+  private func socketPair(_ kind: UnixSocket.Kind) throws(VolaryError) -> (UnixSocket, UnixSocket) {
+    do { return try UnixSocket.pair(kind) } catch { throw VolaryError("cannot make a socket: \(error)") }
+  }
+
+  private func memoryFile(_ bytes: [UInt8], _ what: String) throws(VolaryError) -> Descriptor {
+    do {
+      let file = try Descriptor.memory(name: "volary")
+      try bytes.withUnsafeBytes { try file.writeAll($0) }
+      return file
+    } catch {
+      throw VolaryError("cannot write \(what): \(error)")
+    }
+  }
+
+  private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {
+    var disks: [MachineConfiguration.Disk] = []
+    if let path = plan.files.disk {
+      let base = try open(path, "the root disk")
+      let baseSize = try size(of: base, path)
+      let size = plan.diskSize?.bytes ?? baseSize
+      if size < baseSize {
+        throw VolaryError(
+          .usage, "--disk \(ByteSize(bytes: size)) is smaller than the image's disk",
+          wayOut: "give at least \(ByteSize(bytes: baseSize))")
+      }
+      disks.append(
+        .init(
+          file: add(try ScratchFile.make()), base: add(base), format: .overlay, size: size & ~511,
+          ephemeral: true, serial: "root"))
+    }
+    if let path = plan.ownDisk {
+      let disk = try openOwnDisk(path)
+      disks.append(.init(file: add(disk), format: .raw, size: try size(of: disk, path), serial: "own"))
+    }
+    return disks
+  }
+
+  private func size(of disk: Descriptor, _ path: String) throws(VolaryError) -> UInt64 {
+    do {
+      let size = UInt64(max(0, try disk.size()))
+      if size > 0, size % 512 == 0 { return size }
+    } catch { throw VolaryError("cannot read the size of \(path): \(error)") }
+    throw VolaryError(
+      .usage, "\(path) is no raw disk: its size is not whole sectors of 512 bytes",
+      wayOut: "make one with 'truncate -s 10G \(path)'")
+  }
+
+  /// Opens and locks a disk; the lock lasts as long as any process has the disk from here.
+  private func openOwnDisk(_ path: String) throws(VolaryError) -> Descriptor {
+    let disk: Descriptor
+    do { disk = try Descriptor.open(path, O_RDWR) } catch {
+      throw VolaryError(
+        error == .notFound ? .notFound : .failed, "cannot open the disk \(path): \(error)",
+        wayOut: error == .notFound ? "make one with 'truncate -s 10G \(path)'" : nil)
+    }
+    do { try disk.lock(exclusive: true) } catch {
+      throw VolaryError(.conflict, "the disk \(path) is in use by another machine (\(error))")
+    }
+    return disk
+  }
+
+  /// A locally administered address of a single station.
+  private static func randomHardwareAddress() -> [UInt8] {
+    [0x52, 0x54] + (0..<4).map { _ in UInt8.random(in: 0...255) }
+  }
+
+  // MARK: - Network
+
+  private func startNetwork() throws(VolaryError) -> NetworkProcess {
+    let (frames, framesOfNAT) = try socketPair(.sequencedPacket)
+    let (status, statusOfNAT) = try socketPair(.stream)
+    let (words, wordsOfNAT) = try socketPair(.stream)
+    let first = HelperProgram.firstDescriptor
+    let process = try HelperProgram.nat.start(
+      ["--frames", "\(first)", "--status", "\(first + 1)"] + plan.publish.flatMap { ["--publish", "\($0)"] },
+      output: wordsOfNAT.descriptor, descriptors: [framesOfNAT.descriptor, statusOfNAT.descriptor])
+    do {
+      try status.descriptor.setNonblocking(true)
+      try words.descriptor.setNonblocking(true)
+    } catch { throw VolaryError("cannot set up the network: \(error)") }
+    return try withExtendedLifetime((framesOfNAT, statusOfNAT, wordsOfNAT)) { () throws(VolaryError) in
+      try awaitReady(process, status)
+      return NetworkProcess(process: process, words: words.descriptor, frames: frames)
+    }
+  }
+
+  /// Waits for the line `ready`; what else it says is why there is no network.
+  private func awaitReady(_ process: ChildProcess, _ status: UnixSocket) throws(VolaryError) {
+    var said: [UInt8] = []
+    let deadline = monotonicNanoseconds() + UInt64(Self.patience) * 1_000_000
+    while !said.contains(UInt8(ascii: "\n")), monotonicNanoseconds() < deadline {
+      var entries = [
+        pollfd(fd: status.descriptor.raw, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: process.descriptor.raw, events: Int16(POLLIN), revents: 0),
+      ]
+      poll(&entries, 2, 1000)
+      let bytes = entries[0].revents != 0 ? Relay.read(status.descriptor.raw) : nil
+      if let bytes, bytes.isEmpty { break }
+      said += bytes ?? []
+      if bytes == nil, let exit = process.reap() {
+        throw VolaryError("the network could not be set up: \(HelperProgram.nat.rawValue) \(exit)")
+      }
+    }
+    let line = String(decoding: said.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    if line == "ready" { return }
+    let reason = line.hasPrefix("error: ") ? String(line.dropFirst("error: ".count)) : "no answer"
+    // Its exit code says what kind of reason that is, as ours does.
+    let isConflict = process.wait(milliseconds: 2000) == .code(VolaryError.Code.conflict.rawValue)
+    throw VolaryError(
+      isConflict ? .conflict : .failed, "the network could not be set up: \(reason)",
+      wayOut: isConflict ? nil : "'--network none' runs without one")
+  }
+}

@@ -1,0 +1,65 @@
+import MachineControl
+
+/// What `volary run` was asked for, checked and with every default filled in.
+struct RunPlan {
+  /// What the person's input and output are connected to.
+  enum Streams {
+    /// The guest's console, a terminal in raw mode.
+    case terminal
+    /// Input, output and errors of the command, each by itself; for own kernels the console's bytes.
+    case pipes
+    /// Nothing to put in; the console's output as lines.
+    case lines(@Sendable (String) -> Void)
+  }
+
+  /// Which of the guest's consoles is meant where one is shown.
+  enum Console: String, CaseIterable {
+    case hvc0
+    case serial
+  }
+
+  /// The machine's name in messages, such as `debian/13`.
+  var name: String
+  var cpus: Int
+  var memory: ByteSize
+  var engine: MachineConfiguration.Engine
+  var files: BootFiles
+  /// An archive to follow the initial RAM disk, with the job for the guest's first process.
+  var jobArchive: [UInt8]?
+  /// The guest's first process is an image's: it says when it is ready and how its job ended.
+  var reportsJob: Bool
+  /// The kernel's command line.
+  var append: String
+  /// The size of the root disk over the image's; nil leaves it as the image has it.
+  var diskSize: ByteSize?
+  /// A raw disk that is written in place.
+  var ownDisk: String?
+  var hasNetwork: Bool
+  var publish: [PublishedPort]
+  var streams: Streams
+  var console: Console
+  var isVerbose: Bool
+  /// Seconds in which the guest has to come up; nil where it cannot be told.
+  var bootTimeout: Int?
+}
+
+/// The files a machine boots from, by their paths.
+struct BootFiles {
+  var kernel: String
+  var initrd: String?
+  /// A raw root disk, which is only read.
+  var disk: String?
+}
+
+extension RunPlan {
+  /// The command line for an image's kernel. The serial line has the kernel's words, because hvc0 is
+  /// the person's; a panic ends the machine instead of leaving it standing.
+  static func imageCommandLine(hasDisk: Bool, hasNetwork: Bool, isVerbose: Bool, extra: String?) -> String {
+    var words = hasDisk ? ["root=/dev/vda", "rootfstype=ext4", "rw"] : []
+    words += ["console=ttyS0", "panic=-1"]
+    words += isVerbose ? ["earlycon=sbi"] : ["quiet"]
+    if !hasNetwork { words.append("volary.ip=none") }
+    if let extra { words.append(extra) }
+    return words.joined(separator: " ")
+  }
+}

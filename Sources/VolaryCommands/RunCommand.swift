@@ -1,0 +1,178 @@
+import ArgumentParser
+import Foundation
+import HostSystem
+import MachineControl
+
+/// `volary run`: a throw-away machine in this terminal.
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Run a throw-away machine in this terminal.",
+    usage: "volary run IMAGE [OPTIONS] [-- COMMAND ...]",
+    discussion: """
+      The machine is gone when its command ends, with all that it changed, and its exit code is the \
+      command's. Without a command it is a login shell; Ctrl-] leaves it at once. Where input or output \
+      is no terminal, the command's input, output and errors are the ones of this process.
+
+      With --kernel, the machine boots a kernel of your own, and IMAGE may be left out.
+      """)
+
+  @Argument(help: ArgumentHelp("What the machine is made from, such as debian/13.", valueName: "image"))
+  var image: String?
+
+  @Argument(
+    parsing: .postTerminator,
+    help: ArgumentHelp(
+      "What to run in it, after '--'; a login shell when nothing is given.", valueName: "command"))
+  var command: [String] = []
+
+  @Option(help: "Virtual processors, 1 to 8.")
+  var cpus = 1
+
+  @Option(help: "Memory, such as 512MiB or 2GiB.")
+  var memory = ByteSize(bytes: 1 << 30)
+
+  @Option(help: "Size of the root disk, such as 10GiB; the image's own when not given.")
+  var disk: ByteSize?
+
+  @Option(
+    name: [.long, .customShort("P")],
+    help: ArgumentHelp(
+      "Make a port of the guest reachable: 8080:80, 0.0.0.0:8080:80, 5353:53/udp. May be repeated.",
+      valueName: "host:guest"), transform: { try PublishedPort(parsing: $0) })
+  var publish: [PublishedPort] = []
+
+  @Option(help: "The guest's network: nat or none.")
+  var network = NetworkChoice.nat
+
+  @Option(help: "What executes guest instructions: auto, translator, interpreter or kvm.")
+  var engine = EngineChoice.auto
+
+  @Option(help: "The guest's processor architecture.")
+  var arch = ArchitectureChoice.riscv64
+
+  @Option(
+    name: [.customLong("env"), .customShort("e")],
+    help: ArgumentHelp("Set a variable for the command. May be repeated.", valueName: "name=value"))
+  var environment: [String] = []
+
+  @Option(help: "The guest's host name; the image's name when not given.")
+  var name: String?
+
+  @Option(help: ArgumentHelp("Boot this kernel.", valueName: "file"))
+  var kernel: String?
+
+  @Option(help: ArgumentHelp("Its initial RAM disk.", valueName: "file"))
+  var initrd: String?
+
+  @Option(
+    help: ArgumentHelp("Its command line; with an image's kernel, words added to it.", valueName: "text"))
+  var append: String?
+
+  @Option(help: ArgumentHelp("A raw disk of your own, which keeps what is written.", valueName: "file"))
+  var diskImage: String?
+
+  @Option(help: "The console of an own kernel that is shown: hvc0 or serial.")
+  var console = RunPlan.Console.hvc0
+
+  @Option(help: "Seconds in which the guest has to come up.")
+  var bootTimeout = 300
+
+  @Flag(help: "Show what the guest's kernel and Volary's own processes say, on standard error.")
+  var verbose = false
+
+  func validate() throws {
+    if image == nil && kernel == nil {
+      throw ValidationError("Name an image, such as 'volary run debian/13', or give --kernel.")
+    }
+    if image == nil && !command.isEmpty { throw ValidationError("A command needs an image that runs it.") }
+    if image == nil && !environment.isEmpty { throw ValidationError("--env needs an image that sets it.") }
+    if image == nil && disk != nil {
+      throw ValidationError("--disk resizes an image's disk; a disk of your own is given with --disk-image.")
+    }
+    if initrd != nil && kernel == nil { throw ValidationError("--initrd needs --kernel.") }
+    if network == .none && !publish.isEmpty { throw ValidationError("--publish needs a network.") }
+    if let bad = environment.first(where: { !$0.contains("=") || $0.hasPrefix("=") }) {
+      throw ValidationError("'\(bad)' is no variable; write --env NAME=VALUE.")
+    }
+    if bootTimeout < 1 { throw ValidationError("--boot-timeout takes a positive number of seconds.") }
+    if !MachineConfiguration.Limits.cpus.contains(cpus) {
+      throw ValidationError("--cpus \(cpus): \(ConfigurationError.cpuCount(cpus)).")
+    }
+    let limits = MachineConfiguration.Limits.memory
+    if !limits.contains(memory.bytes) || memory.bytes % (1 << 20) != 0 {
+      throw ValidationError("--memory \(memory): \(ConfigurationError.memorySize(memory.bytes)).")
+    }
+  }
+
+  func run() throws {
+    let plan = try makePlan()
+    if case .terminal = plan.streams {
+      FileHandle.standardError.write(Data("volary: \(plan.name) starts; Ctrl-] leaves it\n".utf8))
+    }
+    let code = try RunSession.run(plan)
+    if code != 0 { throw ExitCode(code) }
+  }
+
+  private func makePlan() throws -> RunPlan {
+    let stored = try image.map { try BootFiles(image: $0, architecture: arch) }
+    let files = BootFiles(
+      kernel: kernel ?? stored?.kernel ?? "", initrd: initrd ?? stored?.initrd,
+      disk: stored?.disk)
+    let isTerminal = Terminal.isTerminal(0) && Terminal.isTerminal(1)
+    // The job reaches an image's first process through its initial RAM disk, or an own one that works alike.
+    let hasJob = image != nil && files.initrd != nil
+    let commandLine = RunPlan.imageCommandLine(
+      hasDisk: files.disk != nil, hasNetwork: network == .nat, isVerbose: verbose, extra: append)
+    return RunPlan(
+      name: image ?? name ?? (files.kernel as NSString).lastPathComponent, cpus: cpus, memory: memory,
+      engine: engine.engine, files: files,
+      jobArchive: hasJob ? try makeJob(onTerminal: isTerminal).archive() : nil, reportsJob: hasJob,
+      append: image == nil ? append ?? "" : commandLine, diskSize: disk, ownDisk: diskImage,
+      hasNetwork: network == .nat, publish: publish, streams: isTerminal ? .terminal : .pipes,
+      console: hasJob ? .hvc0 : console, isVerbose: verbose, bootTimeout: hasJob ? bootTimeout : nil)
+  }
+
+  private func makeJob(onTerminal: Bool) -> GuestJob {
+    var job = GuestJob(mode: onTerminal ? .tty : .pipe, arguments: command)
+    job.environment = environment.map { Array($0.utf8) }
+    job.hostname = name ?? image?.map { $0.isLetter || $0.isNumber ? String($0) : "-" }.joined()
+    job.terminal = onTerminal ? ProcessInfo.processInfo.environment["TERM"] : nil
+    if onTerminal, let size = Terminal.size(of: 1) {
+      job.columns = Int(size.columns)
+      job.rows = Int(size.rows)
+    }
+    return job
+  }
+}
+
+// MARK: - Choices
+
+extension RunCommand {
+  enum NetworkChoice: String, CaseIterable, ExpressibleByArgument {
+    case nat
+    case none
+  }
+
+  enum EngineChoice: String, CaseIterable, ExpressibleByArgument {
+    case auto
+    case translator
+    case interpreter
+    case kvm
+
+    var engine: MachineConfiguration.Engine {
+      switch self {
+      case .auto: .auto
+      case .translator: .translator
+      case .interpreter: .interpreter
+      case .kvm: .kvm
+      }
+    }
+  }
+
+  enum ArchitectureChoice: String, CaseIterable, ExpressibleByArgument {
+    case riscv64
+  }
+}
+
+extension RunPlan.Console: ExpressibleByArgument {}

@@ -1,0 +1,10 @@
+import ArgumentParser
+import MachineControl
+
+/// `volary version`.
+struct VersionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "version", abstract: "Print the version of Volary.")
+
+  func run() { print("volary \(volaryVersion)") }
+}

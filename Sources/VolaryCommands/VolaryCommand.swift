@@ -1,0 +1,73 @@
+package import ArgumentParser
+import Foundation
+import MachineControl
+
+/// `volary`: the verbs.
+package struct VolaryCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "volary",
+    abstract: "Virtual machines on any Linux host, with KVM or without.",
+    discussion: """
+      A clean machine in this terminal:  volary run debian/13
+      One command in a machine:          volary run debian/13 -- uname -a
+      """,
+    version: "volary \(volaryVersion)",
+    subcommands: [RunCommand.self, ImageCommand.self, DoctorCommand.self, VersionCommand.self])
+
+  package init() {}
+}
+
+extension VolaryCommand {
+  /// Runs the command line of this process and ends it. Usage errors end with 2, failures with the
+  /// code of their ``VolaryError``, `volary run` with the guest's.
+  package static func runProcess() -> Never {
+    // A reader that goes away is an error of write(2), told in words or by the exit code.
+    signal(SIGPIPE, SIG_IGN)
+    MachineRunners.use(ControlledMachineRunner())
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      Glibc.exit(report(error))
+    }
+    Glibc.exit(0)
+  }
+
+  /// Says what went wrong, and returns the exit code.
+  private static func report(_ error: any Error) -> Int32 {
+    switch error {
+    case let code as ExitCode: return code.rawValue
+    case let failure as VolaryError:
+      standardError(failure.report)
+      return failure.code.rawValue
+    case let failure as any VolaryErrorConvertible:
+      standardError(failure.volaryError.report)
+      return failure.volaryError.code.rawValue
+    default: break
+    }
+    if exitCode(for: error) == .success {
+      // Help and versions come as errors too.
+      print(fullMessage(for: error))
+      return 0
+    }
+    if exitCode(for: error) == .validationFailure {
+      let lines = fullMessage(for: error).split(separator: "\n", omittingEmptySubsequences: false)
+      let text = lines.map {
+        $0.hasPrefix("Error: ") ? "volary: " + $0.dropFirst("Error: ".count) : String($0)
+      }
+      standardError(text.joined(separator: "\n"))
+      return VolaryError.Code.usage.rawValue
+    }
+    standardError("volary: \(error)")
+    return VolaryError.Code.failed.rawValue
+  }
+
+  private static func standardError(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+  }
+}
+
+/// An error of another room that knows how to be told on the command line.
+package protocol VolaryErrorConvertible: Error {
+  var volaryError: VolaryError { get }
+}

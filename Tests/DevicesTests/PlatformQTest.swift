@@ -1,0 +1,82 @@
+internal import Foundation
+
+/// QEMU's `virt` board with its processors stopped (`-S -qtest`): in their place we access the registers of
+/// QEMU's devices and drive its interrupt wires. Its clock stands. An oracle for ours.
+final class PlatformQTest {
+  private let process = Process()
+  private let input = Pipe()
+  private let output = Pipe()
+  private var received = Data()
+
+  struct Refused: Error { let answer: String }
+
+  private static let board = ["-M", "virt", "-smp", "2", "-S", "-display", "none", "-serial", "null"]
+
+  init(_ qemu: String, _ options: [String] = []) throws {
+    process.executableURL = URL(fileURLWithPath: qemu)
+    process.arguments = Self.board + options + ["-monitor", "none", "-qtest", "stdio", "-qtest-log", "none"]
+    process.standardInput = input
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+  }
+
+  deinit {
+    // Not terminate(): the mask of blocked signals that it inherits has SIGTERM.
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+  }
+
+  /// Sends a command and returns what follows "OK" in the answer.
+  @discardableResult
+  func command(_ line: String) throws -> String {
+    try input.fileHandleForWriting.write(contentsOf: Data((line + "\n").utf8))
+    while true {
+      let answer = try nextLine()
+      if answer.hasPrefix("IRQ ") { continue }
+      guard answer.hasPrefix("OK") else { throw Refused(answer: answer) }
+      return String(answer.dropFirst(3))
+    }
+  }
+
+  private func nextLine() throws -> String {
+    while true {
+      if let end = received.firstIndex(of: UInt8(ascii: "\n")) {
+        let line = String(decoding: received[received.startIndex..<end], as: UTF8.self)
+        received.removeSubrange(received.startIndex...end)
+        return line
+      }
+      let more = output.fileHandleForReading.availableData
+      guard !more.isEmpty else { throw Refused(answer: "QEMU has ended") }
+      received.append(more)
+    }
+  }
+
+  func read8(_ address: UInt64) throws -> UInt8 { UInt8(truncatingIfNeeded: try read("readb", address)) }
+  func read32(_ address: UInt64) throws -> UInt32 { UInt32(truncatingIfNeeded: try read("readl", address)) }
+  func write8(_ address: UInt64, _ value: UInt8) throws { try command("writeb \(address) \(value)") }
+  func write32(_ address: UInt64, _ value: UInt32) throws { try command("writel \(address) \(value)") }
+
+  private func read(_ name: String, _ address: UInt64) throws -> UInt64 {
+    let answer = try command("\(name) \(address)")
+    guard let value = UInt64(answer.dropFirst(2), radix: 16) else { throw Refused(answer: answer) }
+    return value
+  }
+
+  /// Sets the level of an input of the device at an object path.
+  func setInput(_ path: String, _ input: Int, level: Bool) throws {
+    try command("set_irq_in \(path) unnamed-gpio-in \(input) \(level ? 1 : 0)")
+  }
+
+  /// The object path of the board's first device of a type, such as `riscv.sifive.plic`.
+  static func path(ofType type: String, qemu: String) throws -> String? {
+    let tree = try PlatformTool.run(
+      qemu, board + ["-monitor", "stdio"], input: Array("info qom-tree\nquit\n".utf8))
+    for line in String(decoding: tree, as: UTF8.self).split(whereSeparator: \.isNewline)
+    where line.contains("(\(type))") {
+      let name = line.split(separator: " ").first { $0.hasPrefix("/device[") }
+      return name.map { "/machine/unattached\($0)" }
+    }
+    return nil
+  }
+}

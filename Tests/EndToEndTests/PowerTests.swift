@@ -1,0 +1,78 @@
+import Foundation
+import Glibc
+import HostSystem
+import Testing
+
+extension EndToEndTests {
+  /// How machines end, from within and from without.
+  @Suite(.serialized, .boots) struct PowerTests {
+    static let ownKernel = ["run", "--kernel", Bench.kernel, "--initrd", Bench.initrd, "--network", "none"]
+
+    /// Boots kernel and initial RAM disk by themselves, to the shell of the latter.
+    static func rescueShell(_ options: [String] = []) throws -> VolaryRun {
+      try VolaryRun(ownKernel + ["--append", "console=ttyS0 console=hvc0 volary.shell quiet"] + options)
+    }
+
+    @Test func ownKernelBootsAndRestarts() throws {
+      let machine = try Self.rescueShell()
+      #expect(try machine.run.awaitOutput("~ # ", within: 200))
+      // The shell throws away what was typed before it asked.
+      usleep(1_000_000)
+      // The second greeting is the restarted machine's.
+      machine.run.type("echo $((6 * 7)); reboot -f\n")
+      #expect(try machine.run.awaitOutput("42\r", within: 60))
+      #expect(
+        try Bench.eventually(within: 200) {
+          _ = try machine.run.awaitOutput("there is no such text", within: 1)
+          return machine.run.output.components(separatedBy: "built-in shell").count == 3
+        }, "\(machine.run.output)")
+      usleep(1_000_000)
+      machine.run.type("poweroff -f\n")
+      let outcome = try machine.finish(within: 60)
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      #expect(machine.leftovers.isEmpty)
+    }
+
+    @Test func panicIsToldInALine() throws {
+      let machine = try VolaryRun.job("echo c >/proc/sysrq-trigger; sleep 100")
+      let outcome = try machine.finish(within: 200)
+      #expect(outcome.code == 1)
+      let first = outcome.errors.split(separator: "\n").first ?? ""
+      #expect(first.hasPrefix("volary: debian/13: ") && first.contains("Kernel panic"), "\(outcome.errors)")
+      #expect(machine.leftovers.isEmpty)
+    }
+
+    @Test func killedVolaryLeavesNothing() throws {
+      let machine = try VolaryRun.job("echo up; sleep 1000")
+      #expect(try machine.run.awaitOutput("up", within: 200))
+      let children = Bench.children(of: machine.pid)
+      #expect(children.count == 2)
+      kill(machine.pid, SIGKILL)
+      #expect(machine.run.process.wait(milliseconds: 5000) == .signal(SIGKILL))
+      for (name, pid) in children {
+        #expect(Bench.eventually(within: 5) { !Bench.isAlive(pid) }, "\(name) lives on")
+      }
+      #expect(machine.leftovers.isEmpty)
+    }
+
+    @Test func killedMachineIsTold() throws {
+      let machine = try VolaryRun.job("echo up; sleep 1000")
+      #expect(try machine.run.awaitOutput("up", within: 200))
+      let process = try #require(Bench.children(of: machine.pid)["volary-machine"])
+      kill(process, SIGKILL)
+      let outcome = try machine.finish(within: 30)
+      #expect(outcome.code == 1)
+      #expect(
+        outcome.errors.isOneLine(naming: "debian/13", "process was killed by signal 9"), "\(outcome.errors)")
+      #expect(machine.leftovers.isEmpty)
+    }
+
+    @Test func terminatedVolaryEndsItsMachine() throws {
+      let machine = try VolaryRun.job("echo up; sleep 1000")
+      #expect(try machine.run.awaitOutput("up", within: 200))
+      kill(machine.pid, SIGTERM)
+      #expect(try machine.finish(within: 30).code == 128 + SIGTERM)
+      #expect(machine.leftovers.isEmpty)
+    }
+  }
+}

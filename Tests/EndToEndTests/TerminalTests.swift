@@ -1,0 +1,58 @@
+import Glibc
+import HostSystem
+import Testing
+
+extension EndToEndTests {
+  /// A person at a terminal.
+  @Suite(.serialized, .boots) struct TerminalTests {
+    let scratch = TestFolder()
+
+    func start(_ terminal: PseudoTerminal, _ arguments: [String]) throws -> ChildProcess {
+      let environment = Bench.environment.merging([
+        "TMPDIR": scratch.path, "VOLARY_DATA": Bench.data, "TERM": "vt100",
+      ]) { $1 }
+      return try ChildProcess(
+        path: "\(Bench.programs)/volary", arguments: ["volary", "run", Bench.imageName] + arguments,
+        descriptors: [terminal.program, terminal.program, terminal.program],
+        environment: environment.map { "\($0)=\($1)" })
+    }
+
+    @Test func shellHasATerminalOfThePersonsSize() throws {
+      let terminal = try PseudoTerminal(columns: 93, rows: 31)
+      let before = terminal.attributes
+      let process = try start(terminal, [])
+      #expect(terminal.awaitScreen("Ctrl-]", within: 10))
+      #expect(terminal.awaitScreen("# ", within: 200), "no prompt: \(terminal.screen)")
+      #expect(terminal.attributes != before)
+      terminal.type("echo \"$TERM $(tty) $(stty size)\"\r")
+      #expect(terminal.awaitScreen("vt100 /dev/hvc0 31 93", within: 30), "\(terminal.screen)")
+      terminal.resize(columns: 71, rows: 22)
+      // Without a controlling terminal nobody sends this.
+      kill(process.identifier, SIGWINCH)
+      terminal.type("for i in 1 2 3 4 5 6 7 8 9; do stty size; sleep 0.2; done\r")
+      #expect(terminal.awaitScreen("\n22 71", within: 30), "\(terminal.screen)")
+      // Ctrl-C ends a command, not the machine.
+      terminal.type("sleep 1000\r")
+      #expect(terminal.awaitScreen("sleep 1000", within: 30))
+      usleep(500_000)
+      terminal.type("\u{3}")
+      terminal.type("exit 3\r")
+      #expect(process.wait(milliseconds: 60_000) == .code(3))
+      #expect(terminal.attributes == before)
+      #expect(scratch.content.isEmpty)
+    }
+
+    @Test func escapeKeyLeaves() throws {
+      let terminal = try PseudoTerminal(columns: 80, rows: 24)
+      let before = terminal.attributes
+      let process = try start(terminal, [])
+      #expect(terminal.awaitScreen("# ", within: 200), "no prompt: \(terminal.screen)")
+      let children = Bench.children(of: process.identifier)
+      #expect(children.count == 2)
+      terminal.type("\u{1d}")
+      #expect(process.wait(milliseconds: 10_000) == .code(0))
+      #expect(terminal.attributes == before)
+      for (_, pid) in children { #expect(!Bench.isAlive(pid)) }
+    }
+  }
+}

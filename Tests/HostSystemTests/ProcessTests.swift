@@ -1,0 +1,84 @@
+import Glibc
+import HostSystem
+import Testing
+
+@Suite struct ProcessTests {
+  private func openNull() throws -> Descriptor { try Descriptor.open("/dev/null", O_RDWR) }
+
+  @Test func tellsHowAProcessEnded() throws {
+    let null = try openNull()
+    let coded = try ChildProcess(
+      path: "/bin/sh", arguments: ["sh", "-c", "exit 7"], descriptors: [null, null, null])
+    #expect(coded.wait(milliseconds: 10_000) == .code(7))
+    let killed = try ChildProcess(
+      path: "/bin/sh", arguments: ["sh", "-c", "kill -TERM $$"], descriptors: [null, null, null])
+    #expect(killed.wait(milliseconds: 10_000) == .signal(SIGTERM))
+    let endless = try ChildProcess(
+      path: "/bin/sleep", arguments: ["sleep", "1000"], descriptors: [null, null, null])
+    #expect(endless.wait(milliseconds: 10) == nil)
+    endless.terminate()
+    #expect(endless.exit == .signal(SIGKILL))
+    #expect(throws: Errno.notFound) {
+      try ChildProcess(path: "/nonexistent", arguments: ["x"], descriptors: [null])
+    }
+  }
+
+  /// The child lists its own descriptors: those it was given, and the one that lists.
+  @Test func givesOnlyTheNamedDescriptors() throws {
+    let (ours, theirs) = try UnixSocket.pair(.stream)
+    let null = try openNull()
+    let child = try ChildProcess(
+      path: "/bin/ls", arguments: ["ls", "/proc/self/fd"],
+      descriptors: [null, theirs.descriptor, null, theirs.descriptor, null])
+    #expect(child.wait(milliseconds: 10_000) == .code(0))
+    let listed = String(decoding: try ours.receive(capacity: 4096).bytes, as: UTF8.self)
+    #expect(listed == "0\n1\n2\n3\n4\n5\n")
+  }
+
+  @Test func endsWithTheThreadThatStartedIt() throws {
+    let (ours, theirs) = try UnixSocket.pair(.stream)
+    let null = try openNull()
+    let done = UnixSocket(theirs.descriptor)
+    let thread = try HostSystem.Thread.start(name: "parent") {
+      guard
+        let child = try? ChildProcess(
+          path: "/bin/sleep", arguments: ["sleep", "1000"], descriptors: [null, null, null])
+      else { return }
+      withUnsafeBytes(of: child.identifier) { _ = try? done.send($0) }
+      // Kept, so that it is the kernel that ends the process.
+      _ = Unmanaged.passRetained(child)
+    }
+    thread.join()
+    let bytes = try ours.receive(capacity: 4).bytes
+    let pid = try #require(
+      bytes.count == 4 ? bytes.withUnsafeBytes { $0.loadUnaligned(as: Int32.self) } : nil)
+    var status: Int32 = 0
+    #expect(waitpid(pid, &status, 0) == pid)
+    #expect(status & 0x7f == SIGKILL)
+  }
+
+  @Test func passesDescriptorsOverASocket() throws {
+    let (a, b) = try UnixSocket.pair(.sequencedPacket)
+    let file = try Descriptor.memory(name: "passed")
+    try file.truncate(to: 12_345)
+    try a.send([1, 2, 3], descriptors: Array(repeating: file, count: UnixSocket.mostDescriptors))
+    let packet = try b.receive(capacity: 16)
+    #expect(packet.bytes == [1, 2, 3])
+    #expect(packet.descriptors.count == UnixSocket.mostDescriptors)
+    #expect(try packet.descriptors.allSatisfy { try $0.size() == 12_345 && $0.raw != file.raw })
+    a.finishSending()
+    #expect(try b.receive(capacity: 16).bytes.isEmpty)
+  }
+
+  @Test func queuesSignals() throws {
+    // In a thread of its own, whose mask this changes.
+    let (ours, theirs) = try UnixSocket.pair(.stream)
+    let thread = try HostSystem.Thread.start(name: "signals") {
+      guard let queue = try? SignalQueue([SIGWINCH]) else { return }
+      pthread_kill(pthread_self(), SIGWINCH)
+      _ = try? theirs.send([UInt8(queue.next() ?? 0), UInt8(queue.next() ?? 0)])
+    }
+    thread.join()
+    #expect(try ours.receive(capacity: 2).bytes == [UInt8(SIGWINCH), 0])
+  }
+}

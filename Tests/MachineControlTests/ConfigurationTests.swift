@@ -1,0 +1,63 @@
+import MachineControl
+import Testing
+
+@Suite struct ConfigurationTests {
+  private func error(
+    _ change: (inout MachineConfiguration) -> Void, descriptors: Int = Samples.descriptorCount
+  ) -> ConfigurationError? {
+    var configuration = Samples.configuration
+    change(&configuration)
+    do { try configuration.validate(descriptorCount: descriptors) } catch { return error }
+    return nil
+  }
+
+  @Test func acceptsWhatIsRight() {
+    #expect(error { _ in } == nil)
+    #expect(error { $0.cpus = 8 } == nil)
+    #expect(error { $0.memory = 64 << 20 } == nil)
+    // Two overlays over one base, as two disks of one image.
+    #expect(
+      error({ $0.disks[1] = .init(file: 5, base: 4, format: .overlay, size: 512, serial: "b") }) == nil)
+  }
+
+  @Test func refusesWhatIsWrong() {
+    #expect(error { $0.name = "" } == .emptyName)
+    #expect(error { $0.name = String(repeating: "n", count: 65) } == .nameTooLong)
+    #expect(error { $0.cpus = 0 } == .cpuCount(0))
+    #expect(error { $0.cpus = 9 } == .cpuCount(9))
+    #expect(error { $0.memory = 63 << 20 } == .memorySize(63 << 20))
+    #expect(error { $0.memory += 4096 } == .memorySize(2 << 30 + 4096))
+    #expect(error { $0.memory = .max } == .memorySize(.max))
+    #expect(error { $0.boot.append = String(repeating: "a", count: 1024) } == .appendTooLong(bytes: 1024))
+    #expect(error { $0.boot.append = "a\0b" } == .appendHoldsNull)
+    #expect(error { $0.boot.initrd = Array(repeating: 1, count: 9) } == .tooMany("initrd files", most: 8))
+    #expect(error { $0.disks[0].size = 511 } == .diskSize(disk: 0, bytes: 511))
+    #expect(error { $0.disks[1].size = 0 } == .diskSize(disk: 1, bytes: 0))
+    #expect(error { $0.disks[0].base = nil } == .overlayWithoutBase(disk: 0))
+    #expect(error { $0.disks[1].base = 4 } == .rawDiskWithBase(disk: 1))
+    #expect(error { $0.disks[0].readOnly = true } == .readOnlyOverlay(disk: 0))
+    #expect(error { $0.disks[0].serial = "" } == .diskSerial(disk: 0))
+    #expect(error { $0.disks[0].serial = "über" } == .diskSerial(disk: 0))
+    #expect(error { $0.disks += [$0.disks[0], $0.disks[0], $0.disks[0]] } == .tooMany("disks", most: 4))
+    #expect(error { $0.network?.mac = [1, 2, 3] } == .hardwareAddress)
+    #expect(error { $0.network?.mac = [1, 0, 0, 0, 0, 0] } == .hardwareAddress)  // a group's address
+    #expect(error { $0.network?.mac = [0, 0, 0, 0, 0, 0] } == .hardwareAddress)
+    #expect(error { $0.consolePorts[1].name = "a b" } == .portName(1))
+    #expect(
+      error { $0.consolePorts[1].name = $0.consolePorts[0].name } == .portNameTwice("org.volary.console"))
+    #expect(error { $0.entropySeed = Array(repeating: 0, count: 65) } == .entropySeedTooLong(65))
+    #expect(error { $0.engine = .kvm } == .engineCannotRun(engine: .kvm, architecture: .riscv64))
+  }
+
+  @Test func refusesDescriptorsThatAreNotThere() {
+    #expect(
+      error({ _ in }, descriptors: 9) == .noSuchDescriptor(what: "the serial line", index: 9, count: 9))
+    #expect(
+      error { $0.disks[0].base = 10 }
+        == .noSuchDescriptor(what: "the base of disk 0", index: 10, count: 10))
+    #expect(error { $0.boot.kernel = -1 } == .noSuchDescriptor(what: "the kernel", index: -1, count: 10))
+    #expect(error { $0.disks[1].file = 3 } == .descriptorUsedTwice(what: "disk 1", index: 3))
+    #expect(error { $0.disks[1].file = 4 } == .descriptorUsedTwice(what: "disk 1", index: 4))
+    #expect(error({ _ in }, descriptors: 65) == .tooMany("descriptors", most: 64))
+  }
+}

@@ -1,0 +1,144 @@
+import HostSystem
+import MachineControl
+import Testing
+
+/// A generator that gives the same numbers in every run (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}
+
+enum Samples {
+  static let configuration = MachineConfiguration(
+    name: "debian-13", engine: .translator, resetAction: .end, cpus: 4, memory: 2 << 30,
+    boot: .init(kernel: 0, initrd: [1, 2], append: "console=ttyS0 quiet"),
+    disks: [
+      .init(file: 3, base: 4, format: .overlay, size: 10 << 30, ephemeral: true, serial: "root"),
+      .init(file: 5, format: .raw, size: 512, readOnly: true, serial: "seed"),
+    ],
+    network: .init(frames: 6, mac: [0x52, 0x54, 0, 1, 2, 3]),
+    consolePorts: [
+      .init(name: "org.volary.console", stream: 7), .init(name: "org.volary.control", stream: 8),
+    ],
+    serial: 9, entropySeed: Array(0..<32))
+  static let descriptorCount = 10
+
+  static let messages: [ControlMessage] = [
+    .request(id: 1, .descriptors), .request(id: 2, .configure(configuration)), .request(id: 3, .start),
+    .request(id: 4, .stop), .request(id: 5, .kill), .request(id: 6, .pause), .request(id: 7, .resume),
+    .request(id: 8, .reset), .request(id: 9, .resizeConsole(columns: 120, rows: 40)),
+    .request(id: 10, .balloon(target: 512 << 20)), .request(id: .max, .status),
+    .reply(id: 1, .done),
+    .reply(
+      id: 2,
+      .status(
+        MachineStatus(
+          state: .running, engine: .interpreter, runningTime: 1 << 40, instructions: [1, .max], exits: 3,
+          residentMemory: 4, balloon: 5))),
+    .reply(id: 3, .refused(ControlFailure(.hostRefused, phase: "mapping", message: "No space — Kein Platz"))),
+    .event(.started), .event(.guestPoweredOff(code: nil)), .event(.guestPoweredOff(code: -1)),
+    .event(.guestReset), .event(.guestPanicked(message: "VFS")), .event(.failed(phase: "a", message: "b")),
+    .event(.warning(line: "")),
+  ]
+}
+
+@Suite struct WireTests {
+  @Test(arguments: Samples.messages)
+  func comesBackAsItWas(_ message: ControlMessage) throws {
+    #expect(try ControlMessage(decoding: message.encoded()) == message)
+  }
+
+  /// The bytes themselves, written by hand from the format's description: another version of this
+  /// program has to read them.
+  @Test func keepsItsBytes() throws {
+    #expect(
+      ControlMessage.request(id: 9, .resizeConsole(columns: 80, rows: 25)).encoded()
+        == [0x56, 0x4f, 0x4c, 1, 9, 9, 0, 0, 0, 80, 0, 25, 0])
+    #expect(
+      ControlMessage.event(.guestPoweredOff(code: 2)).encoded()
+        == [0x56, 0x4f, 0x4c, 1, 129, 0, 0, 0, 0, 1, 2, 0, 0, 0])
+    #expect(
+      ControlMessage.event(.warning(line: "hé")).encoded()
+        == [0x56, 0x4f, 0x4c, 1, 133, 0, 0, 0, 0, 3, 0, 0, 0, 0x68, 0xc3, 0xa9])
+  }
+
+  @Test func namesWhatIsWrong() throws {
+    let good = ControlMessage.request(id: 1, .start).encoded()
+    #expect(throws: WireError.notOurs) { try ControlMessage(decoding: [1] + good.dropFirst()) }
+    #expect(throws: WireError.version(2)) {
+      var bytes = good
+      bytes[3] = 2
+      _ = try ControlMessage(decoding: bytes)
+    }
+    #expect(throws: WireError.unknownKind(250)) {
+      var bytes = good
+      bytes[4] = 250
+      _ = try ControlMessage(decoding: bytes)
+    }
+    #expect(throws: WireError.trailingBytes(1)) { try ControlMessage(decoding: good + [0]) }
+    #expect(throws: WireError.truncated) { try ControlMessage(decoding: good.dropLast()) }
+    #expect(throws: WireError.truncated) { try ControlMessage(decoding: []) }
+    // A list and a string that claim more than there may be.
+    let header = Array(good.prefix(4))
+    #expect(throws: WireError.tooLong("line")) {
+      try ControlMessage(decoding: header + [133, 0, 0, 0, 0, 255, 255, 255, 255])
+    }
+    #expect(throws: WireError.tooLong("instructions")) {
+      let fields = [UInt8](repeating: 0, count: 2 + 8) + [255, 255, 255, 255]
+      _ = try ControlMessage(decoding: header + [65, 0, 0, 0, 0] + fields)
+    }
+  }
+
+  @Test func cutsLongStringsBetweenCharacters() throws {
+    let long = String(repeating: "€", count: 4000)
+    guard
+      case .event(.warning(let line)) = try ControlMessage(
+        decoding: ControlMessage.event(.warning(line: long)).encoded())
+    else { return #expect(Bool(false)) }
+    #expect(line == String(repeating: "€", count: 4096 / 3))
+  }
+
+  /// Any bytes give a message or an error, never a trap; a message that is read is written the same.
+  @Test(arguments: 0..<8)
+  func survivesAnyBytes(_ seed: UInt64) throws {
+    var generator = SeededGenerator(state: seed)
+    let samples = Samples.messages.map { $0.encoded() }
+    var accepted = 0
+    for _ in 0..<20_000 {
+      var bytes = samples[Int.random(in: 0..<samples.count, using: &generator)]
+      switch Int.random(in: 0..<4, using: &generator) {
+      case 0: bytes = Array(bytes.prefix(Int.random(in: 0...bytes.count, using: &generator)))
+      case 1:
+        bytes += (0..<Int.random(in: 1...9, using: &generator)).map { _ in
+          .random(in: 0...255, using: &generator)
+        }
+      case 2:
+        bytes = (0..<Int.random(in: 0...64, using: &generator)).map { _ in
+          .random(in: 0...255, using: &generator)
+        }
+      default: break
+      }
+      for _ in 0..<Int.random(in: 0...4, using: &generator) where !bytes.isEmpty {
+        let place = Int.random(in: 0..<bytes.count, using: &generator)
+        bytes[place] =
+          [0, 1, 0x7f, 0x80, 0xff, .random(in: 0...255, using: &generator)].randomElement(using: &generator)
+          ?? 0
+      }
+      if let message = try? ControlMessage(decoding: bytes) {
+        accepted += 1
+        #expect(message.encoded() == bytes)
+        if case .request(_, .configure(let configuration)) = message {
+          try? configuration.validate(descriptorCount: Samples.descriptorCount)
+        }
+      }
+    }
+    #expect(accepted > 100)
+  }
+}
