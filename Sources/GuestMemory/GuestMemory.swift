@@ -48,8 +48,13 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
   /// One byte of ``PageFlag`` bits a page, in the order of the memory file.
   @usableFromInline package let pageFlags: UnsafeMutablePointer<Atomic<UInt8>>
 
+  /// A function in a mutex of its own type gains a layer each time it is read; in a structure it does not.
+  private struct CodeObserver {
+    let pagesWritten: @Sendable (Range<Int>) -> Void
+  }
+
   /// Told of the pages (by file page number) with the code flag that a device wrote.
-  private let codeObserver = Mutex<(@Sendable (Range<Int>) -> Void)?>(nil)
+  private let codeObserver = Mutex<CodeObserver?>(nil)
 
   /// Reserves the given regions (base address, bytes), which must not overlap. Host memory is taken
   /// only as it is touched. Throws `Errno` when the host refuses.
@@ -142,7 +147,7 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
 
   /// Names who is told of device writes to pages with the code flag. Set before the machine runs.
   package func observeCodeWrites(_ observer: @escaping @Sendable (Range<Int>) -> Void) {
-    codeObserver.withLock { $0 = observer }
+    codeObserver.withLock { $0 = CodeObserver(pagesWritten: observer) }
   }
 
   /// Reports that a device wrote `count` bytes at `address`: marks the pages dirty and drops what
@@ -155,6 +160,6 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
     for page in pages where setFlags(PageFlag.dirty, ofPage: page) & PageFlag.code != 0 {
       holdsCode = true
     }
-    if holdsCode { codeObserver.withLock { $0 }?(pages) }
+    if holdsCode { codeObserver.withLock { $0 }?.pagesWritten(pages) }
   }
 }

@@ -53,7 +53,6 @@ extension CodeGenerator {
   }
 
   mutating func load(_ i: Instruction, width: Width, signed: Bool, boxed: Bool = false) {
-    if i.destination >= 32 { noteFloat() }
     let bytes = Self.bytes(width)
     let slow = assembler.newLabel()
     let back = assembler.newLabel()
@@ -75,6 +74,8 @@ extension CodeGenerator {
     } else {
       assembler.bind(back)
     }
+    // Only now: a load that faults has changed nothing.
+    if i.destination >= 32 { noteFloat() }
     let access = UInt32(bytes) | (signed ? MemoryAccessKind.signed : 0) | (boxed ? MemoryAccessKind.boxed : 0)
     colds.append(
       Cold(kind: .load, entry: slow, back: back, register: i.destination, access: access, pc: pc))

@@ -72,8 +72,8 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A raw disk of your own, which keeps what is written.", valueName: "file"))
   var diskImage: String?
 
-  @Option(help: "The console of an own kernel that is shown: hvc0 or serial.")
-  var console = RunPlan.Console.hvc0
+  @Option(help: "The console of an own kernel that is shown: hvc0 or serial; the one that --append names.")
+  var console: RunPlan.Console?
 
   @Option(help: "Seconds in which the guest has to come up.")
   var bootTimeout = 300
@@ -131,7 +131,8 @@ struct RunCommand: ParsableCommand {
       jobArchive: hasJob ? try makeJob(onTerminal: isTerminal).archive() : nil, reportsJob: hasJob,
       append: image == nil ? append ?? "" : commandLine, diskSize: disk, ownDisk: diskImage,
       hasNetwork: network == .nat, publish: publish, streams: isTerminal ? .terminal : .pipes,
-      console: hasJob ? .hvc0 : console, isVerbose: verbose, bootTimeout: hasJob ? bootTimeout : nil)
+      console: hasJob ? .hvc0 : console ?? .named(in: append ?? ""), isVerbose: verbose,
+      bootTimeout: hasJob ? bootTimeout : nil)
   }
 
   private func makeJob(onTerminal: Bool) -> GuestJob {

@@ -23,6 +23,7 @@ extension VolaryCommand {
   package static func runProcess() -> Never {
     // A reader that goes away is an error of write(2), told in words or by the exit code.
     signal(SIGPIPE, SIG_IGN)
+    occupyStandardDescriptors()
     MachineRunners.use(ControlledMachineRunner())
     do {
       var command = try parseAsRoot()
@@ -31,6 +32,11 @@ extension VolaryCommand {
       Glibc.exit(report(error))
     }
     Glibc.exit(0)
+  }
+
+  /// A program can be started without standard streams; nothing else may come into their places.
+  private static func occupyStandardDescriptors() {
+    for fd: Int32 in 0...2 where fcntl(fd, F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
   }
 
   /// Says what went wrong, and returns the exit code.

@@ -105,8 +105,8 @@ final class LockstepPair {
       rest += count
       let ticks = UInt64(rest / Self.instructionsPerTick)
       rest %= Self.instructionsPerTick
-      translated.clock.advance(to: translated.clock.now + ticks)
-      interpreted.clock.advance(to: interpreted.clock.now + ticks)
+      translated.clock.advance(to: translated.clock.now &+ ticks)
+      interpreted.clock.advance(to: interpreted.clock.now &+ ticks)
       if comparesMemory {
         nextMemory = instructions + 20_000_000
         if let difference = compareMemory() { return difference }

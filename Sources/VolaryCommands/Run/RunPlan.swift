@@ -16,6 +16,13 @@ struct RunPlan {
   enum Console: String, CaseIterable {
     case hvc0
     case serial
+
+    /// The console that a kernel's command line names last. Without a name it is the serial line, which
+    /// the board's device tree offers as the kernel's output.
+    static func named(in append: String) -> Console {
+      let name = append.split(separator: " ").last { $0.hasPrefix("console=") }
+      return name?.hasPrefix("console=hvc0") == true ? .hvc0 : .serial
+    }
   }
 
   /// The machine's name in messages, such as `debian/13`.
