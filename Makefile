@@ -12,7 +12,7 @@ tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
   VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
 
-.PHONY: run build image install test check soak fuzz bench format lint clean
+.PHONY: run build image install test check soak bench format lint clean
 
 ## run: a shell in a Debian 13 machine; where input is no terminal, a short command in one.
 run: build
@@ -56,12 +56,12 @@ soak: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
 	$(tests) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
-	Tests/Soak/stress.sh
+	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Tests/Soak/stress.sh 10
 
-## bench: figures beside QEMU's, as a table.
+## bench: figures beside QEMU's, as a table. As root, or memory cannot be read.
 bench: image
 	@scripts/install-packages test
-	Benchmarks/boot/measure
+	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Benchmarks/boot --rounds 5
 
 format:
 	$(SWIFT) format -i -r Package.swift Sources Tests
