@@ -36,6 +36,9 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
     package static let writeCached: UInt8 = 1 << 1
     /// Written since the dirty log was last read.
     package static let dirty: UInt8 = 1 << 2
+    /// Beside ``code``: no CPU holds a right to write the page without asking any more, so that code may
+    /// be derived from it.
+    package static let codeReady: UInt8 = 1 << 3
   }
 
   package let regions: [Region]
@@ -133,6 +136,17 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
   @inlinable @discardableResult
   package func setFlags(_ bits: UInt8, ofPage number: Int) -> UInt8 {
     pageFlags[number].bitwiseOr(bits, ordering: .sequentiallyConsistent).oldValue
+  }
+
+  /// Sets flag bits of a page if it has `condition`'s.
+  package func setFlags(_ bits: UInt8, ofPage number: Int, if condition: UInt8) {
+    var old = flags(ofPage: number)
+    while old & condition == condition {
+      let (exchanged, now) = pageFlags[number].compareExchange(
+        expected: old, desired: old | bits, ordering: .sequentiallyConsistent)
+      if exchanged { return }
+      old = now
+    }
   }
 
   /// Clears flag bits of a page and returns those it had.

@@ -9,6 +9,9 @@
 /// - a jump cache from guest address (and block key) to translated code;
 /// - the identity of the code page mapped at a guest page, which guards direct jumps across pages.
 ///
+/// Tables hold pages of 4 KiB. Of larger ones only the parts that were used are in them; two sets of bits
+/// note where there are some, because whatever forgets one address of a large page forgets all of it.
+///
 /// A write entry exists only while the page is marked dirty in the guest's page table and holds no
 /// translated code, so that neither needs a check on the way.
 @usableFromInline
@@ -21,8 +24,13 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   @inlinable package static var writeTable: Int { entryCount * 16 }
   @inlinable package static var jumpTable: Int { entryCount * 32 }
   @inlinable package static var pageIdentityTable: Int { entryCount * 48 }
+  /// A bit for every 2 MiB, by address modulo 2 GiB, that may hold parts of pages of up to 2 MiB; then a
+  /// word with a bit for every GiB, modulo 64 GiB, that may hold parts of larger ones; then a word that is
+  /// not zero when there were pages larger still.
+  @inlinable package static var largePageBits: Int { entryCount * 52 }
+  @inlinable package static var hugePageBits: Int { largePageBits + 128 }
   /// Bytes of a view.
-  @inlinable package static var size: Int { entryCount * 52 }
+  @inlinable package static var size: Int { hugePageBits + 64 }
 
   @usableFromInline package let base: UnsafeMutableRawPointer
   /// Where an unknown jump leads: the code that asks the dispatcher. Empty entries of the jump cache
@@ -124,10 +132,46 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
     base.storeBytes(of: identity, toByteOffset: Int(Self.pageIdentityOffset(address)), as: UInt32.self)
   }
 
+  // MARK: - Large pages
+
+  /// Notes that what is entered for `address` is part of a page of `size` bytes, more than 4 KiB.
+  @inlinable package func noteLargePage(_ address: UInt64, size: UInt64) {
+    if size > 1 << 30 { base.storeBytes(of: 1, toByteOffset: Self.hugePageBits + 8, as: UInt64.self) }
+    let isHuge = size > 1 << 21
+    let bit = isHuge ? (address >> 30) & 63 : (address >> 21) & 1023
+    let word = base + (isHuge ? Self.hugePageBits : Self.largePageBits) + Int(bit >> 6) * 8
+    word.storeBytes(of: word.load(as: UInt64.self) | 1 << (bit & 63), as: UInt64.self)
+  }
+
+  /// The bytes around `address` that a large page may cover; 4 KiB if there is none.
+  private func extent(around address: UInt64) -> UInt64 {
+    let huge = (base + Self.hugePageBits).load(as: UInt64.self)
+    if huge & (1 << ((address >> 30) & 63)) != 0 { return 1 << 30 }
+    let bit = (address >> 21) & 1023
+    let large = (base + Self.largePageBits + Int(bit >> 6) * 8).load(as: UInt64.self)
+    return large & (1 << (bit & 63)) != 0 ? 1 << 21 : 1 << Self.pageShift
+  }
+
+  /// Forgets all that is known of the guest pages in `size` bytes around `address`.
+  private func dropAll(around address: UInt64, size: UInt64) {
+    for table in [Self.readTable, Self.writeTable] {
+      for offset in stride(from: 0, to: Self.entryCount * 16, by: 16) {
+        let entry = base + table + offset
+        if (entry.load(as: UInt64.self) ^ address) & ~(size - 1) == 0 {
+          entry.storeBytes(of: Self.emptyTag(offset), as: UInt64.self)
+        }
+      }
+    }
+    clearCode()
+  }
+
   // MARK: - Forgetting
 
-  /// Forgets all that is known of one guest page.
+  /// Forgets all that is known of one guest page, and of the large page that it may be part of.
   package func drop(_ address: UInt64) {
+    if base.load(fromByteOffset: Self.hugePageBits + 8, as: UInt64.self) != 0 { return clear() }
+    let extent = extent(around: address)
+    if extent > 1 << Self.pageShift { return dropAll(around: address, size: extent) }
     drop(table: Self.readTable, address)
     drop(table: Self.writeTable, address)
     if pageIdentity(address) != 0 {
@@ -146,6 +190,7 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   package func clear() {
     (base + Self.readTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 32)
     (base + Self.pageIdentityTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 4)
+    (base + Self.largePageBits).initializeMemory(as: UInt8.self, repeating: 0, count: Self.size - Self.largePageBits)
     base.storeBytes(of: 0x1000, toByteOffset: Self.readTable, as: UInt64.self)
     base.storeBytes(of: 0x1000, toByteOffset: Self.writeTable, as: UInt64.self)
     clearJumps()

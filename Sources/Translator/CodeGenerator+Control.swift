@@ -50,6 +50,9 @@ extension CodeGenerator {
   private mutating func guardedJump(_ site: Int) {
     if sites[site].target & ~0xFFF != blockPage {
       let stub = assembler.newLabel()
+      // The immediate is written while other CPUs may run this: never halfway. It comes behind a prefix,
+      // the opcode, a byte of addressing and four of displacement.
+      assembler.alignField(after: 7)
       assembler.cmp(
         .w32,
         Address(

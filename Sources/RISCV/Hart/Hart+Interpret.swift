@@ -59,6 +59,8 @@ extension Hart {
   /// first jump or the page's end. `page` is the host address of the page.
   func interpretCold(_ start: UInt64, page: UnsafeRawPointer) {
     var pc = start
+    var done = 0
+    var counted = 0
     var memory = HartMemory(self)
     let floatOff = isFloatOff
     do throws(Trap) {
@@ -68,6 +70,7 @@ extension Hart {
         if bits & 3 == 3 {
           guard offset + 4 <= 4096 else {
             context.programCounter = pc
+            count(done, &counted)
             _ = interpret(limit: 1)
             return
           }
@@ -75,7 +78,11 @@ extension Hart {
         }
         let instruction = Decoder.decode(bits)
         context.programCounter = pc
-        if instruction.operation == .system { return try executeSystem(instruction) }
+        done += 1
+        if instruction.operation == .system {
+          count(done, &counted)
+          return try executeSystem(instruction)
+        }
         if floatOff, Self.usesFloat(instruction) { throw illegal(instruction) }
         let next = pc &+ UInt64(instruction.length)
         try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
@@ -85,6 +92,7 @@ extension Hart {
     } catch {
       takeTrap(error, pc: pc)
     }
+    count(done, &counted)
   }
 
   /// Adds what was done since the last call to the instructions retired. An instruction that traps
@@ -97,9 +105,11 @@ extension Hart {
 
   /// Makes the decoded page of `pc` known.
   private func enterPage(_ pc: UInt64, view: UInt64) throws(Trap) {
-    let found = try fetchPage(pc)
-    while memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code == 0 {
+    var found = try fetchPage(pc)
+    while !cluster.isClaimed(page: found.number) {
+      // Requests served meanwhile may have changed where the page is.
       cluster.claimCode(page: found.number, for: self)
+      found = try fetchPage(pc)
     }
     _ = decoded.page(found.number, at: pc, view: view)
   }

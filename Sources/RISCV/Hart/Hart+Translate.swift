@@ -109,18 +109,20 @@ extension Hart {
   /// an instruction interpreted, or requests wait.
   func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
     do throws(Trap) {
-      let found = try fetchPage(pc)
-      if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
-        interpretCold(pc, page: UnsafeRawPointer(found.host))
-        return nil
-      }
       while true {
-        if memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code == 0 {
+        let found = try fetchPage(pc)
+        if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
+          interpretCold(pc, page: UnsafeRawPointer(found.host))
+          return nil
+        }
+        guard cluster.isClaimed(page: found.number) else {
+          // Requests served meanwhile may have changed where the page is.
           cluster.claimCode(page: found.number, for: self)
+          continue
         }
         switch code.find(
           pc: pc, number: found.number, page: UnsafeRawPointer(found.host), key: key, lifter: lifter,
-          isClaimed: { memory.flags(ofPage: found.number) & GuestMemory.PageFlag.code != 0 })
+          isClaimed: { cluster.isClaimed(page: found.number) })
         {
         case .code(let entry, let identity):
           view.setCode(entry, at: pc, key: key)

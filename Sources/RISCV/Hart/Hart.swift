@@ -218,7 +218,9 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     var key = state.pointee.privilege
     if key == Privilege.supervisor.rawValue, status & Status.permitUserMemory != 0 { key |= 2 }
     if status & Status.makeExecutableReadable != 0 { key |= 4 }
-    let view = views.select(translation: state.pointee.translation, mode: key)
+    let (view, isNew) = views.select(translation: state.pointee.translation, mode: key)
+    // The interpreter knows pages by the view they were seen in.
+    if isNew { decoded.forgetAddresses() }
     context.word(ContextLayout.view).pointee = UInt64(UInt(bitPattern: view.base))
   }
 

@@ -40,6 +40,7 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   private let timerTarget = Atomic<UInt64>(.max)
   private let emptied = Atomic<UInt32>(0)
   private let emptying = Atomic<Bool>(false)
+  private let claiming = Atomic<Bool>(false)
   private let ended = Atomic<Bool>(false)
 
   package init(
@@ -74,21 +75,36 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   /// Drops what was derived from a page that is about to be, or has been, written. Harts other than
   /// the writer may run the old code until their next FENCE.I, as the architecture allows.
   package func codeWritten(page: Int) {
+    let marks = GuestMemory.PageFlag.code | GuestMemory.PageFlag.codeReady
     if let code {
-      code.invalidate(page: page) { memory.clearFlags(GuestMemory.PageFlag.code, ofPage: page) }
+      code.invalidate(page: page) { memory.clearFlags(marks, ofPage: page) }
     } else {
-      memory.clearFlags(GuestMemory.PageFlag.code, ofPage: page)
+      memory.clearFlags(marks, ofPage: page)
     }
     for hart in harts { _ = hart.post(.dropCode(page: page)) }
   }
 
-  /// Marks a page as holding code and takes away every hart's cached right to write it.
+  /// Whether code may be derived from a page: whoever writes it from now on drops that code.
+  func isClaimed(page: Int) -> Bool { memory.flags(ofPage: page) & GuestMemory.PageFlag.codeReady != 0 }
+
+  /// Marks a page as holding code and takes away every hart's cached right to write it. Other harts'
+  /// requests are served meanwhile, so that what the caller knew of translations may be out of date.
   func claimCode(page: Int, for hart: Hart) {
+    // One hart at a time: a second one that finds the mark must not take the page for ready while writers
+    // still hold on to it.
+    while !claiming.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged {
+      hart.serveRequests()
+      hostYield()
+    }
     let old = memory.setFlags(GuestMemory.PageFlag.code, ofPage: page)
-    guard old & GuestMemory.PageFlag.writeCached != 0 else { return }
-    memory.clearFlags(GuestMemory.PageFlag.writeCached, ofPage: page)
-    let host = UInt(bitPattern: memory.host(of: memory.address(ofPage: page), count: 4096)!)
-    broadcast(.dropWrites(hostPage: host), from: hart)
+    if old & GuestMemory.PageFlag.writeCached != 0 {
+      memory.clearFlags(GuestMemory.PageFlag.writeCached, ofPage: page)
+      let host = UInt(bitPattern: memory.host(of: memory.address(ofPage: page), count: 4096)!)
+      broadcast(.dropWrites(hostPage: host), from: hart)
+    }
+    // Unless it was written, and lost its mark, in between.
+    memory.setFlags(GuestMemory.PageFlag.codeReady, ofPage: page, if: GuestMemory.PageFlag.code)
+    claiming.store(false, ordering: .sequentiallyConsistent)
   }
 
   /// Carries out a request on every hart and waits until all have done it.

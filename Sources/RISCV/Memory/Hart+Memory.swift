@@ -11,6 +11,7 @@ extension Hart {
   func translate(_ address: UInt64, _ kind: AccessKind) throws(Trap) -> UInt64 {
     let found = try PageWalk.find(
       address, kind, state: state.pointee, privilege: privilege, memory: memory)
+    if found.size > 4096 { view.noteLargePage(address, size: found.size) }
     return found.page | (address & 0xFFF)
   }
 

@@ -50,8 +50,10 @@ package enum PageWalk {
 
   /// Where an address leads.
   package struct Result {
-    /// The page's guest-physical address.
+    /// The guest-physical address of the 4 KiB page.
     package let page: UInt64
+    /// Bytes that the entry maps, of which the page is a part.
+    package let size: UInt64
     /// Whether the entry's dirty bit is set, so that writes need not come here again.
     package let dirty: Bool
   }
@@ -62,7 +64,7 @@ package enum PageWalk {
     _ address: UInt64, _ kind: AccessKind, state: HartState, privilege: Privilege, memory: GuestMemory
   ) throws(Trap) -> Result {
     let mode = state.translation >> 60
-    guard mode != Mode.bare else { return Result(page: address & ~0xFFF, dirty: true) }
+    guard mode != Mode.bare else { return Result(page: address & ~0xFFF, size: 4096, dirty: true) }
     let fault = Trap(cause: kind.pageFault, value: address)
     let levels = Int(mode) - 5
     let bits = 12 + 9 * levels
@@ -98,7 +100,8 @@ package enum PageWalk {
         if !exchanged { continue }  // someone changed the entry: look again
         memory.reportWrite(at: slot, count: 8)
       }
-      return Result(page: frame << 12, dirty: wanted & Entry.dirty != 0)
+      let size: UInt64 = entry >> 63 != 0 ? 1 << 16 : 1 << UInt64(12 + 9 * level)
+      return Result(page: frame << 12, size: size, dirty: wanted & Entry.dirty != 0)
     }
   }
 

@@ -27,20 +27,21 @@ package struct ViewPool {
     AddressView(base: mapping.base + index * AddressView.size, missTarget: missTarget)
   }
 
-  /// The view for an address space (satp's value) and mode, empty if it is new.
-  mutating func select(translation: UInt64, mode: UInt64) -> AddressView {
+  /// The view for an address space (satp's value) and mode; if it is new it is empty, and was perhaps
+  /// another space's.
+  mutating func select(translation: UInt64, mode: UInt64) -> (view: AddressView, isNew: Bool) {
     clock += 1
     var oldest = 0
     for index in 0..<Self.count {
       if slots[index].mode == mode, slots[index].translation == translation {
         slots[index].lastUse = clock
-        return view(index)
+        return (view(index), false)
       }
       if slots[index].lastUse < slots[oldest].lastUse { oldest = index }
     }
     slots[oldest] = Slot(translation: translation, mode: mode, lastUse: clock)
     view(oldest).clear()
-    return view(oldest)
+    return (view(oldest), true)
   }
 
   /// The address space identifier in satp's value.

@@ -51,7 +51,7 @@ final class LockstepCluster {
 
   /// Runs until the guest turns the machine off; false if it did not within `seconds`. Hart `n` starts at
   /// `entries[n]` with `n` in a0.
-  func run(entries: [UInt64], seconds: UInt64 = 60) throws -> Bool {
+  func run(entries: [UInt64], seconds: UInt64 = 300) throws -> Bool {
     cluster.reset(entry: entries[0], argument: 0)
     for (hart, entry) in zip(cluster.harts, entries) {
       hart.lifecycle.withLock { $0 = .startPending(address: entry, argument: 0) }

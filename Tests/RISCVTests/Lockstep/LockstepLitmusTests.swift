@@ -14,6 +14,8 @@ import Testing
     var testDescription: String { name }
   }
 
+  static let isSoak = ProcessInfo.processInfo.environment["VOLARY_SOAK"] != nil
+
   // Registers of the harness.
   private static let x: UInt32 = 8
   private static let y: UInt32 = 9
@@ -173,7 +175,7 @@ import Testing
 
   @Test(arguments: LockstepEngine.allCases, all)
   func forbiddenOutcomes(engine: LockstepEngine, litmus: Litmus) throws {
-    let rounds = engine == .translator ? 102_400 : 51_200
+    let rounds = Self.isSoak ? 102_400 : 25_600
     let (forbidden, different) = try Self.run(litmus, engine, rounds: rounds)
     #expect(forbidden == 0)
     print("litmus, \(engine.rawValue), \(litmus.name): \(rounds) rounds, \(different) different outcomes")
@@ -188,8 +190,8 @@ import Testing
         { c in c.sd(Self.one, Self.x); c.ld(Self.first, Self.y) },
         { c in c.sd(Self.one, Self.y); c.ld(Self.first, Self.x) },
       ], isForbidden: { r, _, _ in r[0].0 == 0 && r[1].0 == 0 })
-    let (relaxed, _) = try Self.run(litmus, .translator, rounds: 102_400)
-    print("litmus, translator, store buffering without fences: \(relaxed) of 102400 rounds reordered")
+    let (relaxed, _) = try Self.run(litmus, .translator, rounds: 25_600)
+    print("litmus, translator, store buffering without fences: \(relaxed) of 25600 rounds reordered")
   }
 
   // MARK: - Counters and locks

@@ -118,12 +118,16 @@ final class LockstepMachines {
     var count: Int
   }
 
-  init(pace: LockstepPace, arenaSize: Int = 4 << 20, blockLimit: Int? = nil, features: HostFeatures = .host) throws {
+  init(
+    pace: LockstepPace, arenaSize: Int = 4 << 20, blockLimit: Int? = nil, coldRuns: UInt8 = 0,
+    features: HostFeatures = .host
+  ) throws {
     self.pace = pace
     var options = CodeStore.Options()
     options.links = pace == .linked
     options.countsInstructions = true
     options.arenaSize = arenaSize
+    options.coldRuns = coldRuns
     options.features = features
     var architecture = Lifter.architecture
     if let blockLimit { architecture.blockLimit = blockLimit }

@@ -66,7 +66,7 @@ import Translator
   @Test(arguments: LockstepPace.allCases)
   func programs(pace: LockstepPace) throws {
     let machines = try LockstepMachines(pace: pace)
-    let seeds = Self.onlySeed.map { $0..<$0 + 1 } ?? (Self.isSoak ? 0..<100_000 : 0..<(Int(ProcessInfo.processInfo.environment["N"] ?? "2500").map(UInt64.init)!))
+    let seeds = Self.onlySeed.map { $0..<$0 + 1 } ?? (Self.isSoak ? 0..<100_000 : 0..<2500)
     var programs = 0
     var ended = 0
     for seed in seeds {
@@ -86,12 +86,12 @@ import Translator
     #expect(Self.onlySeed != nil || ended > programs / 2)
   }
 
-  /// The same with a code cache that is always full, blocks of few instructions, and a host that has none
-  /// of the newer instructions.
+  /// The same with a code cache that is always full, blocks of few instructions, code that is interpreted
+  /// before it is translated, and a host that has none of the newer instructions.
   @Test(arguments: LockstepPace.allCases)
   func narrow(pace: LockstepPace) throws {
     let machines = try LockstepMachines(
-      pace: pace, arenaSize: 128 << 10, blockLimit: 3,
+      pace: pace, arenaSize: 128 << 10, blockLimit: 3, coldRuns: 1,
       features: HostFeatures(bitCounts: false, flaglessShifts: false, fusedMultiplyAdd: false))
     for seed in (1_000_000 as UInt64)..<1_000_400 {
       let program = LockstepGenerator.program(seed: seed)
