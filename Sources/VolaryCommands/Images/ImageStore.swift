@@ -41,7 +41,8 @@ package struct ImageStore: Sendable {
       let recipe = try? DebianRelease.find(name, architecture)
       let hint =
         recipe.map { "make it with 'volary image build \($0.imageName)'" }
-        ?? other.map { "it is there for \($0)" } ?? "'volary image list' shows those that are"
+        ?? other.map { "it is there for \($0)" }
+        ?? "'volary image list' shows those that are, 'volary image build' makes one"
       throw ImageError(.notFound, "there is no image \(name) for \(architecture.rawValue): \(hint)")
     }
     do {

@@ -10,6 +10,9 @@ struct TransportState {
   var wantsUnknownFeatures = false
   var queueSelect: UInt32 = 0
   var queues: [QueueConfiguration]
+  /// Queues that were notified before `DRIVER_OK`, a bit each. Drivers must not (§3.1.1), but Linux's
+  /// balloon does; they are looked at as soon as the device lives.
+  var earlyNotifications: UInt64 = 0
 
   init(queueMaximums: [UInt16]) {
     queues = queueMaximums.map { QueueConfiguration(size: UInt32($0)) }

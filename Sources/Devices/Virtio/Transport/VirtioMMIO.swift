@@ -88,8 +88,12 @@ package final class VirtioMMIO: MMIODevice, VirtioTransport {
   private func write(register: UInt64, value: UInt32) throws(BusFault) {
     switch register {
     case Register.queueNotify:
-      guard isLive.load(ordering: .acquiring), value < UInt32(queueMaximums.count) else { throw .forbidden }
-      device.notify(queue: Int(value))
+      guard value < UInt32(queueMaximums.count) else { throw .forbidden }
+      if isLive.load(ordering: .acquiring) { return device.notify(queue: Int(value)) }
+      try state.withLock { state throws(BusFault) in
+        guard state.status.contains(.featuresOK), !state.status.contains(.driverOK) else { throw .forbidden }
+        state.earlyNotifications |= 1 << UInt64(value)
+      }
     case Register.status: try writeStatus(DeviceStatus(rawValue: value))
     case Register.queueReady: try writeQueueReady(value)
     case Register.interruptACK:
@@ -138,6 +142,8 @@ package final class VirtioMMIO: MMIODevice, VirtioTransport {
       // Live first: the device may break at once, and then it is not.
       isLive.store(true, ordering: .releasing)
       try device.activate(VirtioActivation(queues: queues, features: features, transport: self))
+      let early = state.withLock { $0.earlyNotifications }
+      for index in queues.indices where early & (1 << UInt64(index)) != 0 { device.notify(queue: index) }
     } catch {
       needsReset("cannot start: \(error)")
     }
