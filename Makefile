@@ -8,11 +8,12 @@ IMAGE ?= debian/13
 
 programs := volary volary-machine volary-nat
 built := .build/release
-tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
+tests = VOLARY_TEST_DATA=$(VOLARY_DATA)
+lockstep = $(tests) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
   VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
 
-.PHONY: run build image install test check soak bench format lint clean
+.PHONY: run build image install test lockstep check soak bench format lint clean
 
 ## run: a shell in a Debian 13 machine; where input is no terminal, a short command in one.
 run: build
@@ -46,7 +47,12 @@ install: build
 test: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
-	$(tests) $(SWIFT) test -c release --skip-build
+	$(tests) $(SWIFT) test -c release --skip-build --skip Lockstep
+
+## lockstep: interpreter and translator side by side, on random programs and a boot.
+lockstep: image
+	$(SWIFT) build -c release --build-tests
+	$(lockstep) $(SWIFT) test -c release --skip-build --filter Lockstep
 
 ## check: what has to be right before a change goes in.
 check: lint test
@@ -55,7 +61,7 @@ check: lint test
 soak: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
-	$(tests) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
+	$(lockstep) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
 	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Tests/Soak/stress.sh 10
 
 ## bench: figures beside QEMU's, as a table. As root, or memory cannot be read.
