@@ -190,7 +190,8 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   package func clear() {
     (base + Self.readTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 32)
     (base + Self.pageIdentityTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 4)
-    (base + Self.largePageBits).initializeMemory(as: UInt8.self, repeating: 0, count: Self.size - Self.largePageBits)
+    (base + Self.largePageBits).initializeMemory(
+      as: UInt8.self, repeating: 0, count: Self.size - Self.largePageBits)
     base.storeBytes(of: 0x1000, toByteOffset: Self.readTable, as: UInt64.self)
     base.storeBytes(of: 0x1000, toByteOffset: Self.writeTable, as: UInt64.self)
     clearJumps()

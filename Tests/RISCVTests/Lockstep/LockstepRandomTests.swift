@@ -39,7 +39,9 @@ import Translator
       var start = 0
       while start < program.pieces.count {
         let attempt = removed.union(start..<min(start + size, program.pieces.count))
-        if attempt != removed, run(program.without(attempt), on: machines)?.difference != nil { removed = attempt }
+        if attempt != removed, run(program.without(attempt), on: machines)?.difference != nil {
+          removed = attempt
+        }
         start += size
       }
       size /= 2
@@ -51,8 +53,11 @@ import Translator
   static func report(_ program: LockstepProgram, on machines: LockstepMachines) -> String {
     let small = minimised(program, on: machines)
     let offsets = small.offsets() ?? []
-    guard let difference = run(small, on: machines)?.difference else { return "seed \(program.seed): fails now and then" }
-    let step = machines.interpreted.hart.listing(at: difference.start, count: max(1, min(difference.count, 60)))
+    guard let difference = run(small, on: machines)?.difference else {
+      return "seed \(program.seed): fails now and then"
+    }
+    let step = machines.interpreted.hart.listing(
+      at: difference.start, count: max(1, min(difference.count, 60)))
     return """
       seed \(program.seed), pace \(machines.pace.rawValue), starts in \(program.startsAsUser ? "user" : "supervisor") mode:
       \(difference.text)
@@ -81,7 +86,8 @@ import Translator
     }
     print(
       "lockstep, pace \(pace.rawValue): \(programs) programs, \(ended) to their end, \(machines.instructions) "
-        + "instructions, \(machines.code.statistics.blocks) blocks, cache emptied \(machines.code.statistics.emptied) times")
+        + "instructions, \(machines.code.statistics.blocks) blocks, cache emptied \(machines.code.statistics.emptied) times"
+    )
     // Programs must get somewhere for this to mean anything.
     #expect(Self.onlySeed != nil || ended > programs / 2)
   }
