@@ -45,9 +45,13 @@ final class LockstepCluster {
     bytes.withUnsafeBytes { slice.copy(from: $0) }
   }
 
-  func write(_ word: UInt64, at address: UInt64) throws { try memory.slice(at: address, count: 8).store(word, at: 0) }
+  func write(_ word: UInt64, at address: UInt64) throws {
+    try memory.slice(at: address, count: 8).store(word, at: 0)
+  }
 
-  func read(_ address: UInt64) throws -> UInt64 { try memory.slice(at: address, count: 8).load(UInt64.self, at: 0) }
+  func read(_ address: UInt64) throws -> UInt64 {
+    try memory.slice(at: address, count: 8).load(UInt64.self, at: 0)
+  }
 
   /// Runs until the guest turns the machine off; false if it did not within `seconds`. Hart `n` starts at
   /// `entries[n]` with `n` in a0.

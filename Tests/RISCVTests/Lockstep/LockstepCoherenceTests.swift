@@ -58,7 +58,8 @@ import Translator
         if hart == 0 {
           Self.writer(&c, rounds: rounds, harts: harts)
         } else {
-          Self.caller(&c, hart: hart, touches: change == .beside ? change.place + 0x800 + UInt64(hart) * 64 : nil)
+          Self.caller(
+            &c, hart: hart, touches: change == .beside ? change.place + 0x800 + UInt64(hart) * 64 : nil)
         }
         c.finish(hart: hart, harts: harts)
         try cluster.write(c.finished(), at: base)
@@ -70,7 +71,8 @@ import Translator
         // No store beside the code was lost.
         for hart in 1..<harts {
           #expect(
-            try cluster.read(change.place + 0x800 + UInt64(hart) * 64) == cluster.read(Self.sequence + UInt64(hart) << 12))
+            try cluster.read(change.place + 0x800 + UInt64(hart) * 64)
+              == cluster.read(Self.sequence + UInt64(hart) << 12))
         }
       }
     }
@@ -159,7 +161,9 @@ import Translator
     var isCode: Bool { self == .code || self == .largeCode }
     /// What is used in the window, and the address that the fence is for.
     var used: UInt64 { self == .code || self == .data ? window : window + 0x5000 }
-    var fenced: UInt64 { self == .contiguousData ? window + 0x3000 : self == .data || self == .code ? window : window + 0x12_3000 }
+    var fenced: UInt64 {
+      self == .contiguousData ? window + 0x3000 : self == .data || self == .code ? window : window + 0x12_3000
+    }
 
     /// Where its entry is, and what leads to a target.
     var slot: UInt64 {
@@ -173,7 +177,8 @@ import Translator
     func entry(_ target: UInt64) -> UInt64 {
       let all: UInt64 = 0xCF
       return self == .contiguousData
-        ? 1 << 63 | LockstepCoherenceTests.entry(target | 0x8000, all) : LockstepCoherenceTests.entry(target, all)
+        ? 1 << 63 | LockstepCoherenceTests.entry(target | 0x8000, all)
+        : LockstepCoherenceTests.entry(target, all)
     }
   }
 
@@ -186,7 +191,11 @@ import Translator
     try cluster.write(mapping.entry(Self.targets[0]), at: mapping.slot)
     for (index, target) in Self.targets.enumerated() {
       let place = target + mapping.used - Self.window
-      if mapping.isCode { try cluster.write(Self.function(Int32(index)), at: place) } else { try cluster.write(UInt64(index), at: place) }
+      if mapping.isCode {
+        try cluster.write(Self.function(Int32(index)), at: place)
+      } else {
+        try cluster.write(UInt64(index), at: place)
+      }
     }
   }
 

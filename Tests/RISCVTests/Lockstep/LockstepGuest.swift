@@ -65,7 +65,9 @@ enum LockstepGuest {
   static func asid(_ space: Int) -> UInt64 { [0x11, 0xFFFE, 0, 1, 2, 0x8000][space] }
   static func satp(_ space: Int) -> UInt64 { 8 << 60 | asid(space) << 44 | table(.root, space: space) >> 12 }
 
-  static func leaf(_ physical: UInt64, _ bits: UInt64) -> UInt64 { (physical >> 12) << 10 | bits | Entry.valid }
+  static func leaf(_ physical: UInt64, _ bits: UInt64) -> UInt64 {
+    (physical >> 12) << 10 | bits | Entry.valid
+  }
 
   static func pointer(_ table: Table, space: Int) -> UInt64 { leaf(self.table(table, space: space), 0) }
 
@@ -106,7 +108,8 @@ enum LockstepGuest {
       set(.middle, space, 4, pointer(.contiguous, space: space))
       for page in 0..<codePages {
         let physical = code + UInt64(page) << 12
-        set(.userCode, space, page, leaf(physical, Entry.all | Entry.user | (dice.chance(50) ? Entry.used : 0)))
+        set(
+          .userCode, space, page, leaf(physical, Entry.all | Entry.user | (dice.chance(50) ? Entry.used : 0)))
         set(.supervisorCode, space, page, leaf(physical, Entry.all))
       }
       for page in 0..<dataPages { set(.data, space, page, dataEntry(page, space: space, &dice)) }

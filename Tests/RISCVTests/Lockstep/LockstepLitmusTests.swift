@@ -28,77 +28,123 @@ import Testing
     Litmus(
       name: "store buffering, fences",
       harts: [
-        { c in c.sd(one, x); c.fence(.rw, .rw); c.ld(first, y) },
-        { c in c.sd(one, y); c.fence(.rw, .rw); c.ld(first, x) },
+        { c in
+          c.sd(one, x); c.fence(.rw, .rw); c.ld(first, y)
+        },
+        { c in
+          c.sd(one, y); c.fence(.rw, .rw); c.ld(first, x)
+        },
       ], isForbidden: { r, _, _ in r[0].0 == 0 && r[1].0 == 0 }),
     Litmus(
       name: "store buffering, fence w,r",
       harts: [
-        { c in c.sw(one, x); c.fence(.w, .r); c.lw(first, y) },
-        { c in c.sw(one, y); c.fence(.w, .r); c.lw(first, x) },
+        { c in
+          c.sw(one, x); c.fence(.w, .r); c.lw(first, y)
+        },
+        { c in
+          c.sw(one, y); c.fence(.w, .r); c.lw(first, x)
+        },
       ], isForbidden: { r, _, _ in r[0].0 == 0 && r[1].0 == 0 }),
     Litmus(
       name: "store buffering, exchanges",
       harts: [
-        { c in c.amo(0x0800_302F, 0, one, x, aq: true, rl: true); c.ld(first, y) },
-        { c in c.amo(0x0800_302F, 0, one, y, aq: true, rl: true); c.ld(first, x) },
+        { c in
+          c.amo(0x0800_302F, 0, one, x, aq: true, rl: true); c.ld(first, y)
+        },
+        { c in
+          c.amo(0x0800_302F, 0, one, y, aq: true, rl: true); c.ld(first, x)
+        },
       ], isForbidden: { r, _, _ in r[0].0 == 0 && r[1].0 == 0 }),
     Litmus(
       name: "message passing, fences",
       harts: [
-        { c in c.sd(one, x); c.fence(.w, .w); c.sd(one, y) },
-        { c in c.ld(first, y); c.fence(.r, .r); c.ld(second, x) },
+        { c in
+          c.sd(one, x); c.fence(.w, .w); c.sd(one, y)
+        },
+        { c in
+          c.ld(first, y); c.fence(.r, .r); c.ld(second, x)
+        },
       ], isForbidden: { r, _, _ in r[1].0 == 1 && r[1].1 == 0 }),
     Litmus(
       name: "message passing, release and acquire",
       harts: [
-        { c in c.sd(one, x); c.amo(0x0800_302F, 0, one, y, rl: true) },
-        { c in c.amo(0x1000_302F, first, 0, y, aq: true); c.ld(second, x) },
+        { c in
+          c.sd(one, x); c.amo(0x0800_302F, 0, one, y, rl: true)
+        },
+        { c in
+          c.amo(0x1000_302F, first, 0, y, aq: true); c.ld(second, x)
+        },
       ], isForbidden: { r, _, _ in r[1].0 == 1 && r[1].1 == 0 }),
     Litmus(
       name: "load buffering",
       harts: [
-        { c in c.ld(first, x); c.fence(.rw, .rw); c.sd(one, y) },
-        { c in c.ld(first, y); c.fence(.rw, .rw); c.sd(one, x) },
+        { c in
+          c.ld(first, x); c.fence(.rw, .rw); c.sd(one, y)
+        },
+        { c in
+          c.ld(first, y); c.fence(.rw, .rw); c.sd(one, x)
+        },
       ], isForbidden: { r, _, _ in r[0].0 == 1 && r[1].0 == 1 }),
     Litmus(
       name: "coherence of reads",
       harts: [
-        { c in c.sd(one, x); c.sd(two, x) },
-        { c in c.ld(first, x); c.ld(second, x) },
+        { c in
+          c.sd(one, x); c.sd(two, x)
+        },
+        { c in
+          c.ld(first, x); c.ld(second, x)
+        },
       ], isForbidden: { r, x, _ in r[1].0 > r[1].1 || x != 2 }),
     Litmus(
       name: "R",
       harts: [
-        { c in c.sd(one, x); c.fence(.rw, .rw); c.sd(one, y) },
-        { c in c.sd(two, y); c.fence(.rw, .rw); c.ld(first, x) },
+        { c in
+          c.sd(one, x); c.fence(.rw, .rw); c.sd(one, y)
+        },
+        { c in
+          c.sd(two, y); c.fence(.rw, .rw); c.ld(first, x)
+        },
       ], isForbidden: { r, _, y in y == 2 && r[1].0 == 0 }),
     Litmus(
       name: "2+2W",
       harts: [
-        { c in c.sd(one, x); c.fence(.rw, .rw); c.sd(two, y) },
-        { c in c.sd(one, y); c.fence(.rw, .rw); c.sd(two, x) },
+        { c in
+          c.sd(one, x); c.fence(.rw, .rw); c.sd(two, y)
+        },
+        { c in
+          c.sd(one, y); c.fence(.rw, .rw); c.sd(two, x)
+        },
       ], isForbidden: { _, x, y in x == 1 && y == 1 }),
     Litmus(
       name: "write to read causality",
       harts: [
         { c in c.sd(one, x) },
-        { c in c.ld(first, x); c.fence(.rw, .rw); c.sd(first, y) },
-        { c in c.ld(first, y); c.fence(.r, .r); c.ld(second, x) },
+        { c in
+          c.ld(first, x); c.fence(.rw, .rw); c.sd(first, y)
+        },
+        { c in
+          c.ld(first, y); c.fence(.r, .r); c.ld(second, x)
+        },
       ], isForbidden: { r, _, _ in r[1].0 == 1 && r[2].0 == 1 && r[2].1 == 0 }),
     Litmus(
       name: "independent reads of independent writes",
       harts: [
         { c in c.sd(one, x) },
         { c in c.sd(one, y) },
-        { c in c.ld(first, x); c.fence(.r, .r); c.ld(second, y) },
-        { c in c.ld(first, y); c.fence(.r, .r); c.ld(second, x) },
+        { c in
+          c.ld(first, x); c.fence(.r, .r); c.ld(second, y)
+        },
+        { c in
+          c.ld(first, y); c.fence(.r, .r); c.ld(second, x)
+        },
       ], isForbidden: { r, _, _ in r[2].0 == 1 && r[2].1 == 0 && r[3].0 == 1 && r[3].1 == 0 }),
   ]
 
   private static let xs = LockstepCluster.base + 0x100_0000
   private static let ys = LockstepCluster.base + 0x200_0000
-  private static func results(_ hart: Int) -> UInt64 { LockstepCluster.base + 0x300_0000 + UInt64(hart) << 21 }
+  private static func results(_ hart: Int) -> UInt64 {
+    LockstepCluster.base + 0x300_0000 + UInt64(hart) << 21
+  }
   private static let stride: Int32 = 64
 
   /// A hart's program: `rounds` rounds. Two harts meet before each, by spinning; more than the host may
@@ -187,8 +233,12 @@ import Testing
     let litmus = Litmus(
       name: "store buffering without fences",
       harts: [
-        { c in c.sd(Self.one, Self.x); c.ld(Self.first, Self.y) },
-        { c in c.sd(Self.one, Self.y); c.ld(Self.first, Self.x) },
+        { c in
+          c.sd(Self.one, Self.x); c.ld(Self.first, Self.y)
+        },
+        { c in
+          c.sd(Self.one, Self.y); c.ld(Self.first, Self.x)
+        },
       ], isForbidden: { r, _, _ in r[0].0 == 0 && r[1].0 == 0 })
     let (relaxed, _) = try Self.run(litmus, .translator, rounds: 25_600)
     print("litmus, translator, store buffering without fences: \(relaxed) of 25600 rounds reordered")
