@@ -62,7 +62,9 @@ package struct GuestSlice: Sendable {
   // MARK: - Integers, little-endian, of any alignment
 
   /// Reads an integer at `offset`, which must lie within the window.
-  @inlinable package func load<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type = T.self, at offset: Int) -> T {
+  @inlinable package func load<T: FixedWidthInteger & BitwiseCopyable>(
+    _ type: T.Type = T.self, at offset: Int
+  ) -> T {
     T(littleEndian: UnsafeRawBufferPointer(bytes).loadUnaligned(fromByteOffset: offset, as: T.self))
   }
 

@@ -14,7 +14,7 @@
 ///
 /// A write entry exists only while the page is marked dirty in the guest's page table and holds no
 /// translated code, so that neither needs a check on the way.
-@usableFromInline package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched by its thread alone
+@usableFromInline package struct AddressView: @unchecked Sendable {  // one CPU's, touched by its thread alone
   @inlinable package static var entryCount: Int { 1024 }
   @inlinable package static var pageShift: UInt64 { 12 }
 
@@ -189,7 +189,8 @@
   package func clear() {
     (base + Self.readTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 32)
     (base + Self.pageIdentityTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 4)
-    (base + Self.largePageBits).initializeMemory(as: UInt8.self, repeating: 0, count: Self.size - Self.largePageBits)
+    (base + Self.largePageBits).initializeMemory(
+      as: UInt8.self, repeating: 0, count: Self.size - Self.largePageBits)
     base.storeBytes(of: 0x1000, toByteOffset: Self.readTable, as: UInt64.self)
     base.storeBytes(of: 0x1000, toByteOffset: Self.writeTable, as: UInt64.self)
     clearJumps()

@@ -379,9 +379,12 @@ extension CodeGenerator {
     load(i.a, into: .rax)
     let number = UInt8(truncatingIfNeeded: i.imm) & 63
     switch i.operation {
-    case .bitSet: if i.b == 0 { assembler.bts(.w64, .rax, bit: number) } else { assembler.bts(.w64, .rax, amount) }
-    case .bitClear: if i.b == 0 { assembler.btr(.w64, .rax, bit: number) } else { assembler.btr(.w64, .rax, amount) }
-    case .bitInvert: if i.b == 0 { assembler.btc(.w64, .rax, bit: number) } else { assembler.btc(.w64, .rax, amount) }
+    case .bitSet:
+      if i.b == 0 { assembler.bts(.w64, .rax, bit: number) } else { assembler.bts(.w64, .rax, amount) }
+    case .bitClear:
+      if i.b == 0 { assembler.btr(.w64, .rax, bit: number) } else { assembler.btr(.w64, .rax, amount) }
+    case .bitInvert:
+      if i.b == 0 { assembler.btc(.w64, .rax, bit: number) } else { assembler.btc(.w64, .rax, amount) }
     default:
       if i.b == 0 { assembler.bt(.w64, .rax, bit: number) } else { assembler.bt(.w64, .rax, amount) }
       assembler.setcc(.b, .rax)

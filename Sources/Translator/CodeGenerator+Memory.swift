@@ -32,7 +32,9 @@ extension CodeGenerator {
     if let known = knownValue(i.a) {
       assembler.mov(.w64, .rcx, Int64(bitPattern: known &+ UInt64(bitPattern: i.imm)))
     } else if let a = host(i.a) {
-      if imm == 0 { assembler.mov(.w64, .rcx, a) } else {
+      if imm == 0 {
+        assembler.mov(.w64, .rcx, a)
+      } else {
         assembler.lea(.w64, .rcx, Address(base: a, displacement: imm))
       }
     } else {

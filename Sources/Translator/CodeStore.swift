@@ -302,7 +302,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
           var site = block.firstIncoming
           while site != 0 {
             let exit = state.sites[Int(site) - 1]
-            patch(exit, to: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.stub & .max))
+            patch(
+              exit,
+              to: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.stub & .max))
             state.sites[Int(site) - 1].isLinked = false
             site = exit.nextIncoming
           }

@@ -47,7 +47,8 @@ import Translator
     let limit = Self.isSoak ? 1_000_000_000 : Int.max
     let deadline = monotonicNanoseconds() + (Self.isSoak ? 3600 : 35) * 1_000_000_000
     let outcome = pair.run(pace: pace, instructions: limit, until: deadline)
-    let seconds = Double(monotonicNanoseconds() - (deadline - (Self.isSoak ? 3600 : 35) * 1_000_000_000)) / 1e9
+    let seconds =
+      Double(monotonicNanoseconds() - (deadline - (Self.isSoak ? 3600 : 35) * 1_000_000_000)) / 1e9
     print(
       "lockstep boot, pace \(pace.rawValue): \(pair.instructions) instructions in \(pair.steps) steps, "
         + "\(pair.memoryComparisons) comparisons of memory, \(Int(seconds)) s, \(outcome); "
@@ -136,7 +137,10 @@ final class LockstepPair {
       guard let a = mine.host(of: address, count: 4096), let b = theirs.host(of: address, count: 4096)
       else { continue }
       if memcmp(a, b, 4096) != 0 {
-        let offset = (0..<4096).first { a.load(fromByteOffset: $0, as: UInt8.self) != b.load(fromByteOffset: $0, as: UInt8.self) } ?? 0
+        let offset =
+          (0..<4096).first {
+            a.load(fromByteOffset: $0, as: UInt8.self) != b.load(fromByteOffset: $0, as: UInt8.self)
+          } ?? 0
         return .differs(
           "after \(instructions) instructions memory differs at \(hex(address + UInt64(offset)))")
       }

@@ -19,7 +19,9 @@ import Translator
     let cpu = try ScratchCPU(code: store)
     let lifter = PreparedLifter()
     for page in 0..<50 as Range<UInt64> {
-      lifter.blocks[page << 12] = [Instruction(.add, destination: 3, a: 3, imm: 1), Instruction(.jump, imm: 0x1000)]
+      lifter.blocks[page << 12] = [
+        Instruction(.add, destination: 3, a: 3, imm: 1), Instruction(.jump, imm: 0x1000),
+      ]
       _ = cpu.run(page << 12, lifter: lifter)
     }
     store.invalidate(page: 3) {}

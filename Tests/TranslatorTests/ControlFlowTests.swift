@@ -43,7 +43,8 @@ import Translator
             lifter.blocks = [
               pc: [
                 Instruction(.add, destination: 31, a: 31, imm: 1),
-                Instruction(operation, a: a, b: b, imm: distance), Instruction(.add, destination: 31, a: 31, imm: 2),
+                Instruction(operation, a: a, b: b, imm: distance),
+                Instruction(.add, destination: 31, a: 31, imm: 2),
                 Instruction(.jump, imm: 0x20),
               ]
             ]
@@ -61,7 +62,8 @@ import Translator
               registers[31] = taken ? 1 : 3
               let exit = cpu.code.run(entry, context: cpu.context)
               let isPolled = asksToLeave && taken && target <= from
-              guard case .site(let site) = isPolled ? Self.polled(exit) : exit, cpu.code.target(of: site) == target,
+              guard case .site(let site) = isPolled ? Self.polled(exit) : exit,
+                cpu.code.target(of: site) == target,
                 cpu.registers == registers
               else {
                 failures.append(
@@ -114,8 +116,10 @@ import Translator
             register == 0 ? UInt64(bitPattern: imm) & ~1 : 0xFFFF_FFFF_8123_4560 + number << 13
           let value = register == 0 ? 0 : (target &- UInt64(bitPattern: imm)) | odd
           lifter.blocks = [
-            pc: (isKnown
-              ? [Instruction(.constant, destination: register, length: 0, imm: Int64(bitPattern: value))] : [])
+            pc:
+              (isKnown
+              ? [Instruction(.constant, destination: register, length: 0, imm: Int64(bitPattern: value))]
+              : [])
               + [Instruction(.jumpIndirect, destination: destination, a: register, imm: imm)],
             // The block that the jump leads to.
             target: [Instruction(.add, destination: 31, a: 31, imm: 1), Instruction(.system)],
@@ -152,7 +156,9 @@ import Translator
   /// A block that is cut off in the middle goes on at the next instruction.
   @Test func fallsThrough() throws {
     let (cpu, lifter) = try makeCPU(links: false)
-    lifter.blocks[0x1FF8] = [Instruction(.add, destination: 3, a: 3, imm: 1), Instruction(.add, destination: 3, a: 3, imm: 2)]
+    lifter.blocks[0x1FF8] = [
+      Instruction(.add, destination: 3, a: 3, imm: 1), Instruction(.add, destination: 3, a: 3, imm: 2),
+    ]
     guard case .site(let site) = cpu.run(0x1FF8, lifter: lifter) else {
       Issue.record("did not leave by a site")
       return

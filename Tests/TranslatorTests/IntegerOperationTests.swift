@@ -106,7 +106,9 @@ import Translator
         // 256 bytes a block: its constants, itself and where it jumps to are on one page.
         pc += 0x100
         blocks += 1
-        if let failure = Self.check(i, known: known, runs: runs, cpu: cpu, lifter: lifter, pc: pc, dice: &dice) {
+        if let failure = Self.check(
+          i, known: known, runs: runs, cpu: cpu, lifter: lifter, pc: pc, dice: &dice)
+        {
           wrong.append(failure)
         }
       }
@@ -116,7 +118,8 @@ import Translator
           for b in Self.registers {
             let immediates =
               isShiftAdd
-              ? [0, 1, 2, 3, 4, 17, 32, 63] : b == 0 ? Self.immediates : [0, 0, 1, -1, 0x7FFF_FFFF, 0x1_2345_6789]
+              ? [0, 1, 2, 3, 4, 17, 32, 63]
+              : b == 0 ? Self.immediates : [0, 0, 1, -1, 0x7FFF_FFFF, 0x1_2345_6789]
             for imm in immediates {
               let i = Instruction(operation, destination: destination, a: a, b: b, imm: imm)
               check(i, [], runs: 6)

@@ -32,7 +32,9 @@ import Translator
       while true {
         switch cpu.code.run(entry, context: cpu.context) {
         case .dispatch:
-          if !cpu.interpreted.isEmpty || cpu.context.half(ContextLayout.exitRequest).pointee != 0 { return exits }
+          if !cpu.interpreted.isEmpty || cpu.context.half(ContextLayout.exitRequest).pointee != 0 {
+            return exits
+          }
           exits += 1
           entry = resolve(cpu.context.programCounter, key: key).code
         case .interrupted: return exits
@@ -135,7 +137,9 @@ import Translator
     let lifter = runner.lifter
     for (page, register) in [(0x7000, 3), (0x9000, 4)] as [(UInt64, UInt8)] {
       runner.numbers[page] = 5
-      lifter.blocks[page] = [Instruction(.addressOf, destination: register, imm: 0), Instruction(.jump, imm: 0x80)]
+      lifter.blocks[page] = [
+        Instruction(.addressOf, destination: register, imm: 0), Instruction(.jump, imm: 0x80),
+      ]
       lifter.blocks[page + 0x84] = [Instruction(.system)]
     }
     for _ in 0..<3 {
@@ -164,7 +168,9 @@ import Translator
         Instruction(.constant, destination: 4, imm: 0x3010), Instruction(.add, destination: 4, a: 4, b: 5),
         Instruction(.jumpIndirect, a: 4),
       ]
-      lifter.blocks[0x3010] = [Instruction(.add, destination: 3, a: 3, imm: key == 0 ? 1 : 100), Instruction(.system)]
+      lifter.blocks[0x3010] = [
+        Instruction(.add, destination: 3, a: 3, imm: key == 0 ? 1 : 100), Instruction(.system),
+      ]
       runner.cpu.context.registers[5] = 0
       runner.go(0x1000, key: key)
     }
@@ -181,7 +187,9 @@ import Translator
   @Test func loopsAreLeftOnRequest() throws {
     let runner = try makeRunner()
     let (cpu, lifter) = (runner.cpu, runner.lifter)
-    lifter.blocks[0x1000] = [Instruction(.add, destination: 3, a: 3, imm: 1), Instruction(.jump, imm: 0x1000 - 4)]
+    lifter.blocks[0x1000] = [
+      Instruction(.add, destination: 3, a: 3, imm: 1), Instruction(.jump, imm: 0x1000 - 4),
+    ]
     lifter.blocks[0x2000] = [Instruction(.branchNotEqual, a: 3, b: 4, imm: -0x1000), Instruction(.system)]
     cpu.context.registers[4] = 100_000
     #expect(runner.go(0x1000) == 2)

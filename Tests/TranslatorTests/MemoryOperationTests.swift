@@ -16,13 +16,17 @@ import Translator
       Access(operation: .load16, width: 2, isSigned: true), Access(operation: .load16Unsigned, width: 2),
       Access(operation: .load32, width: 4, isSigned: true), Access(operation: .load32Unsigned, width: 4),
       Access(operation: .load64, width: 8), Access(operation: .loadFloat32, width: 4, isBoxed: true),
-      Access(operation: .store8, width: 1, isStore: true), Access(operation: .store16, width: 2, isStore: true),
-      Access(operation: .store32, width: 4, isStore: true), Access(operation: .store64, width: 8, isStore: true),
+      Access(operation: .store8, width: 1, isStore: true),
+      Access(operation: .store16, width: 2, isStore: true),
+      Access(operation: .store32, width: 4, isStore: true),
+      Access(operation: .store64, width: 8, isStore: true),
     ]
 
     /// What a register holds after loading these bytes.
     func register(_ bytes: [UInt8]) -> UInt64 {
-      let value = bytes.enumerated().reduce(0 as UInt64) { $0 | UInt64($1.element) << (8 * UInt64($1.offset)) }
+      let value = bytes.enumerated().reduce(0 as UInt64) {
+        $0 | UInt64($1.element) << (8 * UInt64($1.offset))
+      }
       if isBoxed { return value | 0xFFFF_FFFF_0000_0000 }
       guard isSigned else { return value }
       switch width {
@@ -55,7 +59,10 @@ import Translator
     }
 
     func fill(_ dice: inout Dice) {
-      for offset in 0..<(4 * 4096) { host.storeBytes(of: UInt8(truncatingIfNeeded: dice.next() >> 11), toByteOffset: offset, as: UInt8.self) }
+      for offset in 0..<(4 * 4096) {
+        host.storeBytes(
+          of: UInt8(truncatingIfNeeded: dice.next() >> 11), toByteOffset: offset, as: UInt8.self)
+      }
     }
   }
 
@@ -113,7 +120,9 @@ import Translator
                 let after = (0..<access.width).map { memory[place + UInt64($0)] }
                 var stored = before
                 if access.isStore {
-                  stored = (0..<access.width).map { UInt8(truncatingIfNeeded: registers[Int(data)] >> UInt64(8 * $0)) }
+                  stored = (0..<access.width).map {
+                    UInt8(truncatingIfNeeded: registers[Int(data)] >> UInt64(8 * $0))
+                  }
                 } else if data != 0 {
                   registers[Int(data)] = access.register(before)
                 }
@@ -146,7 +155,8 @@ import Translator
     for register: UInt8 in [15, 14, 9, 8, 3] {
       let pc: UInt64 = 0x2000_0000 + UInt64(register) << 12
       lifter.blocks[pc] = [
-        Instruction(access.operation, destination: register, a: register, imm: 8), Instruction(.jump, imm: 0x40),
+        Instruction(access.operation, destination: register, a: register, imm: 8),
+        Instruction(.jump, imm: 0x40),
       ]
       for offset in Self.offsets {
         cpu.view.clear()
@@ -170,7 +180,8 @@ import Translator
     memory.fill(&dice)
     // The second page is missing, the third is read-only; the fourth is there.
     cpu.pages[0x40_0000] = ScratchPage(host: memory.page(0))
-    cpu.pages[0x40_2000] = ScratchPage(host: memory.page(2), canRead: !access.isStore ? false : true, canWrite: false)
+    cpu.pages[0x40_2000] = ScratchPage(
+      host: memory.page(2), canRead: !access.isStore ? false : true, canWrite: false)
     cpu.pages[0x40_3000] = ScratchPage(host: memory.page(3))
     for address: UInt8 in [14, 4] {
       for pc: UInt64 in [0x3000_0000, 0xFFFF_FFFF_8000_0000] {
@@ -256,7 +267,8 @@ import Translator
     for page in 0..<100 as Range<UInt64> {
       let isDropped = page & 1 == 1
       #expect((cpu.view.hit(table: AddressView.writeTable, page << 12 | 8, size: 8) == nil) == isDropped)
-      #expect(cpu.view.hit(table: AddressView.readTable, page << 12 | 8, size: 8) == memory.page(Int(page & 1)) + 8)
+      #expect(
+        cpu.view.hit(table: AddressView.readTable, page << 12 | 8, size: 8) == memory.page(Int(page & 1)) + 8)
     }
   }
 }

@@ -50,7 +50,9 @@ enum Pebble {
 
     /// Reads the instruction at `offset` of a page; nil when it is none or reaches over the page's end.
     init?(_ page: UnsafeRawPointer, _ offset: Int) {
-      guard let operation = Operation(rawValue: page.load(fromByteOffset: offset, as: UInt8.self)) else { return nil }
+      guard let operation = Operation(rawValue: page.load(fromByteOffset: offset, as: UInt8.self)) else {
+        return nil
+      }
       self.operation = operation
       guard offset + length <= 4096 else { return nil }
       func byte(_ index: Int) -> UInt8 { page.load(fromByteOffset: offset + index, as: UInt8.self) }
@@ -62,7 +64,9 @@ enum Pebble {
     init(
       _ operation: Operation, d: Int = 0, a: Int = 0, b: Int = 0, short: Int8 = 0, literal: Int32 = 0
     ) {
-      (self.operation, self.d, self.a, self.b, self.short, self.literal) = (operation, d, a, b, short, literal)
+      (self.operation, self.d, self.a, self.b, self.short, self.literal) = (
+        operation, d, a, b, short, literal
+      )
     }
   }
 }
@@ -158,12 +162,14 @@ final class PebbleLifter: BlockLifter {
     case .store8: return access([Instruction(.store8, a: temporary, b: d, imm: short)])
     case .store32:
       return access([
-        Instruction(.reverseBytes, destination: 21, a: d), Instruction(.shiftRight, destination: 21, a: 21, imm: 32),
+        Instruction(.reverseBytes, destination: 21, a: d),
+        Instruction(.shiftRight, destination: 21, a: 21, imm: 32),
         Instruction(.store32, a: temporary, b: 21, imm: short),
       ])
     case .store64:
       return access([
-        Instruction(.reverseBytes, destination: 21, a: d), Instruction(.store64, a: temporary, b: 21, imm: short),
+        Instruction(.reverseBytes, destination: 21, a: d),
+        Instruction(.store64, a: temporary, b: 21, imm: short),
       ])
     case .jumpEqual: return ([Instruction(.branchEqual, a: d, b: a, imm: literal)], false)
     case .jumpNotEqual: return ([Instruction(.branchNotEqual, a: d, b: a, imm: literal)], false)

@@ -90,7 +90,9 @@ final class PebbleMachine {
     for place in [address, address + UInt64(width) - 1] {
       view.fill(table: AddressView.readTable, place, host: memory + Int(place & ~0xFFF))
     }
-    return (0..<width).reduce(0) { $0 | UInt64(memory.load(fromByteOffset: Int(address) + $1, as: UInt8.self)) << UInt64(8 * $1) }
+    return (0..<width).reduce(0) {
+      $0 | UInt64(memory.load(fromByteOffset: Int(address) + $1, as: UInt8.self)) << UInt64(8 * $1)
+    }
   }
 
   private func store(_ address: UInt64, _ value: UInt64, _ width: Int) {
@@ -107,7 +109,9 @@ final class PebbleMachine {
       view.fill(table: AddressView.writeTable, place, host: memory + Int(place & ~0xFFF))
     }
     for byte in 0..<width {
-      memory.storeBytes(of: UInt8(truncatingIfNeeded: value >> UInt64(8 * byte)), toByteOffset: Int(address) + byte, as: UInt8.self)
+      memory.storeBytes(
+        of: UInt8(truncatingIfNeeded: value >> UInt64(8 * byte)), toByteOffset: Int(address) + byte,
+        as: UInt8.self)
     }
   }
 
@@ -137,7 +141,8 @@ final class PebbleMachine {
       let generation = code.generation
       context.programCounter = code.target(of: site)
       if let found = resolve(context.programCounter) {
-        code.link(site, to: found, identity: view.pageIdentity(context.programCounter), generation: generation)
+        code.link(
+          site, to: found, identity: view.pageIdentity(context.programCounter), generation: generation)
       }
     }
     return PebbleOutcome(
@@ -155,7 +160,8 @@ final class PebbleMachine {
     if let known = view.code(at: pc, key: 0) { return known }
     let page = Int(pc >> 12)
     switch code.find(
-      pc: pc, number: page, page: UnsafeRawPointer(memory + page << 12), key: 0, lifter: lifter, isClaimed: { true })
+      pc: pc, number: page, page: UnsafeRawPointer(memory + page << 12), key: 0, lifter: lifter,
+      isClaimed: { true })
     {
     case .code(let entry, let identity):
       if !holdsCode[page] {
@@ -205,9 +211,13 @@ enum PebbleReference {
         outcome.faults.append(pc)
         return false
       }
-      func read(_ width: Int) -> UInt64 { (0..<width).reduce(0) { $0 << 8 | UInt64(memory[Int(place) + $1]) } }
+      func read(_ width: Int) -> UInt64 {
+        (0..<width).reduce(0) { $0 << 8 | UInt64(memory[Int(place) + $1]) }
+      }
       func write(_ width: Int, _ value: UInt64) {
-        for byte in 0..<width { memory[Int(place) + byte] = UInt8(truncatingIfNeeded: value >> UInt64(8 * (width - 1 - byte))) }
+        for byte in 0..<width {
+          memory[Int(place) + byte] = UInt8(truncatingIfNeeded: value >> UInt64(8 * (width - 1 - byte)))
+        }
       }
       switch word.operation {
       case .halt: outcome.didHalt = true
@@ -233,7 +243,8 @@ enum PebbleReference {
       case .countBits: r[word.d] = UInt64(a.nonzeroBitCount)
       case .swapBytes: r[word.d] = a.byteSwapped
       case .load8: if isInside(1) { r[word.d] = read(1) }
-      case .load32: if isInside(4) { r[word.d] = UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: read(4)))) }
+      case .load32:
+        if isInside(4) { r[word.d] = UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: read(4)))) }
       case .load64: if isInside(8) { r[word.d] = read(8) }
       case .store8: if isInside(1) { write(1, d) }
       case .store32: if isInside(4) { write(4, d) }

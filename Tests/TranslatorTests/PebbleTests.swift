@@ -28,7 +28,9 @@ import Translator
       var bytes = bytes
       for fixup in fixups {
         let distance = Int32(labels[fixup.label]! - fixup.offset)
-        for index in 0..<4 { bytes[fixup.offset + 4 + index] = UInt8(truncatingIfNeeded: distance >> Int32(24 - 8 * index)) }
+        for index in 0..<4 {
+          bytes[fixup.offset + 4 + index] = UInt8(truncatingIfNeeded: distance >> Int32(24 - 8 * index))
+        }
       }
       return bytes
     }
@@ -194,7 +196,8 @@ import Translator
           literal: Int32(truncatingIfNeeded: dice.operand()))
         switch word.operation {
         case .halt, .jumpTo, .frame: if dice.next() & 15 != 0 { continue }
-        case .jumpEqual, .jumpNotEqual, .jumpLess, .jump, .call: word.literal = Int32(8 + 4 * (dice.next() % 40))
+        case .jumpEqual, .jumpNotEqual, .jumpLess, .jump, .call:
+          word.literal = Int32(8 + 4 * (dice.next() % 40))
         case .store8, .store32, .store64:
           // The last pages are data; whole programs of self-modifying code would only fault.
           if dice.next() & 7 != 0 { word.a = 12 }
@@ -210,7 +213,9 @@ import Translator
       let code = try store {
         $0.links = links
         $0.arenaSize = 256 << 10
-        if seed & 1 == 1 { $0.features = HostFeatures(bitCounts: false, flaglessShifts: false, fusedMultiplyAdd: false) }
+        if seed & 1 == 1 {
+          $0.features = HostFeatures(bitCounts: false, flaglessShifts: false, fusedMultiplyAdd: false)
+        }
       }
       // A program may loop through a computed jump: both give up, in places of their own.
       let expected = PebbleReference.run(program: program, budget: 200_000)
@@ -232,7 +237,8 @@ import Translator
     if let index = zip(a.faults, b.faults).enumerated().first(where: { $0.element.0 != $0.element.1 }) {
       return "fault \(index)"
     }
-    return "\(a.output.count) and \(b.output.count) words of output, \(a.faults.count) and \(b.faults.count) faults"
+    return
+      "\(a.output.count) and \(b.output.count) words of output, \(a.faults.count) and \(b.faults.count) faults"
   }
 
   /// The words of guest architectures that have no place in the translator's sources.

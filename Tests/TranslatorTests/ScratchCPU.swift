@@ -142,7 +142,8 @@ final class ScratchCPU {
     for byte in 0..<width {
       let place = address &+ byte
       let page = pages[place & ~0xFFF]!
-      page.host.storeBytes(of: UInt8(truncatingIfNeeded: value >> (8 * byte)), toByteOffset: Int(place & 0xFFF), as: UInt8.self)
+      page.host.storeBytes(
+        of: UInt8(truncatingIfNeeded: value >> (8 * byte)), toByteOffset: Int(place & 0xFFF), as: UInt8.self)
       view.fill(table: AddressView.writeTable, place, host: page.host)
     }
   }
@@ -172,7 +173,8 @@ final class ScratchCPU {
   ) -> (code: UnsafeRawPointer, identity: UInt32) {
     while true {
       let found = code.find(
-        pc: pc, number: number ?? Int(truncatingIfNeeded: pc >> 12 & 0xF_FFFF), page: UnsafeRawPointer(codeBytes),
+        pc: pc, number: number ?? Int(truncatingIfNeeded: pc >> 12 & 0xF_FFFF),
+        page: UnsafeRawPointer(codeBytes),
         key: key, lifter: lifter, isClaimed: { true })
       switch found {
       case .code(let entry, let identity): return (entry, identity)
@@ -210,7 +212,8 @@ struct Dice: RandomNumberGenerator {
   }
 
   static let edges: [UInt64] = [
-    0, 1, 2, 3, 5, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF_FFFF,
+    0, 1, 2, 3, 5, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF,
+    0x7FFF_FFFF,
     0x8000_0000, 0xFFFF_FFFF, 0x1_0000_0000, 0x1_8000_0000, 0xFFFF_FFFF_0000_0000, 0xFFFF_FFFF_7FFF_FFFF,
     0xFFFF_FFFF_8000_0000, 0x7FFF_FFFF_FFFF_FFFF, 0x8000_0000_0000_0000, 0x8000_0000_0000_0001,
     0x5555_5555_5555_5555, 0xAAAA_AAAA_AAAA_AAAA, 0x0102_0304_0506_0708, 0x00FF_0000_8000_0001,

@@ -33,12 +33,16 @@ import Translator
         blocks[middle] =
           page % 3 == 0
           ? [
-            Instruction(.constant, destination: 3, imm: Int64(target)), Instruction(.add, destination: 4, a: 3, b: 5),
+            Instruction(.constant, destination: 3, imm: Int64(target)),
+            Instruction(.add, destination: 4, a: 3, b: 5),
             Instruction(.jumpIndirect, a: 4),
           ]
           : page % 3 == 1
             ? [Instruction(.jump, imm: Int64(target) - Int64(middle))]
-            : [Instruction(.branchEqual, a: 0, b: 0, imm: Int64(target) - Int64(middle)), Instruction(.illegal)]
+            : [
+              Instruction(.branchEqual, a: 0, b: 0, imm: Int64(target) - Int64(middle)),
+              Instruction(.illegal),
+            ]
       }
       return blocks
     }
@@ -85,7 +89,9 @@ import Translator
           runner.cpu.context.registers[15] = UInt64(steps)
           runner.go(Ring.base)
           let sum = runner.cpu.context.registers[14]
-          if sum != expected { shared.failures.withLock { $0.append("cpu \(number) round \(round): \(sum)") } }
+          if sum != expected {
+            shared.failures.withLock { $0.append("cpu \(number) round \(round): \(sum)") }
+          }
         }
       }
     }
@@ -101,7 +107,9 @@ import Translator
     for thread in threads { thread.join() }
     #expect(shared.failures.withLock { $0 } == [])
     #expect(invalidations > 100)
-    print("shared store, \(cpus) CPUs: \(invalidations) invalidations, \(store.statistics.blocks) blocks translated")
+    print(
+      "shared store, \(cpus) CPUs: \(invalidations) invalidations, \(store.statistics.blocks) blocks translated"
+    )
   }
 
   /// The guest code changes while CPUs wait: none may then go on into what was linked before.

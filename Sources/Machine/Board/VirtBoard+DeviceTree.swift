@@ -5,12 +5,15 @@ internal import RISCV
 extension VirtBoard {
   /// Extensions of the instruction set, as the device tree names them.
   static let extensions = [
-    "i", "m", "a", "f", "d", "c", "zicntr", "zicond", "zicsr", "zifencei", "zba", "zbb", "zbs", "sstc", "svadu",
+    "i", "m", "a", "f", "d", "c", "zicntr", "zicond", "zicsr", "zifencei", "zba", "zbb", "zbs", "sstc",
+    "svadu",
     "svinval", "svnapot", "svpbmt", "svvptc",
   ]
 
   /// Describes the board to its guest.
-  package func deviceTree(_ boot: LinuxLoader.Layout?, commandLine: String, entropySeed: [UInt8]) -> DeviceTree {
+  package func deviceTree(_ boot: LinuxLoader.Layout?, commandLine: String, entropySeed: [UInt8])
+    -> DeviceTree
+  {
     var tree = DeviceTree()
     tree.property("#address-cells", .cells([2]))
     tree.property("#size-cells", .cells([2]))

@@ -82,7 +82,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.half(ContextLayout.floatTouched).pointee = 0
     context.word(ContextLayout.instructionsRetired).pointee = 0
     context.word(ContextLayout.reservationAddress).pointee = .max
-    context.word(ContextLayout.owner).pointee = UInt64(UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
+    context.word(ContextLayout.owner).pointee = UInt64(
+      UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
     context.programCounter = 0
     pending.store(0, ordering: .sequentiallyConsistent)
     deadline.store(.max, ordering: .sequentiallyConsistent)
@@ -122,12 +123,15 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   }
 
   /// The context's exit request.
-  @inline(__always) var exitRequest: ExitRequest { ExitRequest(word: context.half(ContextLayout.exitRequest)) }
+  @inline(__always) var exitRequest: ExitRequest {
+    ExitRequest(word: context.half(ContextLayout.exitRequest))
+  }
 
   /// Waits for a kick, at most until the timer's next interrupt.
   func park() {
     parked.store(1, ordering: .sequentiallyConsistent)
-    let limit = cluster.clock.isManual ? nil : cluster.clock.nanoseconds(until: deadline.load(ordering: .relaxed))
+    let limit =
+      cluster.clock.isManual ? nil : cluster.clock.nanoseconds(until: deadline.load(ordering: .relaxed))
     if !exitRequest.isSet, limit != 0 {
       futexWait(context.half(ContextLayout.exitRequest), expected: 0, nanoseconds: limit)
     }
@@ -177,7 +181,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
 
   /// Whether a request has been carried out, or will be before the hart touches guest state again.
   package func hasServed(_ ticket: UInt64) -> Bool {
-    served.load(ordering: .sequentiallyConsistent) >= ticket || parked.load(ordering: .sequentiallyConsistent) != 0
+    served.load(ordering: .sequentiallyConsistent) >= ticket
+      || parked.load(ordering: .sequentiallyConsistent) != 0
   }
 
   /// Carries out what other harts asked.
@@ -192,7 +197,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     for request in batch {
       switch request {
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
-      case .dropWrites(let page): views.forEach { $0.dropWrites(toHostPage: UnsafeMutableRawPointer(bitPattern: page)!) }
+      case .dropWrites(let page):
+        views.forEach { $0.dropWrites(toHostPage: UnsafeMutableRawPointer(bitPattern: page)!) }
       case .dropCode(let page): dropCode(page: page)
       case .quiesce: break
       }

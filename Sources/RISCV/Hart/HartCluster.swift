@@ -92,7 +92,9 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   func claimCode(page: Int, for hart: Hart) {
     // One hart at a time: a second one that finds the mark must not take the page for ready while writers
     // still hold on to it.
-    while !claiming.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged {
+    while !claiming.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent)
+      .exchanged
+    {
       hart.serveRequests()
       hostYield()
     }

@@ -92,7 +92,9 @@ extension Hart {
   }
 
   /// The host address of a naturally aligned word for an atomic access.
-  func atomicTarget(_ address: UInt64, width: UInt64, kind: AccessKind) throws(Trap) -> UnsafeMutableRawPointer {
+  func atomicTarget(_ address: UInt64, width: UInt64, kind: AccessKind) throws(Trap)
+    -> UnsafeMutableRawPointer
+  {
     guard address & (width - 1) == 0 else {
       let cause = kind == .read ? Trap.Cause.loadAddressMisaligned : Trap.Cause.storeAddressMisaligned
       throw Trap(cause: cause, value: address)
@@ -112,7 +114,9 @@ extension Hart {
   }
 
   /// The RAM page that holds the instruction at `address`: its host address and number.
-  func fetchPage(_ address: UInt64) throws(Trap) -> (host: UnsafeMutableRawPointer, number: Int, physical: UInt64) {
+  func fetchPage(_ address: UInt64) throws(Trap) -> (
+    host: UnsafeMutableRawPointer, number: Int, physical: UInt64
+  ) {
     let physical = try translate(address, .execute)
     guard let page = memory.host(of: physical & ~0xFFF, count: 4096),
       let number = memory.pageNumber(of: physical)

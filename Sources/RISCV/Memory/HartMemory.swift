@@ -67,7 +67,8 @@ struct HartMemory: MemoryAccess {
     let target = try hart.atomicTarget(address, width: UInt64(T.bitWidth / 8), kind: .read)
     let value: UInt64 =
       T.bitWidth == 32
-      ? UInt64(target.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .sequentiallyConsistent))
+      ? UInt64(
+        target.assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .sequentiallyConsistent))
       : target.assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .sequentiallyConsistent)
     hart.context.word(ContextLayout.reservationAddress).pointee = UInt64(UInt(bitPattern: target))
     hart.context.word(ContextLayout.reservationValue).pointee = value

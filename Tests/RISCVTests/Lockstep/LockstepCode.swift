@@ -33,7 +33,9 @@ struct LockstepCode {
 
   func address(of label: Label) -> UInt64 { base + UInt64(places[label.id]) }
 
-  mutating func word(_ bits: UInt32) { for shift in [0, 8, 16, 24] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: bits >> shift)) } }
+  mutating func word(_ bits: UInt32) {
+    for shift in [0, 8, 16, 24] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: bits >> shift)) }
+  }
 
   mutating func half(_ bits: UInt16) {
     bytes.append(UInt8(truncatingIfNeeded: bits))
@@ -74,7 +76,9 @@ struct LockstepCode {
 
   // MARK: - Instructions
 
-  static func r(_ match: UInt32, _ d: UInt32, _ a: UInt32, _ b: UInt32) -> UInt32 { match | d << 7 | a << 15 | b << 20 }
+  static func r(_ match: UInt32, _ d: UInt32, _ a: UInt32, _ b: UInt32) -> UInt32 {
+    match | d << 7 | a << 15 | b << 20
+  }
 
   static func i(_ match: UInt32, _ d: UInt32, _ a: UInt32, _ imm: Int32) -> UInt32 {
     precondition((-2048..<2048).contains(imm))
@@ -100,10 +104,18 @@ struct LockstepCode {
   mutating func fld(_ d: UInt32, _ a: UInt32, _ imm: Int32 = 0) { word(Self.i(0x3007, d, a, imm)) }
   mutating func sd(_ b: UInt32, _ a: UInt32, _ imm: Int32 = 0) { word(Self.s(0x3023, b, a, imm)) }
   mutating func sw(_ b: UInt32, _ a: UInt32, _ imm: Int32 = 0) { word(Self.s(0x2023, b, a, imm)) }
-  mutating func csrrw(_ d: UInt32, _ csr: UInt16, _ a: UInt32) { word(0x1073 | d << 7 | a << 15 | UInt32(csr) << 20) }
-  mutating func csrrs(_ d: UInt32, _ csr: UInt16, _ a: UInt32) { word(0x2073 | d << 7 | a << 15 | UInt32(csr) << 20) }
-  mutating func csrrc(_ d: UInt32, _ csr: UInt16, _ a: UInt32) { word(0x3073 | d << 7 | a << 15 | UInt32(csr) << 20) }
-  mutating func csrrci(_ d: UInt32, _ csr: UInt16, _ imm: UInt32) { word(0x7073 | d << 7 | imm << 15 | UInt32(csr) << 20) }
+  mutating func csrrw(_ d: UInt32, _ csr: UInt16, _ a: UInt32) {
+    word(0x1073 | d << 7 | a << 15 | UInt32(csr) << 20)
+  }
+  mutating func csrrs(_ d: UInt32, _ csr: UInt16, _ a: UInt32) {
+    word(0x2073 | d << 7 | a << 15 | UInt32(csr) << 20)
+  }
+  mutating func csrrc(_ d: UInt32, _ csr: UInt16, _ a: UInt32) {
+    word(0x3073 | d << 7 | a << 15 | UInt32(csr) << 20)
+  }
+  mutating func csrrci(_ d: UInt32, _ csr: UInt16, _ imm: UInt32) {
+    word(0x7073 | d << 7 | imm << 15 | UInt32(csr) << 20)
+  }
   mutating func ecall() { word(0x73) }
   mutating func sret() { word(0x1020_0073) }
   mutating func wfi() { word(0x1050_0073) }
@@ -111,7 +123,9 @@ struct LockstepCode {
   mutating func fenceI() { word(0x100F) }
   mutating func sfenceVMA(_ a: UInt32 = 0, _ b: UInt32 = 0) { word(Self.r(0x1200_0073, 0, a, b)) }
   mutating func jalr(_ d: UInt32, _ a: UInt32, _ imm: Int32 = 0) { word(Self.i(0x67, d, a, imm)) }
-  mutating func amo(_ match: UInt32, _ d: UInt32, _ b: UInt32, _ a: UInt32, aq: Bool = false, rl: Bool = false) {
+  mutating func amo(
+    _ match: UInt32, _ d: UInt32, _ b: UInt32, _ a: UInt32, aq: Bool = false, rl: Bool = false
+  ) {
     word(Self.r(match, d, a, b) | (aq ? 1 << 26 : 0) | (rl ? 1 << 25 : 0))
   }
 
@@ -126,7 +140,10 @@ struct LockstepCode {
     word(0x6F | d << 7)
   }
 
-  enum Comparison: UInt32 { case equal = 0x63, notEqual = 0x1063, less = 0x4063, notLess = 0x5063, lessUnsigned = 0x6063, notLessUnsigned = 0x7063 }
+  enum Comparison: UInt32 {
+    case equal = 0x63, notEqual = 0x1063, less = 0x4063, notLess = 0x5063, lessUnsigned = 0x6063,
+      notLessUnsigned = 0x7063
+  }
   mutating func branch(_ comparison: Comparison, _ a: UInt32, _ b: UInt32, to label: Label) {
     fixups.append((bytes.count, label, .branch))
     word(Self.r(comparison.rawValue, 0, a, b))
@@ -193,7 +210,8 @@ struct LockstepDice: RandomNumberGenerator {
     0x1_0000_0000, 0xFFFF_FFFF_8000_0000, 0x7FFF_FFFF_FFFF_FFFF, 0x8000_0000_0000_0000, .max,
   ]
   static let singles: [UInt32] = [
-    0, 0x8000_0000, 1, 0x8000_0001, 0x007F_FFFF, 0x0080_0000, 0x3F80_0000, 0xBF80_0000, 0x3F80_0001, 0x4F00_0000,
+    0, 0x8000_0000, 1, 0x8000_0001, 0x007F_FFFF, 0x0080_0000, 0x3F80_0000, 0xBF80_0000, 0x3F80_0001,
+    0x4F00_0000,
     0xCF00_0000, 0x4F80_0000, 0x5F00_0000, 0xDF00_0000, 0x7F7F_FFFF, 0xFF7F_FFFF, 0x7F80_0000, 0xFF80_0000,
     0x7FC0_0000, 0xFFC0_0000, 0x7F80_0001, 0xFFBF_FFFF, 0x7FFF_FFFF, 0x4040_0000, 0x3EAA_AAAB,
   ]

@@ -23,6 +23,27 @@ struct LockstepGenerator {
     return generator.generate()
   }
 
+  /// Bits of chance for code, in user mode at first. It cannot write where it runs, which without a FENCE.I
+  /// in the right place each engine may take in its own way.
+  static func noise(seed: UInt64) -> LockstepProgram {
+    var generator = LockstepGenerator(seed: seed)
+    generator.fillState()
+    for (address, words) in Guest.pageTables(&generator.dice, writableCode: false) {
+      generator.program.data[address] = bytes(words)
+    }
+    generator.program.startsAsUser = true
+    generator.program.status &= ~Status.previousPrivilege
+    // Of each instruction's length half, so that neither kind drowns the other.
+    var bytes: [UInt8] = []
+    while bytes.count < Guest.codePages * 4096 - 4 {
+      let bits = UInt32(truncatingIfNeeded: generator.dice.next())
+      bytes += generator.dice.chance(50) ? encoded(bits | 3, 4) : encoded(bits & 3 == 3 ? bits & ~1 : bits, 2)
+    }
+    generator.program.pieces = [Piece(kind: "noise", bytes: bytes), Piece(kind: "end", bytes: [0, 0])]
+    generator.program.last = 1
+    return generator.program
+  }
+
   private init(seed: UInt64) {
     dice = LockstepDice(seed: seed)
     program = LockstepProgram(seed: seed)
@@ -80,7 +101,11 @@ struct LockstepGenerator {
       let target = program.pieces.indices.first {
         $0 >= from && program.pieces[$0].kind == "plain" && program.pieces[$0].bytes.count == length
       }
-      if let target { program.pieces[place].references[0].target = target } else { program.pieces[place] = plain() }
+      if let target {
+        program.pieces[place].references[0].target = target
+      } else {
+        program.pieces[place] = plain()
+      }
     }
   }
 
@@ -89,26 +114,35 @@ struct LockstepGenerator {
   private mutating func fillState() {
     for register in 1..<64 { program.registers[register] = dice.operand() }
     for register in 32..<64 where dice.chance(50) {
-      program.registers[register] = dice.chance(50) ? dice.pick(LockstepDice.doubles) : 0xFFFF_FFFF_0000_0000 | UInt64(dice.pick(LockstepDice.singles))
+      program.registers[register] =
+        dice.chance(50)
+        ? dice.pick(LockstepDice.doubles) : 0xFFFF_FFFF_0000_0000 | UInt64(dice.pick(LockstepDice.singles))
     }
-    program.registers[Int(bases[0])] = Guest.dataWindow + UInt64(1 + dice.below(7)) << 12 + UInt64(dice.below(64)) * 8
-    program.registers[Int(bases[1])] = Guest.dataWindow + UInt64(8 + dice.below(5)) << 12 + UInt64(dice.below(4096))
+    program.registers[Int(bases[0])] =
+      Guest.dataWindow + UInt64(1 + dice.below(7)) << 12 + UInt64(dice.below(64)) * 8
+    program.registers[Int(bases[1])] =
+      Guest.dataWindow + UInt64(8 + dice.below(5)) << 12 + UInt64(dice.below(4096))
     program.registers[Int(bases[2])] = Guest.largeWindow + UInt64(dice.below(1 << 21)) & ~7
     program.registers[Int(bases[3])] = Guest.contiguousWindow + UInt64(dice.below(1 << 16))
-    program.registers[Int(bases[4])] = Guest.dataWindow + UInt64(1 + dice.below(14)) << 12 - UInt64(dice.below(16))
+    program.registers[Int(bases[4])] =
+      Guest.dataWindow + UInt64(1 + dice.below(14)) << 12 - UInt64(dice.below(16))
     program.registers[Int(counter)] = 40
     program.startsAsUser = dice.chance(40)
     let float: UInt64 = dice.chance(85) ? UInt64(1 + dice.below(3)) << 13 : 0
     program.status =
-      float | (program.startsAsUser ? 0 : Status.previousPrivilege) | (dice.chance(80) ? Status.permitUserMemory : 0)
-      | (dice.chance(20) ? Status.makeExecutableReadable : 0) | (dice.chance(60) ? Status.previousInterruptEnable : 0)
+      float | (program.startsAsUser ? 0 : Status.previousPrivilege)
+      | (dice.chance(80) ? Status.permitUserMemory : 0)
+      | (dice.chance(20) ? Status.makeExecutableReadable : 0)
+      | (dice.chance(60) ? Status.previousInterruptEnable : 0)
     program.interruptEnable = dice.next() & InterruptBit.all
     program.floatControl = UInt64(dice.below(5)) << 5
     for (address, words) in Guest.pageTables(&dice) { program.data[address] = Self.bytes(words) }
     for page in 0..<Guest.dataPages {
       program.data[Guest.data + UInt64(page) << 12] = Self.bytes((0..<512).map { _ in dice.operand() })
     }
-    for target in Guest.large + Guest.contiguous { program.data[target] = Self.bytes((0..<512).map { _ in dice.next() }) }
+    for target in Guest.large + Guest.contiguous {
+      program.data[target] = Self.bytes((0..<512).map { _ in dice.next() })
+    }
   }
 
   private static func bytes(_ words: [UInt64]) -> [UInt8] {
@@ -145,7 +179,9 @@ struct LockstepGenerator {
     }
   }
 
-  private mutating func code(_ kind: String, _ body: (inout LockstepCode, inout LockstepGenerator) -> Void) -> Piece {
+  private mutating func code(_ kind: String, _ body: (inout LockstepCode, inout LockstepGenerator) -> Void)
+    -> Piece
+  {
     var c = LockstepCode(base: 0)
     body(&c, &self)
     return Piece(kind: kind, bytes: c.bytes)
@@ -170,7 +206,9 @@ struct LockstepGenerator {
       }
       // Most offsets lead to aligned places.
       if !row.format.isCompressed, dice.chance(60) {
-        bits &= row.operation.rawValue >= Operation.store8.rawValue && row.operation.rawValue <= Operation.store64.rawValue
+        bits &=
+          row.operation.rawValue >= Operation.store8.rawValue
+            && row.operation.rawValue <= Operation.store64.rawValue
           ? ~(7 << 7) : ~(7 << 20)
       }
     }
@@ -190,7 +228,8 @@ struct LockstepGenerator {
       && row.operation.rawValue <= Operation.atomicMaximumUnsigned64.rawValue
   }
   private static func isJump(_ row: InstructionRow) -> Bool {
-    row.operation.rawValue >= Operation.branchEqual.rawValue && row.operation.rawValue <= Operation.jumpIndirect.rawValue
+    row.operation.rawValue >= Operation.branchEqual.rawValue
+      && row.operation.rawValue <= Operation.jumpIndirect.rawValue
   }
   private static let plainRows = rows.filter {
     !isAccess($0) && !isAtomic($0) && !isJump($0) && $0.operation != .system
@@ -237,7 +276,8 @@ struct LockstepGenerator {
       for name in ["lr.\(suffix)", "sc.\(suffix)"] {
         guard let row = Self.atomicRows.first(where: { $0.name == name }) else { continue }
         while true {
-          guard let bytes = random(row, base: UInt8(address)), Decoder.decode(Self.word(bytes)).destination != UInt8(address)
+          guard let bytes = random(row, base: UInt8(address)),
+            Decoder.decode(Self.word(bytes)).destination != UInt8(address)
           else { continue }
           picked.append(bytes)
           break
@@ -245,7 +285,9 @@ struct LockstepGenerator {
         if dice.chance(20) { picked.append(plainBytes()) }
       }
     } else {
-      while picked.isEmpty { if let bytes = random(dice.pick(Self.atomicRows), base: UInt8(address)) { picked = [bytes] } }
+      while picked.isEmpty {
+        if let bytes = random(dice.pick(Self.atomicRows), base: UInt8(address)) { picked = [bytes] }
+      }
     }
     var piece = code("atomic") { c, _ in
       c.addi(address, base, offset)
@@ -268,7 +310,9 @@ struct LockstepGenerator {
         kind: "branch", bytes: [UInt8(truncatingIfNeeded: bits), UInt8(bits >> 8)],
         references: [.init(offset: 0, target: index + 1 + dice.below(4), reach: .compressedBranch)])
     }
-    let comparison = dice.pick([LockstepCode.Comparison.equal, .notEqual, .less, .notLess, .lessUnsigned, .notLessUnsigned])
+    let comparison = dice.pick([
+      LockstepCode.Comparison.equal, .notEqual, .less, .notLess, .lessUnsigned, .notLessUnsigned,
+    ])
     let (a, b) = (UInt32(dice.below(32)), UInt32(dice.below(32)))
     let target = forward(index)
     return Piece(
@@ -277,7 +321,8 @@ struct LockstepGenerator {
   }
 
   private func jump(to target: Int, _ kind: String) -> Piece {
-    Piece(kind: kind, bytes: Self.encoded(0x6F, 4), references: [.init(offset: 0, target: target, reach: .jump)])
+    Piece(
+      kind: kind, bytes: Self.encoded(0x6F, 4), references: [.init(offset: 0, target: target, reach: .jump)])
   }
 
   private mutating func jump(at index: Int) -> Piece {
@@ -368,22 +413,27 @@ struct LockstepGenerator {
         if sets { c.csrrs(destination, 0x100, register) } else { c.csrrc(destination, 0x100, register) }
       }
     }
-    let number = dice.pick([
-      0x001, 0x002, 0x003, 0x001, 0x002, 0x003, 0x002, 0x141, 0x142, 0x143, 0x104, 0x144, 0x106, 0x10A, 0x14D, 0xC00,
-      0xC01, 0xC02, 0xC03, 0xF14, 0x300, 0x7FF, 0x5A8, 0x180,
-    ] as [UInt32])
+    let number = dice.pick(
+      [
+        0x001, 0x002, 0x003, 0x001, 0x002, 0x003, 0x002, 0x141, 0x142, 0x143, 0x104, 0x144, 0x106, 0x10A,
+        0x14D, 0xC00,
+        0xC01, 0xC02, 0xC03, 0xF14, 0x300, 0x7FF, 0x5A8, 0x180,
+      ] as [UInt32])
     if number == 0x180 {
       return code("read satp") { c, _ in c.csrrs(destination, 0x180, 0) }
     }
-    return Piece(kind: "control", bytes: Self.encoded(match | destination << 7 | register << 15 | number << 20, 4))
+    return Piece(
+      kind: "control", bytes: Self.encoded(match | destination << 7 | register << 15 | number << 20, 4))
   }
 
   /// Encodings that are none.
   private mutating func illegal() -> Piece {
-    let bits = dice.pick([
-      0xFFFF_FFFF, 0x0000_007F, 0x0000_705B, 0x3020_0073, 0x0000_4073, 0xFE00_0033, 0x0400_0053, 0xD200_5053,
-      0x0010_0073, 0x0000_0000,
-    ] as [UInt32])
+    let bits = dice.pick(
+      [
+        0xFFFF_FFFF, 0x0000_007F, 0x0000_705B, 0x3020_0073, 0x0000_4073, 0xFE00_0033, 0x0400_0053,
+        0xD200_5053,
+        0x0010_0073, 0x0000_0000,
+      ] as [UInt32])
     if bits == 0 { return Piece(kind: "illegal", bytes: [0, 0]) }
     if dice.chance(20) { return Piece(kind: "illegal", bytes: [0x02, 0x90]) }
     return Piece(kind: "illegal", bytes: Self.encoded(bits, 4))
@@ -415,7 +465,8 @@ struct LockstepGenerator {
   }
 
   /// Forgets the translation of an address in a space, in one of the ways that there are.
-  private mutating func forget(_ c: inout LockstepCode, address: UInt64, space: Int, wholeOnly: Bool = false) {
+  private mutating func forget(_ c: inout LockstepCode, address: UInt64, space: Int, wholeOnly: Bool = false)
+  {
     let (a, b) = (free(), free())
     let variant = dice.below(wholeOnly ? 2 : 7)
     guard a != b else { return c.sfenceVMA() }
@@ -506,7 +557,10 @@ struct LockstepGenerator {
     return code("satp") { c, g in
       c.li(register, value)
       c.csrrw(g.dice.chance(50) ? register : 0, 0x180, register)
-      if fences { g.forget(&c, address: Guest.dataWindow + UInt64(g.dice.below(16)) << 12, space: g.dice.below(Guest.spaces)) }
+      if fences {
+        g.forget(
+          &c, address: Guest.dataWindow + UInt64(g.dice.below(16)) << 12, space: g.dice.below(Guest.spaces))
+      }
     }
   }
 
@@ -547,7 +601,9 @@ struct LockstepGenerator {
     case 4: return code("software interrupt") { c, _ in c.word(0x6073 | 2 << 15 | 0x144 << 20) }
     case 5:
       let base = UInt32(dice.pick(bases))
-      return code("cache block") { c, g in c.word(g.dice.pick([0x200F, 0x10_200F, 0x20_200F, 0x40_200F] as [UInt32]) | base << 15) }
+      return code("cache block") { c, g in
+        c.word(g.dice.pick([0x200F, 0x10_200F, 0x20_200F, 0x40_200F] as [UInt32]) | base << 15)
+      }
     case 6: return code("sfence") { c, g in g.forget(&c, address: Guest.dataWindow, space: 0) }
     default:
       guard !(10...17).contains(where: { reserved.contains($0) }) else { return plain() }

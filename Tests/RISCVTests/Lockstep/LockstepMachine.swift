@@ -58,7 +58,8 @@ final class LockstepMachine {
   /// The address of the first byte that differs among the pages that either machine wrote.
   func firstDifference(from other: LockstepMachine) -> UInt64? {
     for number in 0..<(memory.size / GuestMemory.pageSize) {
-      let written = (memory.flags(ofPage: number) | other.memory.flags(ofPage: number)) & GuestMemory.PageFlag.dirty
+      let written =
+        (memory.flags(ofPage: number) | other.memory.flags(ofPage: number)) & GuestMemory.PageFlag.dirty
       let address = memory.address(ofPage: number)
       guard written != 0, let mine = memory.host(of: address, count: 4096),
         let theirs = other.memory.host(of: address, count: 4096), memcmp(mine, theirs, 4096) != 0
@@ -169,7 +170,8 @@ final class LockstepMachines {
     }
     if let address = translated.firstDifference(from: interpreted) {
       throw Difference(
-        text: "memory at 0x\(String(address, radix: 16)) differs", start: first.context.programCounter, count: 0)
+        text: "memory at 0x\(String(address, radix: 16)) differs", start: first.context.programCounter,
+        count: 0)
     }
     return done
   }

@@ -63,7 +63,8 @@ struct LockstepProgram {
           for index in 0..<count { bytes[at + index] |= UInt8(truncatingIfNeeded: bits >> UInt32(8 * index)) }
         }
         switch reference.reach {
-        case .branch where (-4096..<4096).contains(distance): or(LockstepCode.immediateB(distance), reference.offset, 4)
+        case .branch where (-4096..<4096).contains(distance):
+          or(LockstepCode.immediateB(distance), reference.offset, 4)
         case .jump: or(LockstepCode.immediateJ(distance), reference.offset, 4)
         case .upper:
           let high = (distance + 0x800) & ~0xFFF
@@ -71,14 +72,23 @@ struct LockstepProgram {
           or(UInt32(bitPattern: (distance - high) << 20), reference.offset + 4, 4)
         case .compressedJump where (-2048..<2048).contains(distance):
           let d = UInt32(bitPattern: distance)
-          let fields: [(UInt32, UInt32)] = [(11, 12), (4, 11), (9, 10), (8, 9), (10, 8), (6, 7), (7, 6), (3, 5), (2, 4), (1, 3), (5, 2)]
+          let fields: [(UInt32, UInt32)] = [
+            (11, 12), (4, 11), (9, 10), (8, 9), (10, 8), (6, 7), (7, 6), (3, 5), (2, 4), (1, 3), (5, 2),
+          ]
           or(fields.reduce(0) { $0 | (d >> $1.0 & 1) << $1.1 }, reference.offset, 2)
         case .compressedBranch where (-256..<256).contains(distance):
           let d = UInt32(bitPattern: distance)
-          let fields: [(UInt32, UInt32)] = [(8, 12), (4, 11), (3, 10), (7, 6), (6, 5), (2, 4), (1, 3), (5, 2)]
+          let fields: [(UInt32, UInt32)] = [
+            (8, 12), (4, 11), (3, 10), (7, 6), (6, 5), (2, 4), (1, 3), (5, 2),
+          ]
           or(fields.reduce(0) { $0 | (d >> $1.0 & 1) << $1.1 }, reference.offset, 2)
-        case .branch: (bytes[reference.offset], bytes[reference.offset + 1], bytes[reference.offset + 2], bytes[reference.offset + 3]) = (0x13, 0, 0, 0)
-        case .compressedJump, .compressedBranch: (bytes[reference.offset], bytes[reference.offset + 1]) = (1, 0)
+        case .branch:
+          (
+            bytes[reference.offset], bytes[reference.offset + 1], bytes[reference.offset + 2],
+            bytes[reference.offset + 3]
+          ) = (0x13, 0, 0, 0)
+        case .compressedJump, .compressedBranch:
+          (bytes[reference.offset], bytes[reference.offset + 1]) = (1, 0)
         }
       }
       code.replaceSubrange(offset..<offset + bytes.count, with: bytes)
@@ -121,7 +131,8 @@ struct LockstepProgram {
     words.replaceSubrange(
       0..<7,
       with: [
-        LockstepGuest.satp(0), LockstepGuest.handler, LockstepGuest.scratch, status, window + UInt64(offsets[0]),
+        LockstepGuest.satp(0), LockstepGuest.handler, LockstepGuest.scratch, status,
+        window + UInt64(offsets[0]),
         interruptEnable, floatControl,
       ])
     for register in 0..<32 {
@@ -130,14 +141,18 @@ struct LockstepProgram {
     }
     image[LockstepGuest.parameters] = words.withUnsafeBytes { [UInt8]($0) }
     var scratch = [UInt8](repeating: 0, count: 4096)
-    for index in 0..<8 { scratch[24 + index] = UInt8(truncatingIfNeeded: LockstepGuest.satp(0) >> UInt64(8 * index)) }
+    for index in 0..<8 {
+      scratch[24 + index] = UInt8(truncatingIfNeeded: LockstepGuest.satp(0) >> UInt64(8 * index))
+    }
     image[LockstepGuest.scratch] = scratch
     return image
   }
 
   /// Whether a program counter is in the last piece, in either window.
   static func isIn(_ pc: UInt64, _ offset: Int, count: Int) -> Bool {
-    guard pc >> 21 == LockstepGuest.userCode >> 21 || pc >> 21 == LockstepGuest.supervisorCode >> 21 else { return false }
+    guard pc >> 21 == LockstepGuest.userCode >> 21 || pc >> 21 == LockstepGuest.supervisorCode >> 21 else {
+      return false
+    }
     let place = Int(pc & LockstepGuest.windowMask)
     return place >= offset && place < offset + count
   }
@@ -152,7 +167,9 @@ struct LockstepProgram {
       while offset < offsets[index] + piece.bytes.count {
         let low = UInt32(code[offset]) | UInt32(code[offset + 1]) << 8
         let length = low & 3 == 3 ? 4 : 2
-        let bits = length == 4 && offset + 4 <= code.count ? low | UInt32(code[offset + 2]) << 16 | UInt32(code[offset + 3]) << 24 : low
+        let bits =
+          length == 4 && offset + 4 <= code.count
+          ? low | UInt32(code[offset + 2]) << 16 | UInt32(code[offset + 3]) << 24 : low
         let text = Disassembler.text(bits, at: LockstepGuest.supervisorCode + UInt64(offset))
         lines.append("  0x\(String(offset, radix: 16)): \(text.replacing("\t", with: " "))")
         offset += length
