@@ -213,7 +213,7 @@ extension LockstepTests {
     func remapped(engine: LockstepEngine, mapping: Mapping) throws {
       let cluster = try LockstepCluster(engine, harts: 2, memorySize: 8 << 20)
       try prepare(cluster, mapping)
-      let rounds: UInt64 = 300
+      let rounds: UInt64 = 3000
       var entries: [UInt64] = []
       for hart in 0..<2 {
         let base = Self.base + UInt64(hart) << 12
@@ -335,12 +335,13 @@ extension LockstepTests {
         try cluster.write(Self.entry(root + 0x1000, 1), at: root + 8)
         try cluster.write(Self.entry(Self.base, 0xCF), at: root + 16)
         try cluster.write(Self.entry(root + 0x2000, 1), at: root + 0x1000)
-        try cluster.write(Self.entry(Self.targets[0] + space << 12, 0xCF), at: root + 0x2000)
+        try cluster.write(Self.entry(Self.targets[0] + space << 12, 0xCF), at: root + 0x2000 + 5 * 8)
         try cluster.write(Self.function(Int32(space)), at: Self.targets[0] + space << 12)
       }
       var c = LockstepCode(base: Self.base)
       c.li(23, 10)
-      c.li(9, Self.window)
+      // Not at the place where the interpreter remembers the caller's own page.
+      c.li(9, Self.window + 0x5000)
       c.li(26, 1 << 44 | 4)
       let outer = c.here()
       c.li(24, 0)

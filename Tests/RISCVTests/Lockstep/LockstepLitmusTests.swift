@@ -146,6 +146,7 @@ extension LockstepTests {
     private static func results(_ hart: Int) -> UInt64 {
       LockstepCluster.base + 0x300_0000 + UInt64(hart) << 21
     }
+    private static func scratch(_ hart: Int) -> UInt64 { LockstepCluster.base + 0x80_0000 + UInt64(hart) << 21 }
     private static let stride: Int32 = 64
 
     /// A hart's program: `rounds` rounds. Two harts meet before each, by spinning; more than the host may
@@ -164,6 +165,7 @@ extension LockstepTests {
       c.li(23, UInt64(rounds / together))
       c.li(25, UInt64(hart) &* 0x9E37_79B9_7F4A_7C15 | 1)
       c.li(26, 0x9E37_79B9_7F4A_7C15)
+      c.li(31, 0)
       let outer = c.here()
       c.barrier(harts: harts, meeting: 22)
       // A short wait of chance, so that the harts overlap in every way.
@@ -175,7 +177,15 @@ extension LockstepTests {
       c.jump(to: delay)
       c.bind(over)
       c.li(24, UInt64(together))
+      c.li(28, scratch(hart))
+      c.li(29, (1 << 21) - 1)
+      c.li(30, 4160)
       let inner = c.here()
+      // Stores that miss the caches keep those of the test waiting.
+      c.and(7, 31, 29)
+      c.add(7, 7, 28)
+      for line in 0..<4 as Range<Int32> { c.sd(0, 7, line * 256) }
+      c.add(31, 31, 30)
       c.li(first, 0)
       c.li(second, 0)
       body(&c)
