@@ -22,7 +22,7 @@ extension Hart {
         let pageAddress = pc & ~0xFFF
         // Within one page until a jump leaves it.
         repeat {
-          var instruction = page[Int(truncatingIfNeeded: (pc & 0xFFF) >> 1)]
+          var instruction = page.slots[Int(truncatingIfNeeded: (pc & 0xFFF) >> 1)]
           if instruction.length == DecodedPages.undecoded { instruction = try decode(pc, into: page) }
           if instruction.operation == .system {
             context.programCounter = pc
@@ -111,18 +111,23 @@ extension Hart {
       cluster.claimCode(page: found.number, for: self)
       found = try fetchPage(pc)
     }
-    _ = decoded.page(found.number, at: pc, view: view)
+    decoded.enter(found.number, host: found.host, at: pc, view: view)
   }
 
   /// Decodes the instruction at `pc` and remembers it, unless it reaches into the next page.
   private func decode(_ pc: UInt64, into page: DecodedPages.Page) throws(Trap) -> Instruction {
-    let low = try fetchHalf(pc)
-    var bits = UInt32(low)
-    let isLong = low & 3 == 3
-    if isLong { bits |= UInt32(try fetchHalf(pc &+ 2)) << 16 }
+    let offset = Int(pc & 0xFFE)
+    var bits = UInt32(UInt16(littleEndian: page.host.load(fromByteOffset: offset, as: UInt16.self)))
+    let isLong = bits & 3 == 3
+    let isCut = isLong && offset == 0xFFE
+    if isCut {
+      bits |= UInt32(try fetchHalf(pc &+ 2)) << 16
+    } else if isLong {
+      bits |= UInt32(UInt16(littleEndian: page.host.load(fromByteOffset: offset + 2, as: UInt16.self))) << 16
+    }
     var instruction = Decoder.decode(bits)
     instruction.reserved = Self.usesFloat(instruction) ? DecodedPages.usesFloat : 0
-    if !(isLong && pc & 0xFFF == 0xFFE) { page[Int((pc & 0xFFF) >> 1)] = instruction }
+    if !isCut { page.slots[offset >> 1] = instruction }
     return instruction
   }
 

@@ -12,9 +12,16 @@ package struct DecodedPages {
   /// ``Instruction/length`` of a slot that is not decoded yet.
   static let undecoded: UInt8 = 0
 
-  typealias Page = UnsafeMutablePointer<Instruction>
+  typealias Slots = UnsafeMutablePointer<Instruction>
 
-  private var pages: [Int: Page] = [:]
+  /// A decoded page and the bytes that it is decoded from. Those are not looked up again by address, which
+  /// may lead elsewhere by then.
+  struct Page {
+    let slots: Slots
+    let host: UnsafeRawPointer
+  }
+
+  private var pages: [Int: Slots] = [:]
   /// Guest page (with the view it was seen in) to decoded page, direct-mapped.
   private var lookup = [(key: UInt64, view: UInt64, page: Page?)](repeating: (.max, 0, nil), count: 256)
 
@@ -24,9 +31,10 @@ package struct DecodedPages {
     return entry.key == address >> 12 && entry.view == view ? entry.page : nil
   }
 
-  /// The decoded page of a page of the memory file, empty at first, and remembers where it was seen.
-  mutating func page(_ number: Int, at address: UInt64, view: UInt64) -> Page {
-    let page: Page
+  /// The decoded page of a page of the memory file at host address `host`, empty at first, and remembers
+  /// where it was seen.
+  mutating func enter(_ number: Int, host: UnsafeRawPointer, at address: UInt64, view: UInt64) {
+    let page: Slots
     if let known = pages[number] {
       page = known
     } else {
@@ -37,8 +45,9 @@ package struct DecodedPages {
       page.initialize(repeating: blank, count: Self.slots)
       pages[number] = page
     }
-    lookup[Int(truncatingIfNeeded: (address >> 12) & 255)] = (address >> 12, view, page)
-    return page
+    lookup[Int(truncatingIfNeeded: (address >> 12) & 255)] = (
+      address >> 12, view, Page(slots: page, host: host)
+    )
   }
 
   /// Forgets which guest page shows which decoded page.

@@ -9,6 +9,10 @@ import Translator
 /// Which engine runs a guest.
 enum LockstepEngine: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case translator, interpreter
+  /// The translator as it is used: code is interpreted a few times first.
+  case tiered
+  /// Those that differ in how they access memory.
+  static let distinct = [translator, interpreter]
   var testDescription: String { rawValue }
 }
 
@@ -35,7 +39,8 @@ final class LockstepCluster {
     memory = try GuestMemory(regions: [(base: Self.base, size: memorySize)])
     var options = CodeStore.Options()
     options.arenaSize = arenaSize
-    code = engine == .translator ? try CodeStore(architecture: Lifter.architecture, options: options) : nil
+    options.coldRuns = engine == .tiered ? 3 : 0
+    code = engine == .interpreter ? nil : try CodeStore(architecture: Lifter.architecture, options: options)
     cluster = try HartCluster(
       harts: harts, memory: memory, bus: NoDevices(), clock: MachineClock(), code: code)
   }

@@ -23,6 +23,27 @@ struct LockstepGenerator {
     return generator.generate()
   }
 
+  /// Bits of chance for code, in user mode at first. It cannot write where it runs, which without a FENCE.I
+  /// in the right place each engine may take in its own way.
+  static func noise(seed: UInt64) -> LockstepProgram {
+    var generator = LockstepGenerator(seed: seed)
+    generator.fillState()
+    for (address, words) in Guest.pageTables(&generator.dice, writableCode: false) {
+      generator.program.data[address] = bytes(words)
+    }
+    generator.program.startsAsUser = true
+    generator.program.status &= ~Status.previousPrivilege
+    // Of each instruction's length half, so that neither kind drowns the other.
+    var bytes: [UInt8] = []
+    while bytes.count < Guest.codePages * 4096 - 4 {
+      let bits = UInt32(truncatingIfNeeded: generator.dice.next())
+      bytes += generator.dice.chance(50) ? encoded(bits | 3, 4) : encoded(bits & 3 == 3 ? bits & ~1 : bits, 2)
+    }
+    generator.program.pieces = [Piece(kind: "noise", bytes: bytes), Piece(kind: "end", bytes: [0, 0])]
+    generator.program.last = 1
+    return generator.program
+  }
+
   private init(seed: UInt64) {
     dice = LockstepDice(seed: seed)
     program = LockstepProgram(seed: seed)

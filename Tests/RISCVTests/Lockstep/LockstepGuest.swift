@@ -93,7 +93,8 @@ enum LockstepGuest {
   }
 
   /// All tables of all spaces, by physical address.
-  static func pageTables(_ dice: inout LockstepDice) -> [UInt64: [UInt64]] {
+  static func pageTables(_ dice: inout LockstepDice, writableCode: Bool = true) -> [UInt64: [UInt64]] {
+    let code = writableCode ? Entry.all : Entry.all & ~Entry.write
     var pages: [UInt64: [UInt64]] = [:]
     func set(_ table: Table, _ space: Int, _ index: Int, _ entry: UInt64) {
       pages[self.table(table, space: space), default: [UInt64](repeating: 0, count: 512)][index] = entry
@@ -107,10 +108,9 @@ enum LockstepGuest {
       set(.middle, space, 3, leaf(large[space & 1], Entry.read | Entry.write | Entry.user))
       set(.middle, space, 4, pointer(.contiguous, space: space))
       for page in 0..<codePages {
-        let physical = code + UInt64(page) << 12
-        set(
-          .userCode, space, page, leaf(physical, Entry.all | Entry.user | (dice.chance(50) ? Entry.used : 0)))
-        set(.supervisorCode, space, page, leaf(physical, Entry.all))
+        let physical = Self.code + UInt64(page) << 12
+        set(.userCode, space, page, leaf(physical, code | Entry.user | (dice.chance(50) ? Entry.used : 0)))
+        set(.supervisorCode, space, page, leaf(physical, code))
       }
       for page in 0..<dataPages { set(.data, space, page, dataEntry(page, space: space, &dice)) }
       for page in 0..<16 { set(.contiguous, space, page, contiguousEntry(contiguous[space & 1])) }
