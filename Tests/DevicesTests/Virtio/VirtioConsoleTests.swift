@@ -199,7 +199,7 @@ import Testing
     terminal.transmitQueue(1).add([.readable(address, bytes.count)])
     terminal.transmitQueue(1).kick()
     try terminal.send(Message(port: 1, event: Event.portOpen, value: 0))
-    #expect(terminal.agent.wait(exactly: bytes.count) == bytes)
+    #expect(same(terminal.agent.wait(exactly: bytes.count), bytes))
     var end: [UInt8]?
     #expect(
       eventually {
@@ -229,7 +229,7 @@ import Testing
     // The console is not held up by it.
     try terminal.write(0, [1])
     #expect(terminal.console.wait(exactly: 1) == [1])
-    #expect(terminal.agent.wait(exactly: expected.count) == expected)
+    #expect(same(terminal.agent.wait(exactly: expected.count), expected))
     while done < queue.size {
       _ = try queue.wait()
       done += 1
@@ -252,7 +252,7 @@ import Testing
       received += try terminal.read(1)
     }
     #expect(received.count == sent)
-    #expect(Array(received[..<4096]) == VirtioNetTests.frame(4096))
+    #expect(same(Array(received[..<4096]), VirtioNetTests.frame(4096)))
   }
 
   @Test func bytesWrittenBeforeTheHostComesAreKept() throws {

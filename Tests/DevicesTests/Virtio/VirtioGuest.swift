@@ -38,6 +38,10 @@ func eventually(seconds: Double = 10, _ condition: () -> Bool) -> Bool {
   return true
 }
 
+/// Whether bytes are equal, without the account of all their differences that an expectation would
+/// make of long ones, which takes minutes.
+func same(_ one: [UInt8], _ other: [UInt8]) -> Bool { one == other }
+
 /// The guest's side of a virtio-mmio device: a driver written from the specification alone.
 final class VirtioGuest {
   static let base: UInt64 = 0x8000_0000

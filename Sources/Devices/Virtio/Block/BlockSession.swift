@@ -2,12 +2,13 @@ internal import HostSystem
 
 /// A disk at work: takes requests one after the other and answers each.
 final class BlockSession: VirtioSession {
-  /// The longest a finished request waits for its interrupt behind others, in nanoseconds.
-  private static let interruptDelay: UInt64 = 250_000
+  /// The least time between two interrupts while there is more to do, in nanoseconds.
+  private static let interruptSpacing: UInt64 = 100_000
 
   private let device: VirtioBlock
   private let context: SessionContext
   private var transfer: BlockTransfer
+  private var lastSignal: UInt64 = 0
   private var reported: [VirtioBlock.Failure.Operation: Errno] = [:]
 
   init(device: VirtioBlock, context: SessionContext) {
@@ -19,14 +20,13 @@ final class BlockSession: VirtioSession {
   func process(queue index: Int) throws(QueueError) {
     guard let queue = context.queue(index) else { return }
     defer { context.signal(queue) }
-    var lastSignal = monotonicNanoseconds()
     repeat {
       queue.suppressNotifications()
       while let chain = try queue.next() {
         carryOut(chain, queue)
         if context.isWanted { return context.reschedule(queue) }
         let now = monotonicNanoseconds()
-        if now - lastSignal > Self.interruptDelay {
+        if now - lastSignal > Self.interruptSpacing {
           context.signal(queue)
           lastSignal = now
         }

@@ -47,7 +47,11 @@ final class ConsolePort {
   /// Takes the host's socket, if it is another than before.
   func attach(_ new: ConsoleAttachment?) throws(QueueError) {
     guard new !== attachment else { return }
-    if let old = attachment { context.watch(old.channel.descriptor, for: [], token: UInt64(index)) }
+    if let old = attachment {
+      context.watch(old.channel.descriptor, for: [], token: UInt64(index))
+      // What is left of a request that went to the old socket in part makes no sense to the new one.
+      if let chain = held.take() { transmitQueue?.complete(chain, written: 0) }
+    }
     attachment = new
     if isReady, new?.hasInputEnded == false { notices.insert(.open) }
     try transmit()
