@@ -8,8 +8,7 @@ IMAGE ?= debian/13
 
 programs := volary volary-machine volary-nat
 built := .build/release
-tests = VOLARY_TEST_DATA=$(VOLARY_DATA)
-lockstep = $(tests) \
+tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
   VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
 
@@ -47,12 +46,12 @@ install: build
 test: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
-	$(tests) $(SWIFT) test -c release --skip-build --skip Lockstep
+	$(tests) $(SWIFT) test -c release --skip-build
 
 ## lockstep: interpreter and translator side by side, on random programs and a boot.
 lockstep: image
 	$(SWIFT) build -c release --build-tests
-	$(lockstep) $(SWIFT) test -c release --skip-build --filter Lockstep
+	$(tests) $(SWIFT) test -c release --skip-build --filter Lockstep
 
 ## check: what has to be right before a change goes in.
 check: lint test
@@ -61,7 +60,7 @@ check: lint test
 soak: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
-	$(lockstep) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
+	$(tests) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
 	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Tests/Soak/stress.sh 10
 
 ## bench: figures beside QEMU's, as a table. As root, or memory cannot be read.

@@ -3,6 +3,7 @@ import GuestMemory
 import HostSystem
 import Machine
 import RISCV
+import Synchronization
 import Testing
 import Translator
 
@@ -61,6 +62,27 @@ import Translator
   }
 }
 
+/// Ends a hart's steps now and then: linked blocks may be a loop that waits for time, which only passes
+/// between two steps.
+final class Pacemaker: Sendable {
+  private let isOver = Atomic(false)
+  private let thread = DispatchGroup()
+
+  init(_ hart: Hart) {
+    DispatchQueue.global().async(group: thread) { [self] in
+      while !isOver.load(ordering: .relaxed) {
+        usleep(500)
+        hart.endStep()
+      }
+    }
+  }
+
+  func stop() {
+    isOver.store(true, ordering: .relaxed)
+    thread.wait()
+  }
+}
+
 /// Two boards in lockstep.
 final class LockstepPair {
   enum Outcome: Equatable {
@@ -86,6 +108,8 @@ final class LockstepPair {
 
   func run(pace: LockstepBootTests.Pace, instructions limit: Int, until deadline: UInt64) -> Outcome {
     let (first, second) = (translated.hart, interpreted.hart)
+    let pacemaker = Pacemaker(first)
+    defer { pacemaker.stop() }
     var rest = 0
     var nextMemory = 5_000_000
     while instructions < limit {
@@ -111,7 +135,7 @@ final class LockstepPair {
         nextMemory = instructions + 20_000_000
         if let difference = compareMemory() { return difference }
       }
-      if steps & 0xFFF == 0, monotonicNanoseconds() > deadline { return compareMemory() ?? .timeIsUp }
+      if steps & 0xFF == 0, monotonicNanoseconds() > deadline { return compareMemory() ?? .timeIsUp }
     }
     return compareMemory() ?? .enough
   }

@@ -44,6 +44,10 @@ extension Hart {
     }
   }
 
+  /// Ends ``stepBlocks()`` soon, at a place of chance; from any thread. A guest that waits for a clock which
+  /// only advances between two pieces needs it.
+  package func endStep() { exitRequest.set() }
+
   /// Interprets exactly `limit` instructions.
   package func stepInstructions(_ limit: Int) {
     var left = limit
