@@ -55,9 +55,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       }
     }
     try closeSandbox?()
-    // What happens to the host's side the person is told; what the guest does wrong goes to the log.
-    let warnings = WarningLimiter { [send] in send(.warning(line: $0)) }
-    let warn: @Sendable (String) -> Void = { warnings.report($0) }
+    // What the guest does wrong goes to the log; of what the host does the person is told.
     let log = WarningLimiter { Self.log($0) }
     let note: @Sendable (String) -> Void = { log.report($0) }
     if let index = configuration.serial {
@@ -82,11 +80,16 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       ) { (memory, line) throws(Errno) in
         var devices: [any VirtioDevice] = []
         for (disk, storage) in zip(configuration.disks, storages) {
-          let name = "disk \(disk.serial)"
+          let failures = FailureLimiter()
+          let tell: @Sendable (VirtioBlock.Failure) -> Void = { [send] in
+            guard failures.passes($0.errno) else { return }
+            send(
+              .diskFailed(
+                disk: disk.serial, operation: $0.operation.rawValue, errorNumber: $0.errno.code))
+          }
           devices.append(
-            try VirtioBlock(name: name, storage: storage, serial: disk.serial) {
-              warn("\(name): \($0); the guest sees an input or output error")
-            })
+            try VirtioBlock(
+              name: "disk \(disk.serial)", storage: storage, serial: disk.serial, onFailure: tell))
         }
         if let network = configuration.network {
           devices.append(try VirtioNet(port: descriptors[network.frames], mac: network.mac))
@@ -151,8 +154,9 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       do throws(DiskImageError) {
         storages.append(DiskStorage(try Self.open(disk, descriptors)))
       } catch {
-        throw ControlFailure(
-          .invalidConfiguration, phase: "opening disk \(disk.serial)", message: error.description)
+        var code = ControlFailure.Code.invalidConfiguration
+        if case .system = error { code = .hostRefused }
+        throw ControlFailure(code, phase: "opening disk \(disk.serial)", message: error.description)
       }
     }
     return storages

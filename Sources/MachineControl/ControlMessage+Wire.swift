@@ -23,6 +23,7 @@ extension ControlMessage {
     static let guestPanicked: UInt8 = 131
     static let failed: UInt8 = 132
     static let warning: UInt8 = 133
+    static let diskFailed: UInt8 = 134
   }
 
   // MARK: - Encoding
@@ -174,6 +175,11 @@ extension ControlEvent {
     case .warning(let line):
       writer.header(ControlMessage.Kind.warning, id: 0)
       writer.string(line)
+    case .diskFailed(let disk, let operation, let errorNumber):
+      writer.header(ControlMessage.Kind.diskFailed, id: 0)
+      writer.string(disk)
+      writer.string(operation)
+      writer.integer(errorNumber)
     }
   }
 
@@ -188,6 +194,10 @@ extension ControlEvent {
     case ControlMessage.Kind.failed:
       self = .failed(phase: try reader.string("phase"), message: try reader.string("message"))
     case ControlMessage.Kind.warning: self = .warning(line: try reader.string("line"))
+    case ControlMessage.Kind.diskFailed:
+      self = .diskFailed(
+        disk: try reader.string("disk"), operation: try reader.string("operation"),
+        errorNumber: try reader.integer())
     default: return nil
     }
   }

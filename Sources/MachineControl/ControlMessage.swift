@@ -38,6 +38,9 @@ package enum ControlEvent: Equatable, Sendable {
   case guestPanicked(message: String)
   /// The machine cannot go on. `phase` says what it was doing, such as `loading the kernel`.
   case failed(phase: String, message: String)
+  /// The host could not carry out what the guest asked of a disk, named by its serial; the guest sees an
+  /// error. `operation` is a word such as `write`, `errorNumber` the system's (errno(3)).
+  case diskFailed(disk: String, operation: String, errorNumber: Int32)
   /// A line for the person who runs the machine.
   case warning(line: String)
 }

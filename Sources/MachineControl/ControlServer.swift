@@ -42,13 +42,12 @@ package final class ControlServer: Sendable {
     }
   }
 
-  /// Tells the controller. Callable from any thread. A warning is dropped rather than waited with, so
-  /// that a controller that sleeps does not hold up the guest.
+  /// Tells the controller. Callable from any thread. What is only for the person to read is dropped rather
+  /// than waited with, so that a controller that sleeps does not hold up the guest.
   package func send(_ event: ControlEvent) {
-    if case .warning = event {
-      _ = send(.event(event), onlyIfRoom: true)
-    } else {
-      _ = send(.event(event))
+    switch event {
+    case .warning, .diskFailed: _ = send(.event(event), onlyIfRoom: true)
+    default: _ = send(.event(event))
     }
   }
 

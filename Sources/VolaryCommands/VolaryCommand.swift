@@ -23,6 +23,8 @@ extension VolaryCommand {
   package static func runProcess() -> Never {
     // A reader that goes away is an error of write(2), told in words or by the exit code.
     signal(SIGPIPE, SIG_IGN)
+    // So is a file that grows beyond its limit.
+    signal(SIGXFSZ, SIG_IGN)
     occupyStandardDescriptors()
     MachineRunners.use(ControlledMachineRunner())
     do {

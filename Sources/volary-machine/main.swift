@@ -22,6 +22,8 @@ guard arguments.count == 3, arguments[1] == "--control", let number = Int32(argu
 }
 
 signal(SIGPIPE, SIG_IGN)
+// A limit of file sizes is an error of the disk, told as such.
+signal(SIGXFSZ, SIG_IGN)
 do {
   let server = ControlServer(UnixSocket(Descriptor(owning: number)))
   let controller = MachineController(

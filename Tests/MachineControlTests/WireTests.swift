@@ -46,6 +46,7 @@ enum Samples {
     .event(.started), .event(.guestPoweredOff(code: nil)), .event(.guestPoweredOff(code: -1)),
     .event(.guestReset), .event(.guestPanicked(message: "VFS")), .event(.failed(phase: "a", message: "b")),
     .event(.warning(line: "")),
+    .event(.diskFailed(disk: "root", operation: "write", errorNumber: 28)),
   ]
 }
 

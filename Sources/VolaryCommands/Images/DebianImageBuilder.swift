@@ -45,15 +45,11 @@ package struct DebianImageBuilder {
     let lock = try store.lock { progress.note("waiting for another build in \(store.folder.path) to end") }
     defer { withExtendedLifetime(lock) {} }
     store.removeLeftovers()
-    let staging = try store.makeStaging(room: Self.roomNeeded)
-    defer { ImageStore.removeTree(staging) }
     defer { progress.end() }
-    do {
+    return try store.withStaging(room: Self.roomNeeded) { staging in
       var record = try build(in: staging)
       record.buildSeconds = Date().timeIntervalSince(started).rounded()
       return try store.publish(staging, as: record)
-    } catch let error as CocoaError where error.code == .fileWriteOutOfSpace {
-      throw ImageError("the disk of \(store.folder.path) is full: \(ImageStore.roomAdvice)")
     }
   }
 

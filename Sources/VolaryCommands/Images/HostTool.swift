@@ -92,9 +92,6 @@ enum HostTool {
   ) -> ImageError {
     let lines = words.split(separator: "\n").map(String.init).filter { !$0.allSatisfy(\.isWhitespace) }
     let last = Array(lines.suffix(8))
-    if words.contains(Errno.noSpace.description) {
-      return ImageError("\(action) failed: the disk is full; \(ImageStore.roomAdvice)", log: last)
-    }
     let how =
       process.terminationReason == .exit
       ? "\(program) ended with status \(process.terminationStatus)"

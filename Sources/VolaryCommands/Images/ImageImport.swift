@@ -44,15 +44,15 @@ package struct ImageImport {
         .conflict,
         "there is an image \(name) for \(architecture.rawValue) already: take another name, or add --force")
     }
-    let staging = try store.makeStaging(room: room)
-    defer { ImageStore.removeTree(staging) }
-    for (file, name) in files {
-      try HostTool.run(
-        "cp",
-        ["--reflink=auto", "--sparse=always", "--", file.path, staging.appendingPathComponent(name).path],
-        doing: "copying \(file.path)")
+    return try store.withStaging(room: room) { staging in
+      for (file, name) in files {
+        try HostTool.run(
+          "cp",
+          ["--reflink=auto", "--sparse=always", "--", file.path, staging.appendingPathComponent(name).path],
+          doing: "copying \(file.path)")
+      }
+      return try store.publish(staging, as: try record(of: staging, files.map(\.name)))
     }
-    return try store.publish(staging, as: try record(of: staging, files.map(\.name)))
   }
 
   private func record(of staging: URL, _ names: [String]) throws -> ImageRecord {

@@ -95,6 +95,7 @@ package struct ImageStore: Sendable {
     do {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     } catch {
+      if Self.tellsOfFullDisk(error) { throw full }
       throw ImageError(.denied, "cannot make the folder \(folder.path): \(error.localizedDescription)")
     }
     let path = folder.appendingPathComponent(".lock").path
@@ -108,6 +109,7 @@ package struct ImageStore: Sendable {
       }
       return lock
     } catch {
+      if error == .noSpace { throw full }
       throw ImageError(.denied, "cannot lock the image store by \(path): \(error)")
     }
   }
@@ -133,6 +135,7 @@ package struct ImageStore: Sendable {
     do {
       try FileManager.default.createDirectory(at: staging, withIntermediateDirectories: false)
     } catch {
+      if Self.tellsOfFullDisk(error) { throw full }
       throw ImageError(.denied, "cannot make the folder \(staging.path): \(error.localizedDescription)")
     }
     let free = Self.freeBytes(at: staging)
@@ -143,6 +146,36 @@ package struct ImageStore: Sendable {
       )
     }
     return staging
+  }
+
+  /// Prepares an image in an empty folder of the store and takes the folder away again, unless it became
+  /// the image. What fails for want of room says so. Only for a holder of the lock.
+  func withStaging<Result>(room: Int64, _ prepare: (URL) throws -> Result) throws -> Result {
+    let staging = try makeStaging(room: room)
+    defer { Self.removeTree(staging) }
+    do { return try prepare(staging) } catch {
+      Interruption.waitIfEnding()
+      guard Self.isFull(staging) || Self.tellsOfFullDisk(error) else { throw error }
+      throw full
+    }
+  }
+
+  private var full: ImageError { ImageError("the disk of \(folder.path) is full: \(Self.roomAdvice)") }
+
+  /// Whether the file system of a folder has next to nothing left to give, bytes or files.
+  private static func isFull(_ folder: URL) -> Bool {
+    var status = statvfs()
+    guard statvfs(folder.path, &status) == 0 else { return false }
+    // Some file systems count no files.
+    return freeBytes(at: folder) < 1 << 20 || (status.f_files > 0 && status.f_favail == 0)
+  }
+
+  private static func tellsOfFullDisk(_ error: any Error) -> Bool {
+    if (error as? CocoaError)?.code == .fileWriteOutOfSpace { return true }
+    let words = (error as? ImageError)?.log ?? []
+    // The C library's words, and apt's own before it begins to download.
+    let signs = [Errno.noSpace.description, Errno(EDQUOT).description, "have enough free space"]
+    return words.contains { word in signs.contains { word.contains($0) } }
   }
 
   /// Makes a prepared folder the image of the record's name, in the place of one that may be there.

@@ -55,6 +55,10 @@ struct MachineLauncher {
     GuestPort.standardError,
   ]
 
+  /// What the guest, and messages about them, know the disks by.
+  static let rootDiskSerial = "root"
+  static let ownDiskSerial = "own"
+
   /// Milliseconds that a helper has for what should take a few.
   private static let patience: Int32 = 20_000
 
@@ -151,8 +155,13 @@ struct MachineLauncher {
   }
 
   private static func wayOut(of refusal: ControlFailure) -> String? {
-    refusal.message == Errno.noMemory.description
-      ? "give it less with --memory, or raise the limit of address space ('ulimit -v')" : nil
+    if refusal.message == Errno.noMemory.description {
+      return "give it less with --memory, or raise the limit of address space ('ulimit -v')"
+    }
+    if refusal.message.hasSuffix(Errno(EFBIG).description) {
+      return "give it less with --disk, or raise the limit of file sizes ('ulimit -f')"
+    }
+    return nil
   }
 
   // MARK: - Pieces
@@ -200,11 +209,12 @@ struct MachineLauncher {
       disks.append(
         .init(
           file: add(try ScratchFile.make()), base: add(base), format: .overlay, size: size & ~511,
-          ephemeral: true, serial: "root"))
+          ephemeral: true, serial: Self.rootDiskSerial))
     }
     if let path = plan.ownDisk {
       let disk = try openOwnDisk(path)
-      disks.append(.init(file: add(disk), format: .raw, size: try size(of: disk, path), serial: "own"))
+      disks.append(
+        .init(file: add(disk), format: .raw, size: try size(of: disk, path), serial: Self.ownDiskSerial))
     }
     return disks
   }

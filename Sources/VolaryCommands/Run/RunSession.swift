@@ -247,8 +247,16 @@ final class RunSession {
     case .guestReset: if plan.reportsJob { end(.guestEnded) }
     case .guestPanicked(let message): end(.panicked(message))
     case .failed(let phase, let message): end(.failed(phase: phase, message: message))
+    case .diskFailed(let disk, let operation, let errorNumber):
+      tell(DiskTrouble(plan, disk: disk, operation: operation, error: Errno(errorNumber)))
     case .warning(let line): say("volary: \(line)")
     }
+  }
+
+  /// Says that a disk cannot be served; to whoever reads the lines, where somebody does.
+  private func tell(_ trouble: DiskTrouble) {
+    let line = trouble.error.report
+    if case .lines(let take) = plan.streams { take(line) } else { say(line) }
   }
 
   /// Notes why the session ends, and gives the machine's process a moment to follow.
