@@ -50,7 +50,7 @@ extension ConfigurationError: CustomStringConvertible {
     case .entropySeedTooLong(let count):
       "the entropy seed has \(count) bytes; \(MachineConfiguration.Limits.entropySeed) are the most"
     case .engineCannotRun(let engine, let architecture):
-      "the engine \(engine) cannot run \(architecture) guests on this host"
+      "the engine \(engine) cannot run \(architecture) guests on this host: take translator, or auto"
     }
   }
 }

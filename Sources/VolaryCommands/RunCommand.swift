@@ -14,6 +14,9 @@ struct RunCommand: ParsableCommand {
       command's. Without a command it is a login shell; Ctrl-] leaves it at once. Where input or output \
       is no terminal, the command's input, output and errors are the ones of this process.
 
+      SIGINT, SIGTERM and SIGHUP end the command and then the machine in order; a second one, or ten \
+      seconds, cut its power.
+
       With --kernel, the machine boots a kernel of your own, and IMAGE may be left out.
       """)
 
@@ -91,6 +94,11 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("--disk resizes an image's disk; a disk of your own is given with --disk-image.")
     }
     if initrd != nil && kernel == nil { throw ValidationError("--initrd needs --kernel.") }
+    if engine == .kvm {
+      throw ValidationError(
+        "--engine kvm cannot run \(arch.rawValue) guests on this host; take --engine translator, or auto, "
+          + "the fastest that works here.")
+    }
     if network == .none && !publish.isEmpty { throw ValidationError("--publish needs a network.") }
     if let bad = environment.first(where: { !$0.contains("=") || $0.hasPrefix("=") }) {
       throw ValidationError("'\(bad)' is no variable; write --env NAME=VALUE.")

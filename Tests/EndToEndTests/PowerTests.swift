@@ -67,12 +67,58 @@ extension EndToEndTests {
       #expect(machine.leftovers.isEmpty)
     }
 
-    @Test func terminatedVolaryEndsItsMachine() throws {
-      let machine = try VolaryRun.job("echo up; sleep 1000")
+    /// The job gets the signal, and what it then writes to a disk of one's own is kept.
+    @Test(arguments: [SIGTERM, SIGINT, SIGHUP])
+    func signalEndsJobAndMachineInOrder(_ signal: Int32) throws {
+      let folder = TestFolder()
+      let disk = try folder.disk("own.raw", bytes: 64 << 20)
+      let made = try ProgramRun("/usr/sbin/mke2fs", ["-q", "-t", "ext4", disk]).finish(within: 60)
+      try #require(made.exit == .code(0))
+      let machine = try VolaryRun.job(
+        """
+        /usr/lib/volary/busybox mount -t ext4 /dev/vdb /mnt || exit 9
+        trap 'echo goodbye >/mnt/note; exit 5' \(signal); echo up; while :; do sleep 1; done
+        """, options: ["--disk-image", disk])
+      #expect(try machine.run.awaitOutput("up", within: 200))
+      kill(machine.pid, signal)
+      #expect(try machine.finish(within: 60).code == 128 + signal)
+      #expect(machine.leftovers.isEmpty)
+      let features = try ProgramRun("/usr/sbin/dumpe2fs", ["-h", disk]).finish(within: 60).output
+      #expect(features.contains("has_journal") && !features.contains("needs_recovery"))
+      let note = try ProgramRun("/usr/sbin/debugfs", ["-R", "cat note", disk]).finish(within: 60)
+      #expect(note.output == "goodbye\n")
+    }
+
+    @Test func jobThatHeedsNoSignalIsKilled() throws {
+      let machine = try VolaryRun.job("trap '' TERM; echo up; while :; do sleep 1; done")
       #expect(try machine.run.awaitOutput("up", within: 200))
       kill(machine.pid, SIGTERM)
-      #expect(try machine.finish(within: 30).code == 128 + SIGTERM)
+      #expect(try machine.finish(within: 60).code == 128 + SIGTERM)
       #expect(machine.leftovers.isEmpty)
+    }
+
+    /// One that restarts after its panic, and one that stands still.
+    @Test(arguments: ["panic=-1", "quiet"])
+    func ownKernelWithoutARootIsNotRunForEver(_ append: String) throws {
+      let machine = try VolaryRun(["run", "--kernel", Bench.kernel, "--network", "none", "--append", append])
+      let outcome = try machine.finish(within: 200)
+      #expect(outcome.code == 1)
+      #expect(outcome.errors.isOneLine(naming: "kernel", "Kernel panic - not syncing"), "\(outcome.errors)")
+      #expect(outcome.output.contains("Kernel panic - not syncing"))
+      #expect(machine.leftovers.isEmpty)
+    }
+
+    /// As the README has it: each of the consoles alone, or none named.
+    @Test(arguments: ["console=ttyS0", "console=hvc0", "volary.shell"])
+    func ownKernelSpeaksOnTheConsoleThatIsNamed(_ append: String) throws {
+      let machine = try VolaryRun(Self.ownKernel + ["--append", append])
+      #expect(try machine.run.awaitOutput("~ # ", within: 200), "\(machine.run.output)")
+      // hvc0 comes after the kernel's first words.
+      #expect(machine.run.output.contains("Linux version") || append == "console=hvc0")
+      usleep(1_000_000)
+      machine.run.type("poweroff -f\n")
+      let outcome = try machine.finish(within: 60)
+      #expect(outcome.code == 0 && outcome.errors == "", "\(outcome.errors)")
     }
   }
 }

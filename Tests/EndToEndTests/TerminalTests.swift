@@ -42,6 +42,21 @@ extension EndToEndTests {
       #expect(scratch.content.isEmpty)
     }
 
+    /// From outside, while a shell and its command run.
+    @Test(arguments: [SIGTERM, SIGHUP])
+    func signalEndsTheShell(_ signal: Int32) throws {
+      let terminal = try PseudoTerminal(columns: 80, rows: 24)
+      let before = terminal.attributes
+      let process = try start(terminal, [])
+      #expect(terminal.awaitScreen("# ", within: 200), "no prompt: \(terminal.screen)")
+      terminal.type("sleep 1000\r")
+      #expect(terminal.awaitScreen("sleep 1000", within: 30))
+      kill(process.identifier, signal)
+      #expect(process.wait(milliseconds: 60_000) == .code(128 + signal))
+      #expect(terminal.attributes == before)
+      #expect(scratch.content.isEmpty)
+    }
+
     @Test func escapeKeyLeaves() throws {
       let terminal = try PseudoTerminal(columns: 80, rows: 24)
       let before = terminal.attributes

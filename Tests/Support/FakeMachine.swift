@@ -61,11 +61,27 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
       say("serial", "[    1.000000] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n")
       server.send(.guestReset)
       exit(0)
+    case "standstill":
+      say("serial", "[    1.0] Kernel panic - not syncing: no init\r\n")
+      say("serial", "[    1.0] ---[ end Kernel panic - not syncing: no init ]---\r\n")
+    case "restart":
+      // Ends by the controller's word alone.
+      for _ in 0..<15 {
+        say("serial", "hello\r\n")
+        server.send(.guestReset)
+      }
     case "crash":
       say("serial", "the last words of the guest\n")
       abort()
     case "garbage":
       _ = try? server.socket.send(Array("nonsense".utf8))
+    case "stops":
+      say("org.volary.control", "stops\nready\n")
+      say("org.volary.stdout", "up\n")
+      while let packet = try? streams["org.volary.control"]?.receive(capacity: 64), !packet.bytes.isEmpty {
+        say("org.volary.stdout", "heard " + String(decoding: packet.bytes, as: UTF8.self))
+        if script.last == "obediently" { finish("99") }
+      }
     case "shell":
       say("org.volary.control", "ready\n")
       runShell()

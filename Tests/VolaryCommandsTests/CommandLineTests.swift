@@ -32,6 +32,13 @@ import VolaryCommands
     #expect(outcome.errors.isEmpty)
   }
 
+  @Test func anEngineThatCannotRunTheGuestIsRefusedWithAnother() throws {
+    let outcome = try installation.run(["run", "debian/13", "--engine", "kvm"])
+    #expect(outcome.exit == .code(2))
+    #expect(outcome.errors.hasPrefix("volary: --engine kvm cannot run riscv64 guests"))
+    #expect(outcome.errors.contains("--engine translator, or auto"))
+  }
+
   @Test func anImageThatIsNotThereEndsWith4() throws {
     let outcome = try installation.run(["run", "debian/13"])
     #expect(outcome.exit == .code(4))

@@ -94,6 +94,19 @@ import Testing
     #expect(left.isEmpty)
   }
 
+  /// A guest that can end its job in order is told to, and has a while; a second signal ends its time.
+  @Test(arguments: [SIGINT, SIGTERM, SIGHUP], ["stops obediently", "stops never"])
+  func hasTheGuestStop(_ signal: Int32, _ script: String) throws {
+    let running = try installation.start(["run", try installation.image(script)])
+    #expect(try running.output.receive(capacity: 100).bytes == Array("up\n".utf8))
+    kill(running.process.identifier, signal)
+    #expect(try running.output.waitUntilReadable(milliseconds: 30_000))
+    if script.hasSuffix("never") { kill(running.process.identifier, SIGTERM) }
+    let outcome = try running.finish()
+    #expect(outcome.exit == .code(128 + (script.hasSuffix("never") ? SIGTERM : signal)))
+    #expect(outcome.output == "heard stop \(signal)\n")
+  }
+
   /// Even a volary that had no chance to clean up leaves no process behind.
   @Test func leavesNothingWhenItIsKilled() throws {
     let running = try installation.start(["run", try installation.image("hang"), "--verbose"])
@@ -141,6 +154,32 @@ import Testing
       ["run", "--kernel", kernel, "--append", "console=hvc0 console=ttyS0", "--network", "none"])
     #expect(outcome.exit == .code(1))
     #expect(outcome.output.contains("Linux version 0.0 (fake)"))
+  }
+
+  private func runOwnKernel(_ script: String, _ arguments: [String] = []) throws -> TestInstallation.Outcome {
+    let kernel = "\(installation.folder)/own-kernel"
+    try Data(script.utf8).write(to: URL(fileURLWithPath: kernel))
+    return try installation.run(["run", "--kernel", kernel, "--network", "none"] + arguments)
+  }
+
+  @Test(arguments: [
+    ("panic", "Kernel panic - not syncing: VFS"), ("standstill", "Kernel panic - not syncing: no init"),
+    ("restart", "restarted 10 times in a row"),
+  ])
+  func tellsOfAnOwnKernelThatGetsNowhere(_ script: String, _ words: String) throws {
+    let outcome = try runOwnKernel(script)
+    #expect(outcome.exit == .code(1))
+    #expect(outcome.errors.hasPrefix("volary: own-kernel: "), "\(outcome.errors)")
+    #expect(outcome.errors.contains(words) && outcome.errors.contains("its console says why"))
+    #expect(outcome.errors.split(separator: "\n").count == 1)
+    #expect(!outcome.output.isEmpty)
+  }
+
+  /// On a console that the person does not see.
+  @Test func showsAPanicOfAnotherConsole() throws {
+    let outcome = try runOwnKernel("panic", ["--console", "hvc0"])
+    #expect(outcome.exit == .code(1))
+    #expect(outcome.errors.contains("  | [    0.000000] Linux version 0.0 (fake)"), "\(outcome.errors)")
   }
 
   private static func children(of parent: Int32) -> [Int32] {

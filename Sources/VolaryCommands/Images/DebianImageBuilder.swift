@@ -48,6 +48,7 @@ package struct DebianImageBuilder {
     defer { progress.end() }
     return try store.withStaging(room: Self.roomNeeded) { staging in
       var record = try build(in: staging)
+      record.recipe = ImageRecipe.fingerprint
       record.buildSeconds = Date().timeIntervalSince(started).rounded()
       return try store.publish(staging, as: record)
     }

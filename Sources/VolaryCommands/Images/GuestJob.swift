@@ -89,7 +89,8 @@ package struct GuestJob: Sendable {
 
 /// The virtio-serial ports that a job uses, by name.
 package enum GuestPort {
-  /// From the guest: the lines `ready` before the job and `exit N` after its last byte of output.
+  /// From the guest: the lines `ready` before the job and `exit N` after its last byte of output, and
+  /// before them `stops` from one that takes a line `stop N`: end the job by signal N.
   package static let control = "org.volary.control"
   /// The job's standard streams in mode `pipe`. The host closes `standardInput` to end it.
   package static let standardInput = "org.volary.stdin"

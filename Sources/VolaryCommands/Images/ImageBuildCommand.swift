@@ -20,7 +20,7 @@ package struct ImageBuildCommand: ParsableCommand {
   @Option(help: "The archive to use in place of the one that this host's apt uses.")
   var mirror: String?
 
-  @Flag(help: "Do nothing when the image is there already.")
+  @Flag(help: "Do nothing when the image is there, and this Volary would put the same into it.")
   var ifMissing = false
 
   @Flag(name: .shortAndLong, help: "Show no progress.")
@@ -34,7 +34,8 @@ package struct ImageBuildCommand: ParsableCommand {
       guard let size = ByteCount.parse(diskSize), size >= 1 << 30, size <= 16 << 40 else {
         throw ImageError(.usage, "'\(diskSize)' is no size for a disk: from 1GiB to 16TiB")
       }
-      if ifMissing, (try? ImageStore().find(name, architecture)) != nil { return }
+      let present = ifMissing ? try? ImageStore().find(name, architecture) : nil
+      if present?.record.recipe == ImageRecipe.fingerprint { return }
       let progress = BuildProgress(phases: DebianImageBuilder.phases, quiet: quiet)
       let builder = try DebianImageBuilder(
         store: ImageStore(), name: name, architecture: architecture, runner: MachineRunners.find(),

@@ -25,6 +25,8 @@ package struct ImageRecord: Codable, Sendable, Equatable {
   package var packages: [String: String]?
   /// Seconds that the build took.
   package var buildSeconds: Double?
+  /// The ``ImageRecipe`` of an image that was built.
+  package var recipe: String?
 
   package init(
     name: String, architecture: GuestArchitecture, createdAt: Date, source: String, kernelSize: Int64,
@@ -44,7 +46,7 @@ package struct ImageRecord: Codable, Sendable, Equatable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case version, name, architecture, source, packages
+    case version, name, architecture, source, packages, recipe
     case createdAt = "created_at"
     case kernelSize = "kernel_size"
     case initrdSize = "initrd_size"

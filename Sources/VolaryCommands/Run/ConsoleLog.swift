@@ -1,3 +1,5 @@
+internal import Foundation
+
 /// The last lines that came over a channel, for telling what went wrong. Bounded whatever the guest
 /// sends, and harmless to a terminal: control characters are left out.
 struct ConsoleLog {
@@ -39,8 +41,19 @@ struct ConsoleLog {
     return (lines + unfinished).suffix(count)
   }
 
-  /// The kernel's last line when it gave up, such as `Kernel panic - not syncing: …`.
+  /// What the kernel said when it gave up, such as `Kernel panic - not syncing: …`; nil when it restarted
+  /// in order since.
   var panic: String? {
-    lines.last { $0.contains("Kernel panic - not syncing") }
+    let last = lines.last { $0.contains(Self.panicSign) || $0.contains("reboot: Restarting system") }
+    guard let last, let sign = last.range(of: Self.panicSign) else { return nil }
+    return last[sign.lowerBound...].replacingOccurrences(of: " ]---", with: "")
   }
+
+  /// Whether a kernel's very last line is the last one here: it stands still after a panic
+  /// (kernel/panic.c), and nothing more can come.
+  var endsInPanic: Bool {
+    current.isEmpty && lines.last?.contains("---[ end " + Self.panicSign) == true
+  }
+
+  private static let panicSign = "Kernel panic - not syncing"
 }

@@ -10,6 +10,8 @@ final class RunSession {
     /// The guest switched itself off or asked for a restart.
     case guestEnded
     case panicked(String)
+    /// The guest restarted so often, each time soon after its start.
+    case restartsInVain(Int)
     case failed(phase: String, message: String)
     /// The control socket closed, or did not keep to its protocol.
     case controlLost(ControlError)
@@ -30,6 +32,8 @@ final class RunSession {
   /// end until its process is killed.
   private static let powerOffPatience: UInt64 = 60_000
   private static let processPatience: UInt64 = 5_000
+  /// Milliseconds that a job has to end after a signal; the guest kills it after half of them.
+  private static let stopPatience: UInt64 = 10_000
 
   let plan: RunPlan
   let machine: LaunchedMachine
@@ -45,12 +49,18 @@ final class RunSession {
   private var jobLines = ConsoleLog()
 
   private(set) var isReady = false
+  /// The guest's first process can end its job when it is told to.
+  private var canStop = false
+  /// The signal that the job was told to end by.
+  private var stopSignal: Int32?
   /// The job's exit code, once the guest's first process told it.
   private(set) var jobCode: Int32?
   private(set) var ending: Ending?
   private var processExit: ChildProcess.Exit?
   private var isControlOpen = true
   private var isNetworkUp: Bool
+  /// For kernels whose first process does not report.
+  private var watch: OwnKernelWatch?
   /// When patience with the current phase ends, in nanoseconds of the monotonic clock.
   private var deadline: UInt64?
 
@@ -61,6 +71,7 @@ final class RunSession {
     self.signals = signals
     self.terminal = terminal
     isNetworkUp = machine.nat != nil
+    if !plan.reportsJob { watch = OwnKernelWatch(now: monotonicNanoseconds()) }
     connectStreams()
   }
 
@@ -165,12 +176,14 @@ final class RunSession {
     handleEvents()
     watchProcesses()
     watchDeadline()
+    watchKernel()
   }
 
   private var pollTimeout: Int32 {
-    guard let deadline else { return -1 }
+    let times = [deadline, watch?.nextLook(standsStill: panicOfStandstill != nil)].compactMap { $0 }
+    guard let time = times.min() else { return -1 }
     let now = monotonicNanoseconds()
-    return now >= deadline ? 0 : Int32(clamping: (deadline - now) / 1_000_000 + 1)
+    return now >= time ? 0 : Int32(clamping: (time - now) / 1_000_000 + 1)
   }
 
   private func setDeadline(milliseconds: UInt64) {
@@ -187,15 +200,19 @@ final class RunSession {
       }
       if source == self.machine.serial.descriptor.raw { self.serialLog.append(bytes) }
       if source == self.machine.console.descriptor.raw { self.consoleLog.append(bytes) }
+      if source != 0, !bytes.isEmpty { self.watch?.heard(at: monotonicNanoseconds(), isShown: true) }
     }
     if hasLeft { end(.left) }
-    if index > 0, relays[index].sinkFailure != nil { end(.outputClosed) }
+    if index > 0, relays[index].sinkFailure != nil, stopSignal == nil {
+      if !stop(with: SIGPIPE) { end(.outputClosed) }
+    }
   }
 
   private func moveTap(_ index: Int, _ isReady: (Int32, Int16) -> Bool) {
     guard taps[index].isOpen, isReady(taps[index].source, Int16(POLLIN)) else { return }
     guard let bytes = Relay.read(taps[index].source) else { return }
     if bytes.isEmpty { taps[index].isOpen = false }
+    if !bytes.isEmpty { watch?.heard(at: monotonicNanoseconds(), isShown: false) }
     switch taps[index].channel {
     case .serial: serialLog.append(bytes) { show($0) }
     case .console: consoleLog.append(bytes) { show($0) }
@@ -219,7 +236,9 @@ final class RunSession {
   // MARK: - The machine's life
 
   private func handle(jobLine line: String) {
-    if line == "ready" {
+    if line == "stops" {
+      canStop = true
+    } else if line == "ready" {
       isReady = true
       deadline = nil
       if terminal != nil { sendSize() }
@@ -227,7 +246,7 @@ final class RunSession {
       (0...255).contains(code)
     {
       jobCode = code
-      setDeadline(milliseconds: Self.powerOffPatience)
+      setDeadline(milliseconds: stopSignal == nil ? Self.powerOffPatience : Self.stopPatience)
     }
   }
 
@@ -244,7 +263,7 @@ final class RunSession {
     switch event {
     case .started: break
     case .guestPoweredOff: end(.guestEnded)
-    case .guestReset: if plan.reportsJob { end(.guestEnded) }
+    case .guestReset: if plan.reportsJob { end(.guestEnded) } else { followRestart() }
     case .guestPanicked(let message): end(.panicked(message))
     case .failed(let phase, let message): end(.failed(phase: phase, message: message))
     case .diskFailed(let disk, let operation, let errorNumber):
@@ -263,7 +282,7 @@ final class RunSession {
   private func end(_ reason: Ending) {
     if ending == nil { ending = reason }
     switch reason {
-    case .signal, .left, .outputClosed, .bootTimedOut:
+    case .signal, .left, .outputClosed, .bootTimedOut, .panicked, .restartsInVain:
       if isControlOpen { try? machine.control.post(.kill) }
     default: break
     }
@@ -287,10 +306,46 @@ final class RunSession {
   private func watchDeadline() {
     guard let deadline, monotonicNanoseconds() >= deadline else { return }
     self.deadline = nil
-    if ending == nil && jobCode == nil {
+    if let stopSignal, ending == nil {
+      end(.signal(stopSignal))
+    } else if ending == nil && jobCode == nil {
       end(.bootTimedOut)
     } else if processExit == nil {
       machine.process.terminate()
+    }
+  }
+
+  // MARK: - Own kernels
+
+  /// What a kernel said that gave up and stands still.
+  private var panicOfStandstill: String? {
+    serialLog.endsInPanic ? serialLog.panic : consoleLog.endsInPanic ? consoleLog.panic : nil
+  }
+
+  private func followRestart() {
+    // What the kernel said before lies ready, and may tell that the restart is a panic's.
+    let mayRead = { (_: Int32, events: Int16) in events == Int16(POLLIN) }
+    for index in taps.indices { moveTap(index, mayRead) }
+    for index in relays.indices.dropFirst() { moveRelay(index, mayRead) }
+    act(on: watch?.restarted(at: monotonicNanoseconds(), panic: serialLog.panic ?? consoleLog.panic))
+  }
+
+  private func watchKernel() {
+    guard ending == nil else { return }
+    act(on: watch?.look(at: monotonicNanoseconds(), panic: panicOfStandstill))
+  }
+
+  private func act(on finding: OwnKernelWatch.Finding?) {
+    switch finding {
+    case .silent:
+      let advice =
+        plan.console == .hvc0
+        ? "a kernel finds it when its initial RAM disk loads virtio_mmio, and 'console=ttyS0' at once"
+        : "'earlycon=sbi' in --append shows the kernel's first words"
+      say("volary: \(plan.name): nothing came over the console \(plan.console.rawValue) yet; \(advice)")
+    case .panicked(let message): end(.panicked(message))
+    case .restartsInVain(let count): end(.restartsInVain(count))
+    case nil: break
     }
   }
 
@@ -311,8 +366,23 @@ final class RunSession {
     default:
       // The second one is impatient.
       if case .signal = ending { machine.process.terminate() }
-      end(.signal(signal))
+      if stopSignal != nil || !stop(with: signal) { end(.signal(signal)) }
     }
+  }
+
+  /// Has the guest's first process end the job by a signal and switch off in order; its disks may hold
+  /// what the job is about to write. False when there is no job, or nobody to tell it.
+  private func stop(with signal: Int32) -> Bool {
+    guard isReady, canStop, ending == nil else { return false }
+    if jobCode == nil {
+      let word = Array("stop \(signal)\n".utf8)
+      let socket = machine.jobControl.descriptor.raw
+      let written = word.withUnsafeBytes { Glibc.write(socket, $0.baseAddress, $0.count) }
+      if written != word.count { return false }
+    }
+    stopSignal = signal
+    setDeadline(milliseconds: Self.stopPatience)
+    return true
   }
 
   private func sendSize() {
@@ -327,8 +397,9 @@ final class RunSession {
     case .signal(let number): return 128 + number
     case .left: return 0
     case .outputClosed: return 128 + SIGPIPE
-    case .panicked, .failed, .bootTimedOut, .guestEnded, .controlLost, nil: break
+    case .panicked, .restartsInVain, .failed, .bootTimedOut, .guestEnded, .controlLost, nil: break
     }
+    if let stopSignal { return 128 + stopSignal }
     if let jobCode {
       if !isReady {
         // The initial RAM disk could not hand over; it says why on the console.
@@ -341,6 +412,8 @@ final class RunSession {
     }
     switch ending {
     case .panicked(let message): throw failure(.failed, "the guest's kernel gave up (\(message))")
+    case .restartsInVain(let count):
+      throw failure(.failed, "the guest restarted \(count) times in a row, each time soon after its start")
     case .failed(let phase, let message):
       throw failure(.failed, "the machine failed while \(phase): \(message)")
     case .bootTimedOut:
@@ -357,10 +430,22 @@ final class RunSession {
 
   private func failure(_ code: VolaryError.Code, _ reason: String) -> VolaryError {
     let phase = !plan.reportsJob || isReady ? "running" : "booting"
-    let words = processLog.last(8) + serialLog.last(12) + (isReady ? [] : consoleLog.last(8))
-    return VolaryError(
-      code, "\(plan.name): \(reason), while \(phase)",
-      wayOut: plan.isVerbose ? nil : "'--verbose' shows all that the guest's kernel says", lastWords: words)
+    // What the person has seen already need not be said again.
+    let words =
+      processLog.last(8) + (isShown(.serial) ? [] : serialLog.last(12))
+      + (isReady || isShown(.hvc0) ? [] : consoleLog.last(8))
+    let wayOut =
+      isShown(.serial)
+      ? "its console says why" : plan.isVerbose ? nil : "'--verbose' shows all that the guest's kernel says"
+    return VolaryError(code, "\(plan.name): \(reason), while \(phase)", wayOut: wayOut, lastWords: words)
+  }
+
+  private func isShown(_ console: RunPlan.Console) -> Bool {
+    switch plan.streams {
+    case .terminal: plan.console == console
+    case .pipes: !plan.reportsJob && plan.console == console
+    case .lines: false
+    }
   }
 }
 
