@@ -5,6 +5,8 @@ PREFIX ?= /usr/local
 # Where images are kept; the tests use the same store.
 VOLARY_DATA ?= $(if $(XDG_DATA_HOME),$(XDG_DATA_HOME),$(HOME)/.local/share)/volary
 IMAGE ?= debian/13
+# How long `make fuzz` runs.
+SECONDS ?= 60
 
 programs := volary volary-machine volary-nat
 built := .build/release
@@ -12,7 +14,7 @@ tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
   VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
 
-.PHONY: run build image install test lockstep check soak bench format lint clean
+.PHONY: run build image install test lockstep fuzz check soak bench format lint clean
 
 ## run: a shell in a Debian 13 machine; where input is no terminal, a short command in one.
 run: build
@@ -52,6 +54,13 @@ test: image
 lockstep: image
 	$(SWIFT) build -c release --build-tests
 	$(tests) $(SWIFT) test -c release --skip-build --filter Lockstep
+
+## fuzz: random and structured input for all that reads what guests and files say. SECONDS=600 for long.
+fuzz:
+	@scripts/install-packages build
+	@scripts/require-swift "$(SWIFT)"
+	$(SWIFT) build -c release --product volary-fuzz
+	$(built)/volary-fuzz --seconds $(SECONDS)
 
 ## check: what has to be right before a change goes in.
 check: lint test

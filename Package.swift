@@ -124,6 +124,13 @@ let package = Package(
     .executableTarget(
       name: "volary-test-support", dependencies: ["HostSystem", "MachineControl"], path: "Tests/Support",
       swiftSettings: strict),
+    // Random input for every reader of what guests and files say: `make fuzz`.
+    .executableTarget(
+      name: "volary-fuzz",
+      dependencies: [
+        "Devices", "DiskImages", "GuestMemory", "HostSystem", "Machine", "MachineControl", "RISCV",
+        "Translator", "VolaryCommands",
+      ], path: "Fuzz", swiftSettings: strict),
     // The host's own floating-point arithmetic, with its flags: an oracle for SoftFloatTests.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
   ]

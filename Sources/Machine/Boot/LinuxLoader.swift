@@ -9,6 +9,12 @@ package struct LinuxLoader: Sendable {
     package var kernel: UInt64
     package var deviceTree: UInt64
     package var initrd: Range<UInt64>?
+
+    package init(kernel: UInt64, deviceTree: UInt64, initrd: Range<UInt64>?) {
+      self.kernel = kernel
+      self.deviceTree = deviceTree
+      self.initrd = initrd
+    }
   }
 
   /// Room kept for the device tree.

@@ -18,7 +18,7 @@ package struct ImageName: Hashable, Comparable, Sendable, CustomStringConvertibl
   }
 
   /// The folder of this image for `architecture`; names hold no underscore, so no two share one.
-  func folderName(_ architecture: GuestArchitecture) -> String {
+  package func folderName(_ architecture: GuestArchitecture) -> String {
     description.split(separator: "/").joined(separator: "_") + "_" + architecture.rawValue
   }
 

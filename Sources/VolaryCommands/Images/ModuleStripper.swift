@@ -19,6 +19,7 @@ package enum ModuleStripper {
   private enum SectionType {
     static let null: UInt32 = 0
     static let symbols: UInt32 = 2
+    static let strings: UInt32 = 3
     static let relocations: UInt32 = 4
     static let noBits: UInt32 = 8
     static let group: UInt32 = 17
@@ -40,7 +41,8 @@ package enum ModuleStripper {
   package static func strip(_ file: [UInt8]) -> [UInt8]? {
     guard var sections = readSections(file),
       let table = sections.firstIndex(where: { $0.type == SectionType.symbols }),
-      sections.indices.contains(sections[table].link), sections[table].link != Int(file.read16(at: 0x3e))
+      sections.indices.contains(sections[table].link), sections[table].link != Int(file.read16(at: 0x3e)),
+      sections[sections[table].link].type == SectionType.strings
     else { return nil }
     for index in sections.indices
     where sections[index].type == SectionType.relocations || sections[index].type == SectionType.group {

@@ -2,7 +2,7 @@ internal import Foundation
 
 /// The last lines that came over a channel, for telling what went wrong. Bounded whatever the guest
 /// sends, and harmless to a terminal: control characters are left out.
-struct ConsoleLog {
+package struct ConsoleLog {
   private static let mostLines = 200
   private static let longestLine = 400
 
@@ -11,8 +11,10 @@ struct ConsoleLog {
   /// Inside an escape sequence, which ends with a letter.
   private var isEscaping = false
 
+  package init() {}
+
   /// Takes bytes in and calls `line` for each line that they complete.
-  mutating func append(_ bytes: some Sequence<UInt8>, line: (String) -> Void = { _ in }) {
+  package mutating func append(_ bytes: some Sequence<UInt8>, line: (String) -> Void = { _ in }) {
     for byte in bytes {
       switch byte {
       case 0x1b: isEscaping = true
@@ -36,14 +38,14 @@ struct ConsoleLog {
   }
 
   /// Up to `count` lines, the last of them perhaps unfinished.
-  func last(_ count: Int) -> [String] {
+  package func last(_ count: Int) -> [String] {
     let unfinished = current.isEmpty ? [] : [String(decoding: current, as: UTF8.self)]
     return (lines + unfinished).suffix(count)
   }
 
   /// What the kernel said when it gave up, such as `Kernel panic - not syncing: …`; nil when it restarted
   /// in order since.
-  var panic: String? {
+  package var panic: String? {
     let last = lines.last { $0.contains(Self.panicSign) || $0.contains("reboot: Restarting system") }
     guard let last, let sign = last.range(of: Self.panicSign) else { return nil }
     return last[sign.lowerBound...].replacingOccurrences(of: " ]---", with: "")
@@ -51,7 +53,7 @@ struct ConsoleLog {
 
   /// Whether a kernel's very last line is the last one here: it stands still after a panic
   /// (kernel/panic.c), and nothing more can come.
-  var endsInPanic: Bool {
+  package var endsInPanic: Bool {
     current.isEmpty && lines.last?.contains("---[ end " + Self.panicSign) == true
   }
 

@@ -91,7 +91,8 @@ struct ModuleTests {
 
   @Test(.enabled(if: hasProgram("gcc"))) func damagedObjectsDoNotTrap() throws {
     let folder = try TemporaryFolder()
-    try Data("int f(int x) { return x; }\n".utf8).write(to: folder.url.appendingPathComponent("a.c"))
+    let source = "extern int g(int);\nint f(int x) { return g(x) + g(1); }\n"
+    try Data(source.utf8).write(to: folder.url.appendingPathComponent("a.c"))
     _ = try run("gcc", ["-c", "a.c"], in: folder.url)
     let object = [UInt8](try Data(contentsOf: folder.url.appendingPathComponent("a.o")))
     for length in stride(from: 0, to: object.count, by: 7) {
@@ -101,6 +102,16 @@ struct ModuleTests {
       var damaged = object
       damaged[position] ^= 0xff
       _ = ModuleStripper.strip(damaged)
+    }
+    // Every section linked to every other: symbols whose names would be relocations once trapped.
+    let table = (0..<8).reduce(0) { $0 | Int(object[0x28 + $1]) << (8 * $1) }
+    let sections = Int(object[0x3c])
+    for section in 0..<sections {
+      for other in 0..<sections {
+        var damaged = object
+        damaged[table + 64 * section + 40] = UInt8(other)
+        _ = ModuleStripper.strip(damaged)
+      }
     }
   }
 }
