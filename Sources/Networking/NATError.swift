@@ -27,10 +27,11 @@ package enum NATError: Error, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// The exit code of volary-nat: 5 for a conflict, 2 for wrong usage, 1 for the rest.
+  /// The exit code of volary-nat: 5 for a conflict, 6 for want of rights, 2 for wrong usage, 1 for the rest.
   package var exitCode: Int32 {
     switch self {
     case .portInUse: 5
+    case .cannotPublish(_, .accessDenied): 6
     case .usage, .badConfiguration: 2
     case .cannotPublish, .system: 1
     }

@@ -1,3 +1,6 @@
+internal import Glibc
+internal import HostSystem
+
 /// Why a command failed, for the person who gave it.
 package struct VolaryError: Error, Equatable, Sendable {
   /// The process's exit code, the same for the same kind of failure everywhere.
@@ -36,4 +39,14 @@ package struct VolaryError: Error, Equatable, Sendable {
     let line = "volary: " + message + (wayOut.map { "; " + $0 } ?? "")
     return ([line] + lastWords.map { "  | " + $0 }).joined(separator: "\n")
   }
+}
+
+extension VolaryError.Code {
+  /// The code for what the system would not do.
+  init(_ error: Errno) { self = error == .notFound ? .notFound : error.isDenial ? .denied : .failed }
+}
+
+extension Errno {
+  /// Whether it is rights that are lacking.
+  var isDenial: Bool { [Errno(EACCES), Errno(EPERM), Errno(EROFS)].contains(self) }
 }

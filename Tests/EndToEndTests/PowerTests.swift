@@ -55,6 +55,22 @@ extension EndToEndTests {
       #expect(machine.leftovers.isEmpty)
     }
 
+    /// The machine goes on without a network.
+    @Test func killedNetworkIsTold() throws {
+      let machine = try VolaryRun.job("echo up; read line; echo \"got $line\"; exit 4")
+      #expect(try machine.run.awaitOutput("up", within: 200))
+      let process = try #require(Bench.children(of: machine.pid)["volary-nat"])
+      kill(process, SIGKILL)
+      #expect(Bench.eventually(within: 10) { !Bench.isAlive(process) })
+      machine.run.type("on\n")
+      let outcome = try machine.finish(within: 60)
+      #expect(outcome.code == 4)
+      #expect(outcome.output == "up\ngot on\n")
+      #expect(
+        outcome.errors.isOneLine(naming: "the network is gone", "killed by signal 9"), "\(outcome.errors)")
+      #expect(machine.leftovers.isEmpty)
+    }
+
     @Test func killedMachineIsTold() throws {
       let machine = try VolaryRun.job("echo up; sleep 1000")
       #expect(try machine.run.awaitOutput("up", within: 200))

@@ -66,6 +66,11 @@ enum HostExamination {
       return Finding("disk room", .note, "cannot tell for \(folder): \(Errno(errno))")
     }
     let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
+    guard access(folder, W_OK) == 0 else {
+      return Finding(
+        "disk room", .missing, "\(folder) may not be written by this user: \(Errno(errno))",
+        remedy: "set VOLARY_DATA to a folder of your own")
+    }
     let detail = "\(mebibytes(free)) free for images and machines in \(folder)"
     if free < 4 << 30 {
       return Finding("disk room", .note, detail, remedy: "make room, or set VOLARY_DATA to another folder")

@@ -18,7 +18,9 @@ package struct ImageListCommand: ParsableCommand {
 
   package func run() throws {
     try ImageCommand.reporting {
-      let records = ImageStore().list().map(\.record)
+      let store = ImageStore()
+      try store.checkAccess()
+      let records = store.list().map(\.record)
       if quiet {
         records.forEach { print($0.name) }
         return

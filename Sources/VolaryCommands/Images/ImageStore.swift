@@ -12,6 +12,7 @@ package struct ImageStore: Sendable {
   static let diskFile = "disk.raw"
   /// What folders that are no images yet, or no longer, begin with.
   private static let hidden = "."
+  private static let ownAdvice = "set VOLARY_DATA to a folder of your own"
   static let roomAdvice = "make room there, or set VOLARY_DATA to a folder on another disk"
 
   /// The folder that holds the images.
@@ -22,6 +23,18 @@ package struct ImageStore: Sendable {
   }
 
   // MARK: - Reading
+
+  /// Throws `denied` for a store that is there, or may be, and cannot be looked into.
+  package func checkAccess() throws(ImageError) {
+    guard let listing = opendir(folder.path) else {
+      let error = Errno(errno)
+      if error == .notFound { return }
+      throw ImageError(
+        VolaryError.Code(error) == .denied ? .denied : .failed,
+        "cannot read the image store \(folder.path): \(error); \(Self.ownAdvice)")
+    }
+    closedir(listing)
+  }
 
   /// Every image, by name, then architecture. What cannot be read is left out.
   package func list() -> [StoredImage] {
@@ -35,6 +48,7 @@ package struct ImageStore: Sendable {
 
   /// The image of that name. Throws `notFound` when the store has none.
   package func find(_ name: ImageName, _ architecture: GuestArchitecture) throws(ImageError) -> StoredImage {
+    try checkAccess()
     let folder = folder(of: name, architecture)
     guard FileManager.default.fileExists(atPath: folder.path) else {
       let other = list().first { $0.record.name == name.description }?.record.architecture.rawValue
@@ -96,7 +110,8 @@ package struct ImageStore: Sendable {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     } catch {
       if Self.tellsOfFullDisk(error) { throw full }
-      throw ImageError(.denied, "cannot make the folder \(folder.path): \(error.localizedDescription)")
+      let reason = Self.systemError(under: error)?.description ?? error.localizedDescription
+      throw ImageError(.denied, "cannot make the folder \(folder.path): \(reason); \(Self.ownAdvice)")
     }
     let path = folder.appendingPathComponent(".lock").path
     do {
@@ -110,7 +125,7 @@ package struct ImageStore: Sendable {
       return lock
     } catch {
       if error == .noSpace { throw full }
-      throw ImageError(.denied, "cannot lock the image store by \(path): \(error)")
+      throw ImageError(.denied, "cannot lock the image store by \(path): \(error); \(Self.ownAdvice)")
     }
   }
 
@@ -168,6 +183,12 @@ package struct ImageStore: Sendable {
     guard statvfs(folder.path, &status) == 0 else { return false }
     // Some file systems count no files.
     return freeBytes(at: folder) < 1 << 20 || (status.f_files > 0 && status.f_favail == 0)
+  }
+
+  /// The system's number under an error of Foundation's.
+  private static func systemError(under error: any Error) -> Errno? {
+    let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+    return cause.flatMap { $0.domain == NSPOSIXErrorDomain ? Errno(Int32($0.code)) : nil }
   }
 
   private static func tellsOfFullDisk(_ error: any Error) -> Bool {

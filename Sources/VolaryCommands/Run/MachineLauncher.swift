@@ -177,9 +177,13 @@ struct MachineLauncher {
 
   private func open(_ path: String, _ what: String) throws(VolaryError) -> Descriptor {
     do { return try Descriptor.open(path, O_RDONLY) } catch {
-      throw VolaryError(error == .notFound ? .notFound : .failed, "cannot open \(what) \(path): \(error)")
+      throw VolaryError(
+        VolaryError.Code(error), "cannot open \(what) \(path): \(error)",
+        wayOut: error.isDenial ? Self.rightsAdvice(path) : nil)
     }
   }
+
+  private static func rightsAdvice(_ path: String) -> String { "see whose it is with 'ls -l \(path)'" }
 
   private func socketPair(_ kind: UnixSocket.Kind) throws(VolaryError) -> (UnixSocket, UnixSocket) {
     do { return try UnixSocket.pair(kind) } catch { throw VolaryError("cannot make a socket: \(error)") }
@@ -234,8 +238,9 @@ struct MachineLauncher {
     let disk: Descriptor
     do { disk = try Descriptor.open(path, O_RDWR) } catch {
       throw VolaryError(
-        error == .notFound ? .notFound : .failed, "cannot open the disk \(path): \(error)",
-        wayOut: error == .notFound ? "make one with 'truncate -s 10G \(path)'" : nil)
+        VolaryError.Code(error), "cannot open the disk \(path): \(error)",
+        wayOut: error == .notFound
+          ? "make one with 'truncate -s 10G \(path)'" : error.isDenial ? Self.rightsAdvice(path) : nil)
     }
     do { try disk.lock(exclusive: true) } catch {
       throw VolaryError(.conflict, "the disk \(path) is in use by another machine (\(error))")
@@ -288,10 +293,13 @@ struct MachineLauncher {
     let line = String(decoding: said.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     if line == "ready" { return }
     let reason = line.hasPrefix("error: ") ? String(line.dropFirst("error: ".count)) : "no answer"
-    // Its exit code says what kind of reason that is, as ours does.
-    let isConflict = process.wait(milliseconds: 2000) == .code(VolaryError.Code.conflict.rawValue)
+    // Its exit code says what kind of reason that is, as ours does; some have their way out in them.
+    var code = VolaryError.Code.failed
+    if case .code(let number) = process.wait(milliseconds: 2000), line.hasPrefix("error: ") {
+      code = VolaryError.Code(rawValue: number) ?? .failed
+    }
     throw VolaryError(
-      isConflict ? .conflict : .failed, "the network could not be set up: \(reason)",
-      wayOut: isConflict ? nil : "'--network none' runs without one")
+      code, "the network could not be set up: \(reason)",
+      wayOut: code == .conflict || code == .denied ? nil : "'--network none' runs without one")
   }
 }

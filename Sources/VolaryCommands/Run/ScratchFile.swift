@@ -15,6 +15,7 @@ enum ScratchFile {
     let fd = mkstemp(&template)
     if fd < 0 {
       throw VolaryError(
+        Errno(errno).isDenial ? .denied : .failed,
         "cannot make a temporary file in \(folder): \(Errno(errno))",
         wayOut: "set TMPDIR to a folder with room that you may write")
     }
