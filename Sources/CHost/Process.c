@@ -121,14 +121,65 @@ static void restore_and_die(int signal) {
   raise(signal);
 }
 
+// A process that outlives this one by a moment, and the end of its pipe that closes with this one.
+static pid_t keeper = -1;
+static int keeper_pipe = -1;
+
+/// The keeper's life: waits for the pipe's end, and restores unless a byte came before it.
+static void keep(int fd, int pipe_end) {
+  // Out of reach of what is sent to the terminal's group, and of the terminal's own signals.
+  setsid();
+  prctl(PR_SET_NAME, "volary-terminal", 0, 0, 0);
+  // What it does not hold open closes with this process, as the others expect.
+  int high = fcntl(pipe_end, F_DUPFD, most_fds), terminal = fcntl(fd, F_DUPFD, most_fds);
+  if (high < 0 || terminal < 0) _exit(1);
+  close_between(0, most_fds - 1);
+  int first = high < terminal ? high : terminal, last = high < terminal ? terminal : high;
+  close_between(most_fds, (unsigned)first - 1);
+  close_between((unsigned)first + 1, (unsigned)last - 1);
+  close_between((unsigned)last + 1, ~0u);
+  char byte;
+  ssize_t count;
+  do count = read(high, &byte, 1);
+  while (count < 0 && errno == EINTR);
+  if (count == 0) tcsetattr(terminal, TCSANOW, &guarded_attributes);
+  _exit(0);
+}
+
+static void start_keeper(int fd) {
+  int ends[2];
+  if (keeper >= 0 || pipe2(ends, O_CLOEXEC) < 0) return;
+  keeper = fork();
+  if (keeper == 0) {
+    close(ends[1]);
+    keep(fd, ends[0]);
+  }
+  close(ends[0]);
+  if (keeper > 0)
+    keeper_pipe = ends[1];
+  else
+    close(ends[1]);
+}
+
+static void end_keeper(void) {
+  if (keeper < 0) return;
+  ssize_t ignored = write(keeper_pipe, "", 1);
+  (void)ignored;
+  close(keeper_pipe);
+  while (waitpid(keeper, NULL, 0) < 0 && errno == EINTR) {}
+  keeper = keeper_pipe = -1;
+}
+
 void volary_guard_terminal(int fd, const struct termios *attributes) {
   static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT};
   if (fd < 0) {
     atomic_store(&guarded, -1);
+    end_keeper();
     return;
   }
   guarded_attributes = *attributes;
   atomic_store(&guarded, fd);
+  start_keeper(fd);
   struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = SA_RESETHAND};
   for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++) sigaction(faults[i], &action, NULL);
 }

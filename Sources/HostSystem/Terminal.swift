@@ -2,7 +2,8 @@ internal import CHost
 internal import Glibc
 
 /// The terminal a person sits at. Raw mode hands every key through; ``restore()`` brings back the
-/// attributes found, and so does the end of the object or a fault of this process.
+/// attributes found, and so does the end of the object, a fault of this process, or its end by a signal
+/// that cannot be caught: a process that waits for nothing else stands by while the mode is raw.
 package final class Terminal {
   /// Characters a line, and lines.
   package struct Size: Equatable, Sendable {

@@ -57,13 +57,30 @@ extension EndToEndTests {
       #expect(scratch.content.isEmpty)
     }
 
+    /// Even where `volary` could do nothing for it.
+    @Test func killedVolaryLeavesTheTerminalAsItWas() throws {
+      let terminal = try PseudoTerminal(columns: 80, rows: 24)
+      let before = terminal.attributes
+      let process = try start(terminal, [])
+      #expect(terminal.awaitScreen("# ", within: 200), "no prompt: \(terminal.screen)")
+      let children = Bench.children(of: process.identifier)
+      #expect(terminal.attributes != before)
+      kill(process.identifier, SIGKILL)
+      #expect(process.wait(milliseconds: 10_000) == .signal(SIGKILL))
+      #expect(Bench.eventually(within: 10) { terminal.attributes == before })
+      for (name, pid) in children {
+        #expect(Bench.eventually(within: 5) { !Bench.isAlive(pid) }, "\(name) lives on")
+      }
+      #expect(scratch.content.isEmpty)
+    }
+
     @Test func escapeKeyLeaves() throws {
       let terminal = try PseudoTerminal(columns: 80, rows: 24)
       let before = terminal.attributes
       let process = try start(terminal, [])
       #expect(terminal.awaitScreen("# ", within: 200), "no prompt: \(terminal.screen)")
       let children = Bench.children(of: process.identifier)
-      #expect(children.count == 2)
+      #expect(Set(children.keys) == ["volary-machine", "volary-nat", "volary-terminal"])
       terminal.type("\u{1d}")
       #expect(process.wait(milliseconds: 10_000) == .code(0))
       #expect(terminal.attributes == before)

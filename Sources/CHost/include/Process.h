@@ -19,7 +19,8 @@ int volary_signalfd(const int *signals, int count);
 /// The next signal waiting in a descriptor of volary_signalfd, or -EAGAIN.
 int volary_signalfd_read(int fd);
 /// Until the next call with a negative `fd`: sets these terminal attributes back, should this process die
-/// of a fault of its own (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT).
+/// of a fault of its own (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT), or, by a child that outlives
+/// it for that, of any other cause.
 void volary_guard_terminal(int fd, const struct termios *attributes);
 
 #endif
