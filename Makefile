@@ -23,8 +23,8 @@ run: build
 
 ## build: the programs, in dist/bin.
 build:
-	@scripts/install-packages build
 	@scripts/require-swift "$(SWIFT)"
+	@scripts/install-packages build
 	$(SWIFT) build -c release --product volary
 	$(SWIFT) build -c release --product volary-machine
 	$(SWIFT) build -c release --product volary-nat
@@ -38,11 +38,10 @@ image: build
 	@scripts/install-packages image
 	@VOLARY_DATA=$(VOLARY_DATA) scripts/require-image "$(IMAGE)"
 
-## install: the programs, below PREFIX.
-install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/volary
-	install -m 755 dist/bin/volary $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 dist/bin/volary-machine dist/bin/volary-nat $(DESTDIR)$(PREFIX)/libexec/volary/
+## install: the programs, below PREFIX. Under sudo, which seldom knows Swift, those that are built.
+install:
+	@if [ ! -x dist/bin/volary ] || command -v "$(SWIFT)" >/dev/null 2>&1; then $(MAKE) build; fi
+	@scripts/install-programs dist/bin "$(PREFIX)" "$(DESTDIR)"
 
 ## test: everything that `make test` needs is installed, built and run.
 test: image
@@ -57,8 +56,8 @@ lockstep: image
 
 ## fuzz: random and structured input for all that reads what guests and files say. SECONDS=600 for long.
 fuzz:
-	@scripts/install-packages build
 	@scripts/require-swift "$(SWIFT)"
+	@scripts/install-packages build
 	$(SWIFT) build -c release --product volary-fuzz
 	$(built)/volary-fuzz --seconds $(SECONDS)
 
