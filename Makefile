@@ -77,11 +77,11 @@ bench: image
 	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Benchmarks/boot --rounds 5
 
 format:
-	$(SWIFT) format -i -r Package.swift Sources Tests
+	$(SWIFT) format -i -r Package.swift Sources Tests Fuzz
 
 lint:
 	@scripts/require-swift "$(SWIFT)"
-	$(SWIFT) format lint --strict -r Package.swift Sources Tests
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests Fuzz
 
 clean:
 	rm -rf .build dist
