@@ -135,7 +135,7 @@ package struct DebianImageBuilder {
     } catch let error as ImageError {
       // The guest's own apt catches up with them; a machine without them is better than none.
       let workspace = try workspace(folder, [main])
-      let reason = error.log.first ?? error.message
+      let reason = error.log.first { $0.hasPrefix("E: ") } ?? error.log.first ?? error.message
       progress.note("building without \(uri) \(release.codename)-security: \(reason)")
       return workspace
     }
