@@ -123,16 +123,17 @@ class QEMU:
             listeners[name].listen()
             ports += ["-chardev", f"socket,id={name},path={path}",
                       "-device", f"virtserialport,chardev={name},name=org.volary.{name}"]
-        # The second disk to appear is the first on the command line.
         process = subprocess.Popen(
             self.command + [
                 "-M", "virt", "-accel", "tcg", "-display", "none", "-no-reboot", "-monitor", "none", "-serial", "null",
                 "-smp", str(cpus), "-m", str(MEMORY), "-kernel", f"{debian.image()}/kernel", "-initrd", initrd,
                 "-append", COMMAND_LINE,
-                "-drive", f"file={payload},format=raw,if=none,id=b,read-only=on", "-device", "virtio-blk-device,drive=b",
                 "-drive", f"file={debian.image()}/disk.raw,format=raw,if=none,id=a,snapshot=on",
-                "-device", "virtio-blk-device,drive=a", "-device", "virtio-rng-device",
-                "-device", "virtio-serial-device"] + ports, stdin=subprocess.DEVNULL, env=self.environment)
+                "-device", "virtio-blk-device,drive=a",
+                "-drive", f"file={payload},format=raw,if=none,id=b,read-only=on", "-device", "virtio-blk-device,drive=b",
+                "-device", "virtio-rng-device",
+                "-device", "virtio-serial-device"] + ports, stdin=subprocess.DEVNULL,
+            stderr=self.errors(), env=self.environment)
         ends = {}
         for name, listener in listeners.items():
             listener.settimeout(30)
@@ -143,13 +144,17 @@ class QEMU:
         session.line(300)
         return session
 
+    def errors(self):
+        """Where its words go; Debian 13's, out of its place, has some to say about modules that it does not need."""
+        return open(os.path.join(debian.cache(), f"{self.name.lower().replace(' ', '-')}.log"), "wb")
+
     def boot(self, initrd):
         started = time.monotonic()
         process = subprocess.Popen(
             self.command + ["-M", "virt", "-accel", "tcg", "-display", "none", "-no-reboot", "-monitor", "none", "-serial",
                             "stdio", "-m", str(BOOT_MEMORY), "-kernel", f"{debian.image()}/kernel", "-initrd", initrd,
                             "-append", "console=ttyS0 quiet"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors(), env=self.environment)
         await_text(process.stdout, FIRST_LINE, 120)
         return boot_figures(process, [process.pid], process.pid, time.monotonic() - started)
 

@@ -74,7 +74,7 @@ def texts():
     small = "".join(line() for _ in range(8000))
     large = small + "".join(line() for _ in range(40000))
     words = "\n".join(chance.choices(large.split(), k=60000)) + "\n"
-    files = {"text.small": small, "text.large": large, "words": words, "generated.c": source(1, 24, main=True)}
+    files = {"text.small": small, "text.large": large, "words": words, "generated.c": source(1, 10, main=True)}
     names = [f"part{number}" for number in range(8)]
     for number, name in enumerate(names):
         files[f"project/{name}.c"] = source(number + 2, 8, prefix=name)

@@ -42,7 +42,7 @@ def real():
 INTEGER = {"sieve": 60, "quicksort": 60, "fib": 150, "indirect": 20000, "interpreter": 1500, "crc": 1200,
            "sha256": 60, "memcpy": 5000, "chase": 6000, "unaligned": 4000, "atomics": 8000}
 FLOAT = {"matmul": 30, "fma": 20, "saxpy": 1500, "mandelbrot": 12, "nbody": 400, "div-sqrt": 2000, "convert": 2000}
-SYSTEM = {"syscall": 500, "pipe": 60, "fault": 60, "fork": 300, "exec": 50, "signal": 600, "rewrite": 300, "cold": 3}
+SYSTEM = {"syscall": 500, "pipe": 60, "fault": 25, "fork": 300, "exec": 50, "signal": 250, "rewrite": 300, "cold": 3}
 
 
 def kernels(group, counts):
@@ -55,9 +55,9 @@ def system():
         if program.name == "system-cold":
             program = program._replace(run=f"for i in 1 2 3; do {program.run}; done")
         yield program
-    yield Program("dd", "system", "dd if=/dev/zero bs=1 count=200000 2>/dev/null | wc -c", read("/usr/bin/dd"))
+    yield Program("dd", "system", "dd if=/dev/zero bs=1 count=60000 2>/dev/null | wc -c", read("/usr/bin/dd"))
     yield Program("find", "system", "for i in 1 2 3; do find tree -type f -name '*7*' -size -2 | wc -l; done",
-                  "mkdir tree && for i in {1..40}; do mkdir tree/$i; : >tree/$i/{1..50}; done")
+                  "mkdir -p tree/{1..40} && touch tree/{1..40}/{1..50}")
 
 
 def all_programs():
