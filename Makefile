@@ -14,7 +14,7 @@ tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
   VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
 
-.PHONY: run build image install test lockstep fuzz check soak bench format lint clean
+.PHONY: run build image install test lockstep fuzz check soak bench bench-translator format lint clean
 
 ## run: a shell in a Debian 13 machine; where input is no terminal, a short command in one.
 run: build
@@ -75,6 +75,11 @@ soak: image
 bench: image
 	@scripts/install-packages test
 	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Benchmarks/boot --rounds 5
+
+## bench-translator: programs beside QEMU and the host's own processor; the tables go into docs/performance.md.
+bench-translator: build
+	@scripts/install-packages bench
+	VOLARY_BIN=$(built) Benchmarks/translator --rounds 3 --write
 
 format:
 	$(SWIFT) format -i -r Package.swift Sources Tests Fuzz

@@ -17,6 +17,10 @@ import VolaryCommands
     ["run", "debian/13", "--publish", "8080:80", "--network", "none"],
     ["run", "--kernel", "Image", "--", "true"], ["run", "debian/13", "--initrd", "x"],
     ["run", "debian/13", "--env", "NOVALUE"], ["run", "DEBIAN"], ["nonsense"], ["doctor", "-f", "xml"],
+    ["image", "build", "debian/13", "--name", "Build/13"],
+    ["image", "build", "debian/13", "--package", "?essential"],
+    ["image", "build", "debian/13", "--package", "gcc=4:14", "--package", "make"],
+    ["image", "build", "debian/13", "--package", "make-"],
   ])
   func usageErrorsEndWith2(_ arguments: [String]) throws {
     let outcome = try installation.run(arguments)
@@ -52,6 +56,16 @@ import VolaryCommands
     let outcome = try installation.run(["run", name, "--disk-image", "/nonexistent"])
     #expect(outcome.exit == .code(4))
     #expect(outcome.errors.contains("truncate"))
+  }
+
+  @Test func anImageIsBuiltUnderItsOwnName() throws {
+    let name = try installation.image("exit 0")
+    let build = ["image", "build", "debian/13", "--if-missing", "--name"]
+    #expect(try installation.run(build + [name]).exit == .code(0))
+    // The release is looked up by its own name, not by the image's.
+    let outcome = try installation.run(["image", "build", "debian/1", "--name", "debian/13"])
+    #expect(outcome.exit == .code(4))
+    #expect(outcome.errors.contains("no recipe for the image debian/1:"))
   }
 
   @Test func aMissingHelperIsNamed() throws {

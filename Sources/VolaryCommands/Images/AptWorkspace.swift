@@ -1,8 +1,8 @@
-import Foundation
+package import Foundation
 
 /// An apt of its own for a foreign architecture: the host's program, settings and network, but
 /// with lists, state and downloads in a folder of ours. It installs nothing and needs no rights.
-struct AptWorkspace {
+package struct AptWorkspace {
   let folder: URL
   private var configuration: URL { folder.appendingPathComponent("apt.conf") }
   var downloads: URL { folder.appendingPathComponent("archives", isDirectory: true) }
@@ -10,7 +10,7 @@ struct AptWorkspace {
   /// Makes the folder ready.
   ///
   /// - Parameter sources: what to download from, in the one-line format of sources.list(5).
-  init(at folder: URL, architecture: GuestArchitecture, sources: [String]) throws {
+  package init(at folder: URL, architecture: GuestArchitecture, sources: [String]) throws {
     self.folder = folder
     let files = FileManager.default
     for name in ["lists/partial", "archives/partial", "empty"] {
@@ -48,7 +48,7 @@ struct AptWorkspace {
   }
 
   /// Downloads and verifies the package indexes.
-  func update(codename: String) throws {
+  package func update(codename: String) throws {
     do {
       try run(
         "apt-get", ["-qq", "-o", "APT::Update::Error-Mode=any", "update"],
@@ -63,16 +63,23 @@ struct AptWorkspace {
   /// - Parameters:
   ///   - patterns: names, or apt-patterns(7) such as `?essential`.
   ///   - progress: the part that is done, 0 to 1.
-  func download(_ patterns: [String], progress: @escaping @Sendable (Double) -> Void) throws {
-    try run(
-      "apt-get", ["-qq", "-o", "APT::Status-Fd=1", "--download-only", "install"] + patterns,
-      doing: "downloading the packages"
-    ) { line in
-      // dlstatus:ITEM:PERCENT:WORDS (apt's README.progress-reporting)
-      let fields = line.split(separator: ":")
-      if fields.count >= 3, fields[0] == "dlstatus", let percent = Double(fields[2]) {
-        progress(percent / 100)
+  /// - Throws: `notFound` with apt's own words about a package that the index lacks.
+  package func download(_ patterns: [String], progress: @escaping @Sendable (Double) -> Void = { _ in })
+    throws
+  {
+    do {
+      try run(
+        "apt-get", ["-qq", "-o", "APT::Status-Fd=1", "--download-only", "install"] + patterns,
+        doing: "downloading the packages"
+      ) { line in
+        // dlstatus:ITEM:PERCENT:WORDS (apt's README.progress-reporting)
+        let fields = line.split(separator: ":")
+        if fields.count >= 3, fields[0] == "dlstatus", let percent = Double(fields[2]) {
+          progress(percent / 100)
+        }
       }
+    } catch let error as ImageError {
+      throw Self.missingPackages(error) ?? error
     }
   }
 
@@ -97,6 +104,15 @@ struct AptWorkspace {
     line: (@Sendable (String) -> Void)? = nil
   ) throws -> String {
     try HostTool.run(program, ["-c", configuration.path] + arguments, in: folder, doing: action, line: line)
+  }
+
+  /// One line for packages that cannot be had, in apt's words; nil when the error is about something else.
+  private static func missingPackages(_ error: ImageError) -> ImageError? {
+    let words = error.log.filter { line in
+      line.hasPrefix("E: Unable to locate package ") || line.hasSuffix("has no installation candidate")
+    }
+    guard !words.isEmpty else { return nil }
+    return ImageError(.notFound, words.map { $0.dropFirst("E: ".count) }.joined(separator: "; "))
   }
 
   /// Adds the way out to apt's words about signatures and about releases that a mirror lacks.

@@ -9,6 +9,8 @@ package struct DebianImageBuilder {
   let name: ImageName
   let architecture: GuestArchitecture
   let release: DebianRelease
+  /// What the image holds besides the recipe's packages.
+  let packages: [DebianPackageName]
   let runner: any MachineRunner
   let progress: BuildProgress
   /// Size of the root disk in bytes; the file is sparse.
@@ -16,14 +18,19 @@ package struct DebianImageBuilder {
   /// The archive to use in place of the host's own.
   let mirror: String?
 
+  /// - Parameters:
+  ///   - release: the recipe's name, such as `debian/13`.
+  ///   - name: what the image is to be called; the release's name when nil.
   package init(
-    store: ImageStore, name: ImageName, architecture: GuestArchitecture, runner: any MachineRunner,
-    progress: BuildProgress, diskSize: Int64 = 4 << 30, mirror: String? = nil
+    store: ImageStore, release: ImageName, name: ImageName? = nil, packages: [DebianPackageName] = [],
+    architecture: GuestArchitecture, runner: any MachineRunner, progress: BuildProgress,
+    diskSize: Int64 = 4 << 30, mirror: String? = nil
   ) throws(ImageError) {
     self.store = store
-    self.name = name
+    self.name = name ?? release
+    self.packages = packages
     self.architecture = architecture
-    self.release = try DebianRelease.find(name, architecture)
+    self.release = try DebianRelease.find(release, architecture)
     self.runner = runner
     self.progress = progress
     self.diskSize = diskSize
@@ -68,7 +75,8 @@ package struct DebianImageBuilder {
     progress.begin("downloading packages")
     // An archive reached by TLS needs the certificates in the guest too.
     let certificates = archive.uri.hasPrefix("https:") ? ["ca-certificates"] : []
-    let wanted = ["?essential"] + Self.list(PackageResources.package_list) + certificates
+    let wanted =
+      ["?essential"] + Self.list(PackageResources.package_list) + certificates + packages.map(\.description)
     try apt.download(wanted) { progress.update($0) }
     let extras = work.appendingPathComponent("extras")
     let kernelPackage = try kernelPackage(apt)
@@ -124,7 +132,7 @@ package struct DebianImageBuilder {
     } catch let error as ImageError {
       // The guest's own apt catches up with them; a machine without them is better than none.
       let workspace = try workspace(folder, [main])
-      let reason = error.log.first ?? error.message
+      let reason = error.log.first { $0.hasPrefix("E: ") } ?? error.log.first ?? error.message
       progress.note("building without \(uri) \(release.codename)-security: \(reason)")
       return workspace
     }

@@ -9,9 +9,22 @@ package struct ImageBuildCommand: ParsableCommand {
     discussion: """
       The packages are verified by apt, unpacked on this host and configured in a machine; no program \
       of theirs runs on the host. Takes the place of an image of the same name.
+
+      volary image build debian/13 --name build/13 --package gcc --package make
       """)
 
   @OptionGroup var image: ImageOptions
+
+  @Option(
+    name: .customLong("name"),
+    help: ArgumentHelp("What to call the image; the release's name when not given.", valueName: "name"))
+  var storedName: String?
+
+  @Option(
+    name: .customLong("package"),
+    help: ArgumentHelp(
+      "A package that it holds too, with all it depends on. May be repeated.", valueName: "package"))
+  var packages: [String] = []
 
   @Option(
     name: .customLong("disk"), help: "The size of the root disk, such as 4GiB; unused parts take no room.")
@@ -30,7 +43,9 @@ package struct ImageBuildCommand: ParsableCommand {
 
   package func run() throws {
     try ImageCommand.reporting {
-      let (name, architecture) = try image.parsed()
+      let (release, architecture) = try image.parsed()
+      let name = try storedName.map { try ImageName($0) } ?? release
+      let packages = try packages.map { try DebianPackageName($0) }
       guard let size = ByteCount.parse(diskSize), size >= 1 << 30, size <= 16 << 40 else {
         throw ImageError(.usage, "'\(diskSize)' is no size for a disk: from 1GiB to 16TiB")
       }
@@ -38,8 +53,8 @@ package struct ImageBuildCommand: ParsableCommand {
       if present?.record.recipe == ImageRecipe.fingerprint { return }
       let progress = BuildProgress(phases: DebianImageBuilder.phases, quiet: quiet)
       let builder = try DebianImageBuilder(
-        store: ImageStore(), name: name, architecture: architecture, runner: MachineRunners.find(),
-        progress: progress, diskSize: size / 4096 * 4096, mirror: mirror)
+        store: ImageStore(), release: release, name: name, packages: packages, architecture: architecture,
+        runner: MachineRunners.find(), progress: progress, diskSize: size / 4096 * 4096, mirror: mirror)
       let stop = Interruption.watch { builder.store.removeLeftovers() }
       defer { stop.cancel() }
       let stored = try builder.build()

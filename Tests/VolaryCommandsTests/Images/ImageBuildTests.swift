@@ -12,7 +12,7 @@ struct ImageBuildTests {
     if let image = try? store.find(name, .riscv64) { return image }
     let progress = BuildProgress(phases: DebianImageBuilder.phases)
     return try DebianImageBuilder(
-      store: store, name: name, architecture: .riscv64, runner: QEMUMachineRunner(), progress: progress
+      store: store, release: name, architecture: .riscv64, runner: QEMUMachineRunner(), progress: progress
     ).build()
   }
 
