@@ -47,6 +47,11 @@ extension CodeGenerator {
     case .floatLess64: floatOrder(i, .a, .double)
     case .floatLessEqual32: floatOrder(i, .ae, .single)
     case .floatLessEqual64: floatOrder(i, .ae, .double)
+    case .floatClassify32: floatClassify(i, .single)
+    case .floatClassify64: floatClassify(i, .double)
+    case .floatReadFlags: floatReadFlags(i)
+    case .floatReadRounding: floatReadRounding(i)
+    case .floatExchangeFlags: floatExchangeFlags(i)
     default: return convertFloat(i)
     }
     return true
@@ -177,6 +182,42 @@ extension CodeGenerator {
     let work = target(i.destination)
     assembler.movzx(work, .rax, from: .w8)
     store(work, to: i.destination)
+    forget(i.destination)
+  }
+
+  /// One bit of ten: those of normal numbers and zeroes here, of others by the interpreter.
+  private mutating func floatClassify(_ i: Instruction, _ precision: Precision) {
+    guard i.destination != 0 else { return }
+    if precision == .single { requireBoxed(i, i.a) }
+    let (cold, back) = interpretCold(i)
+    let (normal, done) = (assembler.newLabel(), assembler.newLabel())
+    let isDouble = precision == .double
+    let width: Width = isDouble ? .w64 : .w32
+    let work = target(i.destination)
+    load(i.a, into: .rax)
+    // The exponent without the sign: of normal numbers neither zero nor all ones.
+    assembler.mov(width, .rdx, .rax)
+    assembler.add(width, .rdx, .rdx)
+    assembler.shr(width, .rdx, by: isDouble ? 53 : 24)
+    assembler.dec(.w32, .rdx)
+    assembler.cmp(.w32, .rdx, isDouble ? 0x7FE : 0xFE)
+    assembler.mov(width, .rdx, .rax)
+    assembler.jumpShort(.b, to: normal)
+    assembler.add(width, .rdx, .rdx)
+    assembler.jump(.ne, to: cold)
+    func select(_ negative: Int32, _ positive: Int32) {
+      assembler.sar(width, .rax, by: isDouble ? 63 : 31)
+      assembler.and(.w32, .rax, negative - positive)
+      assembler.add(.w32, .rax, positive)
+    }
+    select(1 << 3, 1 << 4)
+    assembler.jumpShort(to: done)
+    assembler.bind(normal)
+    select(1 << 1, 1 << 6)
+    assembler.bind(done)
+    if work != .rax { assembler.mov(.w32, work, .rax) }
+    store(work, to: i.destination)
+    assembler.bind(back)
     forget(i.destination)
   }
 }

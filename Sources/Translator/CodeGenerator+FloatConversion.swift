@@ -15,14 +15,14 @@ extension CodeGenerator {
     case .float64ToUInt32: return floatToInteger(i, .double, isSigned: false, .w32)
     case .float64ToInt64: return floatToInteger(i, .double, isSigned: true, .w64)
     case .float64ToUInt64: return floatToInteger(i, .double, isSigned: false, .w64)
-    case .int32ToFloat32: return integerToFloat(i, .single, isSigned: true, .w32)
-    case .uint32ToFloat32: return integerToFloat(i, .single, isSigned: false, .w32)
-    case .int64ToFloat32: return integerToFloat(i, .single, isSigned: true, .w64)
-    case .uint64ToFloat32: return integerToFloat(i, .single, isSigned: false, .w64)
-    case .int32ToFloat64: return integerToFloat(i, .double, isSigned: true, .w32)
-    case .uint32ToFloat64: return integerToFloat(i, .double, isSigned: false, .w32)
-    case .int64ToFloat64: return integerToFloat(i, .double, isSigned: true, .w64)
-    case .uint64ToFloat64: return integerToFloat(i, .double, isSigned: false, .w64)
+    case .int32ToFloat32: integerToFloat(i, .single, isSigned: true, .w32)
+    case .uint32ToFloat32: integerToFloat(i, .single, isSigned: false, .w32)
+    case .int64ToFloat32: integerToFloat(i, .single, isSigned: true, .w64)
+    case .uint64ToFloat32: integerToFloat(i, .single, isSigned: false, .w64)
+    case .int32ToFloat64: integerToFloat(i, .double, isSigned: true, .w32)
+    case .uint32ToFloat64: integerToFloat(i, .double, isSigned: false, .w32)
+    case .int64ToFloat64: integerToFloat(i, .double, isSigned: true, .w64)
+    case .uint64ToFloat64: integerToFloat(i, .double, isSigned: false, .w64)
     default: return false
     }
     return true
@@ -68,12 +68,13 @@ extension CodeGenerator {
 
   private mutating func integerToFloat(
     _ i: Instruction, _ precision: Precision, isSigned: Bool, _ width: Width
-  ) -> Bool {
-    let isExact = precision == .double && width == .w32
-    guard isExact || i.info != RoundingModeCode.nearestAway else { return false }
+  ) {
     noteFloat()
     let (cold, back) = interpretCold(i)
-    if !isExact { requireRounding(i, else: cold) }
+    let digits: UInt8 = precision == .double ? 53 : 24
+    if i.info != RoundingModeCode.dynamic, width == .w64 || digits < 32 {
+      requireExact(i, digits: digits, isSigned: isSigned, width, else: cold)
+    }
     let integer: Register
     switch (isSigned, width) {
     case (true, _): integer = value(i.a, .rax)
@@ -97,7 +98,24 @@ extension CodeGenerator {
     }
     setFloat(i.destination, work)
     assembler.bind(back)
-    return true
+  }
+
+  /// Goes to `cold` unless the integer has so few digits that every rounding mode gives the same: those that
+  /// are not the dynamic one come after another conversion, which has rounded a number to an integer.
+  private mutating func requireExact(
+    _ i: Instruction, digits: UInt8, isSigned: Bool, _ width: Width, else cold: Label
+  ) {
+    load(i.a, into: .rax)
+    if isSigned {
+      // All bits above are the same as the sign.
+      assembler.sar(width, .rax, by: digits)
+      assembler.inc(width, .rax)
+      assembler.cmp(width, .rax, 1)
+      assembler.jump(.a, to: cold)
+    } else {
+      assembler.shr(width, .rax, by: digits)
+      assembler.jump(.ne, to: cold)
+    }
   }
 
   // MARK: - To integers
@@ -108,7 +126,8 @@ extension CodeGenerator {
   private mutating func floatToInteger(
     _ i: Instruction, _ precision: Precision, isSigned: Bool, _ width: Width
   ) -> Bool {
-    guard i.info != RoundingModeCode.nearestAway else { return false }
+    let isAway = i.info == RoundingModeCode.nearestAway
+    guard !isAway || features.threeOperands else { return false }
     if precision == .single { requireBoxed(i, i.a) }
     let (cold, back) = interpretCold(i)
     if !isSigned { requireInRange(i, precision, width, else: cold) }
@@ -129,6 +148,7 @@ extension CodeGenerator {
       assembler.cmp(from, work, 1)
       assembler.jump(.o, to: cold)
     }
+    if isAway { roundAway(i, precision, from, work, else: cold) }
     // Once more for the exception if the operand was no integer, now that it is known to be the only one.
     if isRounded { truncate(operand(i.a), precision, .w64, into: .rdx) }
     if width == .w32 { assembler.movsx(.w64, work, work, from: .w32) }
@@ -161,6 +181,7 @@ extension CodeGenerator {
       switch i.info {
       case RoundingModeCode.down: .down
       case RoundingModeCode.up: .up
+      case RoundingModeCode.nearestAway: .truncate
       default: .nearest
       }
     switch (operand(i.a), precision) {
@@ -169,6 +190,32 @@ extension CodeGenerator {
     case (.memory(let a), .double): assembler.roundsd(.xmm0, a, mode, suppressInexact: true)
     case (.memory(let a), .single): assembler.roundss(.xmm0, a, mode, suppressInexact: true)
     }
+  }
+
+  /// Makes the result of an operand whose integer part is in `work` and xmm0 that of rounding it to nearest,
+  /// ties away from zero. The difference is exact.
+  private mutating func roundAway(
+    _ i: Instruction, _ precision: Precision, _ width: Width, _ work: Register, else cold: Label
+  ) {
+    let isDouble = precision == .double
+    let done = assembler.newLabel()
+    copy(i.a, into: .xmm1)
+    if isDouble { assembler.movmskpd(.rdx, .xmm1) } else { assembler.movmskps(.rdx, .xmm1) }
+    assembler.scalar(.sub, precision, .xmm1, .xmm0)
+    assembler.andps(.xmm1, field(isDouble ? FloatConstants.magnitude64 : FloatConstants.magnitude32))
+    if isDouble {
+      assembler.ucomisd(.xmm1, field(FloatConstants.half64))
+    } else {
+      assembler.ucomiss(.xmm1, field(FloatConstants.half32))
+    }
+    assembler.jumpShort(.b, to: done)
+    // One or minus one, by the sign.
+    assembler.and(.w32, .rdx, 1)
+    assembler.neg(.w64, .rdx)
+    assembler.or(.w64, .rdx, 1)
+    assembler.add(width, work, .rdx)
+    assembler.jump(.o, to: cold)
+    assembler.bind(done)
   }
 
   /// To an integer towards zero.

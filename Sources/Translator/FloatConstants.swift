@@ -12,6 +12,8 @@ enum FloatConstants {
   static let sign32 = start + 48
   /// All but the sign of a boxed single.
   static let magnitude32 = start + 64
+  static let half64 = start + 208
+  static let half32 = start + 216
 
   /// MXCSR for each rounding mode of the guest that the host has, 32 bits each: nearest even, towards zero,
   /// down, up.
@@ -22,6 +24,8 @@ enum FloatConstants {
   static let status = start + 100
   /// The guest's exception flags for each value of MXCSR's six, a byte each.
   static let flags = start + 112
+  /// The flags of MXCSR for each value of the guest's five, a byte each.
+  static let hostFlags = start + 176
 
   /// All exceptions masked, no flag set, round to nearest (Intel SDM volume 1, 10.2.3).
   private static let defaultControl: UInt32 = 0x1F80
@@ -35,13 +39,20 @@ enum FloatConstants {
     for (displacement, mask) in masks {
       base.storeBytes(of: mask, toByteOffset: Int(displacement), as: UInt64.self)
     }
+    base.storeBytes(of: 0.5, toByteOffset: Int(half64), as: Double.self)
+    base.storeBytes(of: 0.5, toByteOffset: Int(half32), as: Float.self)
     for (mode, bits) in ([0, 3, 1, 2] as [UInt32]).enumerated() {
       base.storeBytes(
         of: defaultControl | bits << 13, toByteOffset: Int(controls) + 4 * mode, as: UInt32.self)
     }
     base.storeBytes(of: defaultControl, toByteOffset: Int(hostControl), as: UInt32.self)
     for status in 0..<64 as Range<UInt8> {
-      base.storeBytes(of: guestFlags(status), toByteOffset: Int(flags) + Int(status), as: UInt8.self)
+      let guest = guestFlags(status)
+      base.storeBytes(of: guest, toByteOffset: Int(flags) + Int(status), as: UInt8.self)
+      // Not by those with the denormal operand, which the guest does not know.
+      if status & 2 == 0 {
+        base.storeBytes(of: status, toByteOffset: Int(hostFlags) + Int(guest), as: UInt8.self)
+      }
     }
   }
 

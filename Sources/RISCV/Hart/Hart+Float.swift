@@ -6,9 +6,6 @@ internal import Translator
 /// point for long although Linux has it on in all of them. So a hart in user mode takes programs for free of
 /// it until they show otherwise, and again when some traps have passed since.
 extension Hart {
-  /// Traps after which a program has to show anew that it uses floating point.
-  private static let floatPatience = 128
-
   /// The key of the blocks that the hart may run.
   var blockKey: UInt64 {
     if isFloatOff || (floatCredit == 0 && state.pointee.privilege == Privilege.user.rawValue) {
@@ -25,7 +22,7 @@ extension Hart {
     guard !isFloatOff, blockKey == BlockKey.floatOff,
       Self.usesFloat(Decoder.decode(UInt32(truncatingIfNeeded: instruction.imm)))
     else { return false }
-    floatCredit = Self.floatPatience
+    floatCredit = floatPatience
     // The code has counted it, and will again.
     if cluster.countsInstructions { context.word(ContextLayout.instructionsRetired).pointee &-= 1 }
     return true

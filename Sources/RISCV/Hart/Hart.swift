@@ -55,6 +55,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// How many traps it takes until programs in user mode count as free of floating point, unless they use it
   /// again: ``noteFloatBegins(_:)``.
   var floatCredit = 0
+  /// What that number starts from.
+  package var floatPatience = 128
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
