@@ -44,10 +44,9 @@
   }
 }
 
-/// The opcode of an instruction with a VEX prefix (Intel SDM volume 2, 2.3.5), always in the
-/// three-byte form: the instructions emitted here live in the maps that need it.
+/// The opcode of an instruction with a VEX prefix (Intel SDM volume 2, 2.3.5).
 @usableFromInline struct VEXOpcode {
-  /// The opcode map: 2 is `0F 38`, 3 is `0F 3A`.
+  /// The opcode map: 1 is `0F`, 2 is `0F 38`, 3 is `0F 3A`.
   @usableFromInline let map: UInt8
   /// The implied prefix: 0 none, 1 is 0x66, 2 is 0xF3, 3 is 0xF2.
   @usableFromInline let pp: UInt8

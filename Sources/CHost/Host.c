@@ -181,6 +181,7 @@ unsigned volary_cpu_features(void) {
     features |= 1;
   if (__builtin_cpu_supports("bmi2")) features |= 2;
   if (__builtin_cpu_supports("fma")) features |= 4;
+  if (__builtin_cpu_supports("avx")) features |= 8;
 #endif
   return features;
 }

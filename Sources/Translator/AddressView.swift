@@ -34,7 +34,7 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
 
   @usableFromInline package let base: UnsafeMutableRawPointer
   /// Where an unknown jump leads: the code that asks the dispatcher. Empty entries of the jump cache
-  /// hold it, so that even an address that equals the empty tag goes there.
+  /// hold it.
   @usableFromInline package let missTarget: UnsafeRawPointer
 
   /// `base`: ``size`` bytes, eight-byte aligned. ``clear()`` makes them a view.
@@ -112,7 +112,8 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   package func clearJumps() {
     let start = base + Self.jumpTable
     for index in 0..<Self.entryCount {
-      start.storeBytes(of: UInt64.max, toByteOffset: index * 16, as: UInt64.self)
+      // No address that is looked up at an entry has this tag.
+      start.storeBytes(of: index == 0 ? UInt64.max : 0, toByteOffset: index * 16, as: UInt64.self)
       start.storeBytes(of: missTarget, toByteOffset: index * 16 + 8, as: UnsafeRawPointer.self)
     }
   }

@@ -129,6 +129,12 @@ extension CodeGenerator {
         pc = cold.pc
         callOut(cold.instruction)
         assembler.jump(to: cold.back)
+      case .interpretAndLeave:
+        pc = cold.pc
+        callOut(cold.instruction)
+        pc &+= UInt64(cold.instruction.length)
+        storePC(scratch: .rax)
+        leave()
       case .exit:
         let stub = assembler.offset
         assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1))
@@ -150,6 +156,7 @@ extension CodeGenerator {
     assembler.mov(.w32, .rax, Int64(cold.access))
     assembler.call(to: thunks.load)
     if let host = host(cold.register), cold.register != 0 { assembler.mov(.w64, host, .rax) }
+    if let xmm = xmm(cold.register) { assembler.movq(xmm, .rax) }
     assembler.jump(to: cold.back)
   }
 

@@ -30,15 +30,21 @@ extension CodeGenerator {
     case .load8: load(i, width: .w8, signed: true)
     case .load16: load(i, width: .w16, signed: true)
     case .load32: load(i, width: .w32, signed: true)
-    case .load64: load(i, width: .w64, signed: false)
+    case .load64:
+      if let xmm = xmm(i.destination) { loadFloat(i, xmm) } else { load(i, width: .w64, signed: false) }
     case .load8Unsigned: load(i, width: .w8, signed: false)
     case .load16Unsigned: load(i, width: .w16, signed: false)
     case .load32Unsigned: load(i, width: .w32, signed: false)
-    case .loadFloat32: load(i, width: .w32, signed: false, boxed: true)
+    case .loadFloat32:
+      if let xmm = xmm(i.destination) {
+        loadFloat(i, xmm)
+      } else {
+        load(i, width: .w32, signed: false, boxed: true)
+      }
     case .store8: store(i, width: .w8)
     case .store16: store(i, width: .w16)
-    case .store32: store(i, width: .w32)
-    case .store64: store(i, width: .w64)
+    case .store32: if let xmm = xmm(i.b) { storeFloat(i, xmm) } else { store(i, width: .w32) }
+    case .store64: if let xmm = xmm(i.b) { storeFloat(i, xmm) } else { store(i, width: .w64) }
     case .fence: fence(i)
 
     case .branchEqual: branch(i, .e)
@@ -55,16 +61,13 @@ extension CodeGenerator {
       jumpIndirect(i)
       return true
 
-    case .floatMoveToInteger64, .floatMoveFromInteger64, .floatMoveToInteger32, .floatMoveFromInteger32:
-      moveFloatBits(i)
-    case .floatCopySign64, .floatCopyNegatedSign64, .floatXorSign64: floatSign64(i)
-
     case .system, .illegal:
       callOut(i)
       // What the front end did may have changed anything. It says by where the block ends whether
       // execution can go on here.
       guard i.operation == .illegal || isLast else {
         floatNoted = false
+        boxed = 0
         return false
       }
       leave()
@@ -75,7 +78,7 @@ extension CodeGenerator {
     case .atomicSwap32, .atomicSwap64, .atomicAdd32, .atomicAdd64, .atomicXor32, .atomicXor64, .atomicAnd32,
       .atomicAnd64, .atomicOr32, .atomicOr64:
       atomic(i)
-    default: callOut(i)
+    default: if !emitFloat(i) { callOut(i) }
     }
     return false
   }

@@ -117,47 +117,4 @@ extension CodeGenerator {
       assembler.or(.w32, Address(base: .rsp), 0)
     }
   }
-
-  mutating func moveFloatBits(_ i: Instruction) {
-    if i.destination >= 32 { noteFloat() }
-    let work = target(i.destination)
-    let a = value(i.a, .rax)
-    switch i.operation {
-    case .floatMoveToInteger32: assembler.movsx(.w64, work, a, from: .w32)
-    case .floatMoveFromInteger32:
-      assembler.mov(.w32, .rax, a)
-      box(.rax)
-      store(.rax, to: i.destination)
-      return
-    default: if a != work { assembler.mov(.w64, work, a) }
-    }
-    store(work, to: i.destination)
-    forget(i.destination)
-  }
-
-  mutating func floatSign64(_ i: Instruction) {
-    noteFloat()
-    load(i.a, into: .rax)
-    if i.a == i.b {
-      switch i.operation {
-      case .floatCopyNegatedSign64: assembler.btc(.w64, .rax, bit: 63)
-      case .floatXorSign64: assembler.btr(.w64, .rax, bit: 63)
-      default: break
-      }
-    } else {
-      load(i.b, into: .rcx)
-      if i.operation == .floatXorSign64 {
-        assembler.shr(.w64, .rcx, by: 63)
-        assembler.shl(.w64, .rcx, by: 63)
-        assembler.xor(.w64, .rax, .rcx)
-      } else {
-        if i.operation == .floatCopyNegatedSign64 { assembler.not(.w64, .rcx) }
-        assembler.shr(.w64, .rcx, by: 63)
-        assembler.shl(.w64, .rcx, by: 63)
-        assembler.btr(.w64, .rax, bit: 63)
-        assembler.or(.w64, .rax, .rcx)
-      }
-    }
-    store(.rax, to: i.destination)
-  }
 }

@@ -11,6 +11,8 @@ struct CodeGenerator: ~Copyable {
     case load, store
     /// Has an instruction interpreted that could not be done in line, then goes back.
     case interpret
+    /// As ``interpret``, then leaves to the dispatcher: what follows relies on something that does not hold.
+    case interpretAndLeave
     /// Leaves to the dispatcher at a site's target.
     case exit
     /// As ``exit``, because of a request to leave: not linked.
@@ -37,12 +39,16 @@ struct CodeGenerator: ~Copyable {
 
   var assembler: X86Assembler
   let features: HostFeatures
-  let thunks: Thunks
+  /// For blocks that do not use floating point, and for those that do.
+  let allThunks: (plain: Thunks, float: Thunks)
   /// The host register of each guest register, or nil: it lives in the context.
   let hosts: [Register?]
+  /// The same for floating-point registers, in blocks that use them.
+  let floatHosts: [XMM?]
   let countsInstructions: Bool
 
   // The block being generated.
+  var thunks: Thunks
   var pc: UInt64 = 0
   var blockPage: UInt64 = 0
   var key: UInt64 = 0
@@ -54,23 +60,31 @@ struct CodeGenerator: ~Copyable {
   var firstCalledOut = 0
   var colds: [Cold] = []
   var floatNoted = false
+  /// Floating-point registers whose upper half is known to be all ones: a bit each.
+  var boxed: UInt32 = 0
   /// Guest registers whose value is known: a bit each, and the values.
   var knownMask: UInt32 = 0
   var known: [UInt64] = Array(repeating: 0, count: 32)
 
   init(
-    arena: CodeArena, offset: Int, size: Int, features: HostFeatures, thunks: Thunks, pins: [UInt8],
-    countsInstructions: Bool
+    arena: CodeArena, offset: Int, size: Int, features: HostFeatures,
+    thunks: (plain: Thunks, float: Thunks), architecture: GuestArchitecture, countsInstructions: Bool
   ) {
     assembler = X86Assembler(
       buffer: UnsafeMutableRawBufferPointer(start: arena.writable + offset, count: size),
       executableBase: UInt64(UInt(bitPattern: arena.executable + offset)), labelCapacity: 1024)
     self.features = features
-    self.thunks = thunks
+    allThunks = thunks
+    self.thunks = thunks.plain
     self.countsInstructions = countsInstructions
     var hosts = [Register?](repeating: nil, count: 64)
-    for (guest, host) in zip(pins, HostRegisters.pins) { hosts[Int(guest)] = host }
+    for (guest, host) in zip(architecture.pins, HostRegisters.pins) { hosts[Int(guest)] = host }
     self.hosts = hosts
+    var floatHosts = [XMM?](repeating: nil, count: 64)
+    for (guest, host) in zip(architecture.floatPins, HostRegisters.floatPins) {
+      floatHosts[Int(guest)] = host
+    }
+    self.floatHosts = floatHosts
     sites.reserveCapacity(256)
     colds.reserveCapacity(512)
   }
@@ -89,6 +103,7 @@ struct CodeGenerator: ~Copyable {
     pc = start
     blockPage = start & ~0xFFF
     self.key = key
+    thunks = usesFloat ? allThunks.float : allThunks.plain
     self.pageIdentity = pageIdentity
     self.firstSite = firstSite
     firstCalledOut = pool
@@ -96,12 +111,14 @@ struct CodeGenerator: ~Copyable {
     sites.removeAll(keepingCapacity: true)
     colds.removeAll(keepingCapacity: true)
     floatNoted = false
+    boxed = 0
     knownMask = 0
 
     var ended = false
     for index in 0..<block.count {
       if countsInstructions { assembler.inc(.w64, field(ContextLayout.instructionsRetired)) }
       ended = emit(block[index], isLast: index == block.count - 1)
+      if block[index].destination >= 32 { rememberBoxing(block[index]) }
       pc &+= UInt64(block[index].length)
       if ended { break }
     }
@@ -135,6 +152,8 @@ struct CodeGenerator: ~Copyable {
       assembler.mov(.w32, target, 0)
     } else if let host = host(register) {
       if host != target { assembler.mov(.w64, target, host) }
+    } else if let xmm = xmm(register) {
+      assembler.movq(target, xmm)
     } else {
       assembler.mov(.w64, target, home(register))
     }
@@ -145,6 +164,8 @@ struct CodeGenerator: ~Copyable {
     if register == 0 { return }
     if let host = host(register) {
       if host != source { assembler.mov(.w64, host, source) }
+    } else if let xmm = xmm(register) {
+      assembler.movq(xmm, source)
     } else {
       assembler.mov(.w64, home(register), source)
     }

@@ -6,13 +6,24 @@ internal import Synchronization
 package struct GuestArchitecture: Sendable {
   /// Guest registers that deserve a host register, the most used first.
   package var pins: [UInt8]
+  /// The same for floating-point registers. They are in host registers only in blocks that use floating
+  /// point: those whose key has ``BlockKeyBit/usesFloat``.
+  package var floatPins: [UInt8]
   /// Instructions in a block at most.
   package var blockLimit: Int
 
-  package init(pins: [UInt8], blockLimit: Int = 96) {
+  package init(pins: [UInt8], floatPins: [UInt8] = [], blockLimit: Int = 96) {
     self.pins = pins
+    self.floatPins = floatPins
     self.blockLimit = blockLimit
   }
+}
+
+/// What a block key's bits mean to the translator.
+package enum BlockKeyBit {
+  /// The block uses floating point: the guest's registers and rounding mode are in the host's while it runs,
+  /// and the mode is one that the host has. Without this bit floating-point arithmetic is called out for.
+  package static let usesFloat: UInt64 = 1
 }
 
 /// Decodes guest code into blocks.
@@ -78,7 +89,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
 
   private let arena: CodeArena
   private let architecture: GuestArchitecture
-  private let thunks: Thunks
+  private let thunks: (plain: Thunks, float: Thunks)
   private let firstFree: Int
   private let options: Options
   private let lock = Mutex(())
@@ -96,7 +107,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   package var countsInstructions: Bool { options.countsInstructions }
 
   /// Where a jump of unknown target leads.
-  package var missTarget: UnsafeRawPointer { UnsafeRawPointer(bitPattern: UInt(thunks.leaveIndirect))! }
+  package var missTarget: UnsafeRawPointer { UnsafeRawPointer(bitPattern: UInt(thunks.plain.leaveIndirect))! }
 
   package init(architecture: GuestArchitecture, options: Options = Options()) throws(Errno) {
     self.architecture = architecture
@@ -108,7 +119,11 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     var assembler = X86Assembler(
       buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: 4096),
       executableBase: UInt64(UInt(bitPattern: arena.executable)))
-    thunks = Thunks(assembler: &assembler, pins: architecture.pins)
+    thunks = (
+      plain: Thunks(assembler: &assembler, pins: architecture.pins, float: nil),
+      float: Thunks(
+        assembler: &assembler, pins: architecture.pins, float: FloatState(pins: architecture.floatPins))
+    )
     precondition(!assembler.failed)
     firstFree = 4096
     state = .allocate(capacity: 1)
@@ -116,7 +131,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       to: State(
         generator: CodeGenerator(
           arena: arena, offset: firstFree, size: options.arenaSize - firstFree, features: options.features,
-          thunks: thunks, pins: architecture.pins, countsInstructions: options.countsInstructions),
+          thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions),
         lifted: .allocate(capacity: architecture.blockLimit)))
   }
 
@@ -147,11 +162,12 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     case interrupted(Int)
   }
 
-  /// Runs translated code on a context until it is left.
+  /// Runs translated code, found by its key, on a context until it is left.
   @inline(__always)
-  package func run(_ code: UnsafeRawPointer, context: Context) -> Exit {
+  package func run(_ code: UnsafeRawPointer, key: UInt64, context: Context) -> Exit {
     typealias Enter = @convention(c) (UnsafeMutableRawPointer, UnsafeRawPointer) -> UInt64
-    let enter = unsafeBitCast(UInt(thunks.enter), to: Enter.self)
+    let usesFloat = key & BlockKeyBit.usesFloat != 0
+    let enter = unsafeBitCast(UInt(usesFloat ? thunks.float.enter : thunks.plain.enter), to: Enter.self)
     let result = enter(context.base, code)
     if result == 0 { return .dispatch }
     return result & 1 == 0 ? .site(Int(result >> 1)) : .interrupted(Int(result >> 1))

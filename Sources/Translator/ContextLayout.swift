@@ -39,8 +39,10 @@
   @inlinable package static var floatRounding: Int32 { 508 }
   /// Set to all ones by floating-point instructions that changed guest state, 32 bits.
   @inlinable package static var floatTouched: Int32 { 512 }
-  /// The next free displacement; spare up to the front end's half.
+  /// The next free displacement; spare up to ``floatConstants``.
   @inlinable package static var scratch: Int32 { 520 }
+  /// What floating-point code needs from memory (``FloatConstants``).
+  @inlinable package static var floatConstants: Int32 { 3072 }
   /// Where the front end's own half begins.
   @inlinable package static var frontEnd: Int32 { 4096 - 128 }
 }
@@ -62,7 +64,10 @@ package struct Context: @unchecked Sendable {  // a pointer; who may use it when
   @usableFromInline package let base: UnsafeMutableRawPointer
 
   /// `memory` is ``ContextLayout/size`` zeroed bytes, aligned to a page.
-  @inlinable package init(memory: UnsafeMutableRawPointer) { base = memory + ContextLayout.origin }
+  package init(memory: UnsafeMutableRawPointer) {
+    base = memory + ContextLayout.origin
+    FloatConstants.install(in: base)
+  }
   @inlinable package init(base: UnsafeMutableRawPointer) { self.base = base }
 
   /// The registers as 64 words: the integer file, then the floating-point file.

@@ -8,17 +8,21 @@ package struct HostFeatures: Sendable {
   package var flaglessShifts: Bool
   /// FMA3.
   package var fusedMultiplyAdd: Bool
+  /// AVX, for its scalar arithmetic with three operands; SSE4.1 comes with it.
+  package var threeOperands: Bool
 
-  package init(bitCounts: Bool, flaglessShifts: Bool, fusedMultiplyAdd: Bool) {
+  package init(bitCounts: Bool, flaglessShifts: Bool, fusedMultiplyAdd: Bool, threeOperands: Bool) {
     self.bitCounts = bitCounts
     self.flaglessShifts = flaglessShifts
     self.fusedMultiplyAdd = fusedMultiplyAdd
+    self.threeOperands = threeOperands
   }
 
   /// What this host has.
   package static let host: HostFeatures = {
     let bits = volary_cpu_features()
     return HostFeatures(
-      bitCounts: bits & 1 != 0, flaglessShifts: bits & 2 != 0, fusedMultiplyAdd: bits & 4 != 0)
+      bitCounts: bits & 1 != 0, flaglessShifts: bits & 2 != 0, fusedMultiplyAdd: bits & 4 != 0,
+      threeOperands: bits & 8 != 0)
   }()
 }

@@ -109,6 +109,13 @@
   case int32ToFloat32, uint32ToFloat32, int64ToFloat32, uint64ToFloat32
   case int32ToFloat64, uint32ToFloat64, int64ToFloat64, uint64ToFloat64
 
+  // MARK: Floating-point control, only in blocks that use floating point (``BlockKeyBit/usesFloat``)
+
+  /// The accumulated exception flags, or the dynamic rounding mode, in an integer register.
+  case floatReadFlags, floatReadRounding
+  /// The accumulated exception flags in the destination; they become the low five bits of `a`.
+  case floatExchangeFlags
+
   // MARK: The front end's own
 
   /// Carried out by the front end, which may change any guest state; `info` and `imm` are its own.

@@ -16,16 +16,20 @@ struct Thunks {
   /// As the others, with the instruction's index in edx.
   var interpret: UInt64 = 0
 
-  init(assembler: inout X86Assembler, pins: [UInt8]) {
+  /// `float`: the floating-point state that blocks entered by these thunks have in host registers.
+  init(assembler: inout X86Assembler, pins: [UInt8], float: FloatState?) {
+    assembler.align(to: 16)
     func at(_ displacement: Int32) -> Address {
       Address(base: HostRegisters.context, displacement: displacement)
     }
     let pairs = Array(zip(pins, HostRegisters.pins))
     func loadPins(_ assembler: inout X86Assembler) {
+      float?.load(&assembler)
       for (guest, host) in pairs { assembler.mov(.w64, host, at(ContextLayout.register(guest))) }
     }
     func storePins(_ assembler: inout X86Assembler) {
       for (guest, host) in pairs { assembler.mov(.w64, at(ContextLayout.register(guest)), host) }
+      float?.store(&assembler)
     }
     let saved: [Register] = [.rbx, .rbp, .r12, .r13, .r14, .r15]
 

@@ -20,6 +20,7 @@ import Testing
     ("SSE scalars", sseScalarCases()),
     ("SSE conversions", sseConversionCases()),
     ("SSE packed", ssePackedCases()),
+    ("AVX", avxCases()),
     ("FMA", fmaCases()),
   ]
 

@@ -60,7 +60,7 @@ import Translator
               let from = pc + 4
               let target = taken ? from &+ UInt64(bitPattern: distance) : pc + 12 + 0x20
               registers[31] = taken ? 1 : 3
-              let exit = cpu.code.run(entry, context: cpu.context)
+              let exit = cpu.code.run(entry, key: 0, context: cpu.context)
               let isPolled = asksToLeave && taken && target <= from
               guard case .site(let site) = isPolled ? Self.polled(exit) : exit,
                 cpu.code.target(of: site) == target,

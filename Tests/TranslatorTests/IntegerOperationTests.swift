@@ -23,7 +23,8 @@ import Translator
       HostFeatures(
         bitCounts: bitCounts && HostFeatures.host.bitCounts,
         flaglessShifts: flaglessShifts && HostFeatures.host.flaglessShifts,
-        fusedMultiplyAdd: HostFeatures.host.fusedMultiplyAdd)
+        fusedMultiplyAdd: HostFeatures.host.fusedMultiplyAdd,
+        threeOperands: HostFeatures.host.threeOperands)
     }
     static let all = [true, false].flatMap { counts in
       [true, false].map { HostVariant(bitCounts: counts, flaglessShifts: $0) }
@@ -74,7 +75,7 @@ import Translator
       let a = registers[Int(i.a)]
       let b = registers[Int(i.b)]
       if i.destination != 0 { registers[Int(i.destination)] = expected(i, a, b, pc: place) }
-      let exit = cpu.code.run(entry, context: cpu.context)
+      let exit = cpu.code.run(entry, key: 0, context: cpu.context)
       guard case .site = exit else { return "\(i) left with \(exit)" }
       let actual = cpu.registers
       if actual != registers {

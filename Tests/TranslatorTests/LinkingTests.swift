@@ -30,7 +30,7 @@ import Translator
       cpu.forgetCalls()
       var entry = resolve(pc, key: key).code
       while true {
-        switch cpu.code.run(entry, context: cpu.context) {
+        switch cpu.code.run(entry, key: key, context: cpu.context) {
         case .dispatch:
           if !cpu.interpreted.isEmpty || cpu.context.half(ContextLayout.exitRequest).pointee != 0 {
             return exits

@@ -116,7 +116,7 @@ import Translator
                 registers[Int(address)] = place &- UInt64(bitPattern: imm)
                 cpu.registers = registers
                 let before = (0..<access.width).map { memory[place + UInt64($0)] }
-                let exit = cpu.code.run(entry, context: cpu.context)
+                let exit = cpu.code.run(entry, key: 0, context: cpu.context)
                 let after = (0..<access.width).map { memory[place + UInt64($0)] }
                 var stored = before
                 if access.isStore {

@@ -137,7 +137,7 @@ final class PebbleMachine {
     while !didHalt, budget > 0 {
       budget -= 1
       guard let entry = resolve(context.programCounter) else { continue }
-      guard case .site(let site) = code.run(entry, context: context) else { continue }
+      guard case .site(let site) = code.run(entry, key: 0, context: context) else { continue }
       let generation = code.generation
       context.programCounter = code.target(of: site)
       if let found = resolve(context.programCounter) {

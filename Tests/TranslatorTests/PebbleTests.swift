@@ -214,7 +214,8 @@ import Translator
         $0.links = links
         $0.arenaSize = 256 << 10
         if seed & 1 == 1 {
-          $0.features = HostFeatures(bitCounts: false, flaglessShifts: false, fusedMultiplyAdd: false)
+          $0.features = HostFeatures(
+            bitCounts: false, flaglessShifts: false, fusedMultiplyAdd: false, threeOperands: false)
         }
       }
       // A program may loop through a computed jump: both give up, in places of their own.

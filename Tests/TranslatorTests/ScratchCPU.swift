@@ -189,7 +189,7 @@ final class ScratchCPU {
   /// Runs the block at `pc` and says where it left to.
   func run(_ pc: UInt64, key: UInt64 = 0, lifter: PreparedLifter) -> CodeStore.Exit {
     context.programCounter = pc
-    return code.run(find(pc, key: key, lifter: lifter).code, context: context)
+    return code.run(find(pc, key: key, lifter: lifter).code, key: key, context: context)
   }
 }
 

@@ -25,11 +25,15 @@ extension Hart {
     counting {
       guard let code = cluster.code else { return }
       let key = blockKey
+      if key == BlockKey.untranslated {
+        _ = interpret(limit: 1)
+        return
+      }
       let pc = context.programCounter
       guard let entry = view.code(at: pc, key: key) ?? resolve(pc, key: key, code)?.code else { return }
       // Makes computed jumps, which know where other blocks are, leave too.
       exitRequest.set()
-      switch code.run(entry, context: context) {
+      switch code.run(entry, key: key, context: context) {
       case .dispatch: break
       case .site(let site), .interrupted(let site): context.programCounter = code.target(of: site)
       }

@@ -71,6 +71,10 @@ extension Hart {
         }
         return
       }
+      if instruction.operation == .illegal, noteFloatBegins(instruction) {
+        context.half(ContextLayout.redirect).pointee = 1
+        return
+      }
       var pc = context.programCounter
       var memory = HartMemory(self)
       try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
@@ -79,17 +83,19 @@ extension Hart {
     }
   }
 
-  var blockKey: UInt64 { isFloatOff ? BlockKey.floatOff : BlockKey.floatOn }
-
   /// Runs translated code until something must be looked at: an exit request, a trap, a system
   /// instruction.
   func runTranslated(_ code: CodeStore) {
     let key = blockKey
+    if key == BlockKey.untranslated {
+      _ = interpret(limit: .max)
+      return
+    }
     let pc = context.programCounter
     guard var entry = view.code(at: pc, key: key) ?? resolve(pc, key: key, code)?.code else { return }
     while true {
       countExit()
-      switch code.run(entry, context: context) {
+      switch code.run(entry, key: key, context: context) {
       case .dispatch: return
       case .interrupted(let site):
         context.programCounter = code.target(of: site)

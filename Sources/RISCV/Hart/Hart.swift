@@ -52,6 +52,11 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   var decoded: DecodedPages
   let lifter = Lifter()
   let heat = HeatTable()
+  /// How many traps it takes until programs in user mode count as free of floating point, unless they use it
+  /// again: ``noteFloatBegins(_:)``.
+  var floatCredit = 0
+  /// What that number starts from.
+  package var floatPatience = 128
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
@@ -80,6 +85,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.half(ContextLayout.floatFlags).pointee = 0
     context.half(ContextLayout.floatRounding).pointee = 0
     context.half(ContextLayout.floatTouched).pointee = 0
+    floatCredit = 0
     context.word(ContextLayout.instructionsRetired).pointee = 0
     context.word(ContextLayout.reservationAddress).pointee = .max
     context.word(ContextLayout.owner).pointee = UInt64(

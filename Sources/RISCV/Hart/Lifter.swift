@@ -5,7 +5,10 @@ package import Translator
 package final class Lifter: BlockLifter {
   /// Guest registers worth a host register, by how often compiled code names them: a5 a4 a0 sp a3 a1
   /// a2 s0 s1 ra.
-  package static let architecture = GuestArchitecture(pins: [15, 14, 10, 2, 13, 11, 12, 8, 9, 1])
+  /// Of the floating-point file: fa5 to fa0, ft0 to ft3, fs0 to fs2.
+  package static let architecture = GuestArchitecture(
+    pins: [15, 14, 10, 2, 13, 11, 12, 8, 9, 1],
+    floatPins: [15, 14, 13, 12, 11, 10, 0, 1, 2, 3, 8, 9, 18].map { 32 + $0 })
 
   package init() {}
 
@@ -27,6 +30,9 @@ package final class Lifter: BlockLifter {
         let length = instruction.length
         instruction = Instruction(.illegal, length: length, imm: Int64(bits))
       }
+      if key == BlockKey.floatOn, instruction.operation == .system {
+        instruction = Self.floatControl(instruction) ?? instruction
+      }
       buffer[count] = instruction
       count += 1
       offset += Int(instruction.length)
@@ -38,10 +44,27 @@ package final class Lifter: BlockLifter {
     }
     return count
   }
+
+  /// What an access to a floating-point control register is when floating point is on, if the translator knows
+  /// a way to do it.
+  private static func floatControl(_ i: Instruction) -> Instruction? {
+    let operation: Operation
+    switch (SystemOperation(rawValue: i.info), UInt16(truncatingIfNeeded: i.imm)) {
+    case (.csrReadSet, CSR.fflags) where i.a == 0: operation = .floatReadFlags
+    case (.csrReadSet, CSR.frm) where i.a == 0: operation = .floatReadRounding
+    case (.csrReadWrite, CSR.fflags): operation = .floatExchangeFlags
+    default: return nil
+    }
+    return Instruction(operation, destination: i.destination, a: i.a, length: i.length)
+  }
 }
 
 /// What translated code depends on beside its bytes and address.
 enum BlockKey {
+  /// Floating-point instructions are illegal, or at least make the hart look at ``Hart/floatCredit``.
   static let floatOff: UInt64 = 0
-  static let floatOn: UInt64 = 1
+  static let floatOn: UInt64 = BlockKeyBit.usesFloat
+  /// No block's: floating point is on with a rounding mode that the host does not have, so that everything is
+  /// interpreted.
+  static let untranslated: UInt64 = 2
 }

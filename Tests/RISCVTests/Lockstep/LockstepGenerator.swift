@@ -7,16 +7,18 @@ import Translator
 /// there, not there, half there or a device, exceptions anywhere, code that changes or moves under itself,
 /// translation that changes. They go forward but for loops with a common counter, so that they end.
 struct LockstepGenerator {
-  private typealias Guest = LockstepGuest
-  private typealias Piece = LockstepProgram.Piece
+  typealias Guest = LockstepGuest
+  typealias Piece = LockstepProgram.Piece
 
-  private var dice: LockstepDice
+  var dice: LockstepDice
   private var program: LockstepProgram
   /// Registers that point to memory, that count loops, that hold return addresses: written by nothing else.
-  private let bases: [UInt8]
+  let bases: [UInt8]
   private let counter: UInt8
   private let link: UInt8
-  private let reserved: Set<UInt8>
+  let reserved: Set<UInt8>
+  /// Floating-point registers that this program works with when it is about floating point, else none.
+  let floats: [UInt8]
 
   static func program(seed: UInt64) -> LockstepProgram {
     var generator = LockstepGenerator(seed: seed)
@@ -51,6 +53,7 @@ struct LockstepGenerator {
     counter = dice.pick([31, 12, 7])
     link = dice.pick([1, 5])
     reserved = Set(bases + [counter, link])
+    floats = dice.chance(45) ? Self.floatPool(&dice) : []
   }
 
   private mutating func generate() -> LockstepProgram {
@@ -113,6 +116,7 @@ struct LockstepGenerator {
 
   private mutating func fillState() {
     for register in 1..<64 { program.registers[register] = dice.operand() }
+    for register in floats { program.registers[32 + Int(register)] = dice.number() }
     for register in 32..<64 where dice.chance(50) {
       program.registers[register] =
         dice.chance(50)
@@ -128,7 +132,7 @@ struct LockstepGenerator {
       Guest.dataWindow + UInt64(1 + dice.below(14)) << 12 - UInt64(dice.below(16))
     program.registers[Int(counter)] = 40
     program.startsAsUser = dice.chance(40)
-    let float: UInt64 = dice.chance(85) ? UInt64(1 + dice.below(3)) << 13 : 0
+    let float: UInt64 = dice.chance(floats.isEmpty ? 85 : 97) ? UInt64(1 + dice.below(3)) << 13 : 0
     program.status =
       float | (program.startsAsUser ? 0 : Status.previousPrivilege)
       | (dice.chance(80) ? Status.permitUserMemory : 0)
@@ -152,7 +156,8 @@ struct LockstepGenerator {
   // MARK: - Pieces
 
   private mutating func piece(at index: Int) -> Piece {
-    switch dice.below(100) {
+    if !floats.isEmpty, dice.chance(60) { return floatPiece() }
+    return switch dice.below(100) {
     case 0..<42: plain()
     case 42..<60: access()
     case 60..<66: atomic()
@@ -172,14 +177,14 @@ struct LockstepGenerator {
   }
 
   /// A register that may be written.
-  private mutating func free() -> UInt32 {
+  mutating func free() -> UInt32 {
     while true {
       let register = UInt8(1 + dice.below(31))
       if !reserved.contains(register) { return UInt32(register) }
     }
   }
 
-  private mutating func code(_ kind: String, _ body: (inout LockstepCode, inout LockstepGenerator) -> Void)
+  mutating func code(_ kind: String, _ body: (inout LockstepCode, inout LockstepGenerator) -> Void)
     -> Piece
   {
     var c = LockstepCode(base: 0)
@@ -187,14 +192,14 @@ struct LockstepGenerator {
     return Piece(kind: kind, bytes: c.bytes)
   }
 
-  private static func encoded(_ bits: UInt32, _ length: UInt8) -> [UInt8] {
+  static func encoded(_ bits: UInt32, _ length: UInt8) -> [UInt8] {
     (0..<Int(length)).map { UInt8(truncatingIfNeeded: bits >> UInt32(8 * $0)) }
   }
 
   /// A row with random operands; nil if the encoding is not that row's, is illegal, or writes where it
   /// may not.
-  private mutating func random(_ row: InstructionRow, base: UInt8? = nil) -> [UInt8]? {
-    var bits = row.match | UInt32(truncatingIfNeeded: dice.next()) & ~row.mask
+  mutating func random(_ row: InstructionRow, base: UInt8? = nil, operands: UInt32? = nil) -> [UInt8]? {
+    var bits = row.match | (operands ?? UInt32(truncatingIfNeeded: dice.next())) & ~row.mask
     if row.format.isCompressed { bits &= 0xFFFF }
     if let base {
       switch row.format {
@@ -219,8 +224,8 @@ struct LockstepGenerator {
     return Self.encoded(bits, instruction.length)
   }
 
-  private static let rows = InstructionTable.words + InstructionTable.compressed
-  private static func isAccess(_ row: InstructionRow) -> Bool {
+  static let rows = InstructionTable.words + InstructionTable.compressed
+  static func isAccess(_ row: InstructionRow) -> Bool {
     row.operation.rawValue >= Operation.load8.rawValue && row.operation.rawValue <= Operation.store64.rawValue
   }
   private static func isAtomic(_ row: InstructionRow) -> Bool {
