@@ -23,12 +23,17 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   @inlinable package static var readTable: Int { 0 }
   @inlinable package static var writeTable: Int { entryCount * 16 }
   @inlinable package static var jumpTable: Int { entryCount * 32 }
-  @inlinable package static var pageIdentityTable: Int { entryCount * 48 }
-  /// A bit for every 2 MiB, by address modulo 2 GiB, that may hold parts of pages of up to 2 MiB; then a
-  /// word with a bit for every GiB, modulo 64 GiB, that may hold parts of larger ones; then a word that is
-  /// not zero when there were pages larger still.
-  @inlinable package static var largePageBits: Int { entryCount * 52 }
-  @inlinable package static var hugePageBits: Int { largePageBits + 128 }
+  @inlinable package static var jumpEntryCount: Int { 4096 }
+  @inlinable package static var pageIdentityTable: Int { jumpTable + jumpEntryCount * 16 }
+  /// The upper bits of the page that an identity is known for, 32 bits each.
+  @inlinable package static var identityTagTable: Int { pageIdentityTable + entryCount * 4 }
+  /// A bit for every 2 MiB, by address modulo 2 GiB and its uppermost bit, that may hold parts of pages of up
+  /// to 2 MiB; then a word with a bit for every GiB, modulo 32 GiB and its uppermost bit, that may hold parts
+  /// of larger ones; then a word that is not zero when there were pages larger still.
+  @inlinable package static var largePageBits: Int { identityTagTable + entryCount * 4 }
+  @inlinable package static var hugePageBits: Int { largePageBits + 256 }
+  /// A word that is not zero while the jump cache is empty.
+  @inlinable package static var jumpsAreClear: Int { hugePageBits + 16 }
   /// Bytes of a view.
   @inlinable package static var size: Int { hugePageBits + 64 }
 
@@ -91,8 +96,11 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
 
   // MARK: - Code
 
+  /// An address's place in the jump cache: its low bits, with those of its page mixed in, so that the functions
+  /// of a large program do not meet at the same places.
   @inlinable package static func jumpOffset(_ pc: UInt64) -> Int {
-    Int(truncatingIfNeeded: (pc &<< 3) & UInt64((entryCount - 1) << 4))
+    let low = UInt32(truncatingIfNeeded: pc)
+    return Int((low &<< 3 ^ low &>> 9) & UInt32((jumpEntryCount - 1) << 4))
   }
 
   /// The code for a guest address under a block key (0 or 1), if the jump cache has it.
@@ -106,16 +114,19 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
     let entry = base + Self.jumpTable + Self.jumpOffset(pc)
     entry.storeBytes(of: pc | key, as: UInt64.self)
     entry.storeBytes(of: code, toByteOffset: 8, as: UnsafeRawPointer.self)
+    base.storeBytes(of: 0, toByteOffset: Self.jumpsAreClear, as: UInt64.self)
   }
 
   /// Forgets where every jump leads.
   package func clearJumps() {
+    guard base.load(fromByteOffset: Self.jumpsAreClear, as: UInt64.self) == 0 else { return }
     let start = base + Self.jumpTable
-    for index in 0..<Self.entryCount {
+    for offset in stride(from: 0, to: Self.jumpEntryCount * 16, by: 16) {
       // No address that is looked up at an entry has this tag.
-      start.storeBytes(of: index == 0 ? UInt64.max : 0, toByteOffset: index * 16, as: UInt64.self)
-      start.storeBytes(of: missTarget, toByteOffset: index * 16 + 8, as: UnsafeRawPointer.self)
+      start.storeBytes(of: offset == 0 ? 3 : 0, toByteOffset: offset, as: UInt64.self)
+      start.storeBytes(of: missTarget, toByteOffset: offset + 8, as: UnsafeRawPointer.self)
     }
+    base.storeBytes(of: 1, toByteOffset: Self.jumpsAreClear, as: UInt64.self)
   }
 
   /// The displacement from the view's base of a guest page's identity.
@@ -130,7 +141,30 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   }
 
   @inlinable package func setPageIdentity(_ identity: UInt32, _ address: UInt64) {
-    base.storeBytes(of: identity, toByteOffset: Int(Self.pageIdentityOffset(address)), as: UInt32.self)
+    let offset = Int(Self.pageIdentityOffset(address))
+    let old = base.load(fromByteOffset: offset + Self.entryCount * 4, as: UInt32.self)
+    let tag = Self.identityTag(address)
+    let isShared = pageIdentity(address) != 0 && old != tag
+    base.storeBytes(of: identity, toByteOffset: offset, as: UInt32.self)
+    base.storeBytes(
+      of: isShared ? Self.sharedTag : tag, toByteOffset: offset + Self.entryCount * 4, as: UInt32.self)
+  }
+
+  /// The tag of a place that several pages had, so that the jump cache may know code of any.
+  @inlinable static var sharedTag: UInt32 { .max }
+
+  @inlinable static func identityTag(_ address: UInt64) -> UInt32 {
+    UInt32(truncatingIfNeeded: address &>> (pageShift + 10))
+  }
+
+  /// Forgets a page's identity; false if it had none, so that the jump cache knows no code of it.
+  private func dropIdentity(_ address: UInt64) -> Bool {
+    let offset = Int(Self.pageIdentityOffset(address))
+    guard pageIdentity(address) != 0 else { return false }
+    let tag = base.load(fromByteOffset: offset + Self.entryCount * 4, as: UInt32.self)
+    guard tag == Self.identityTag(address) || tag == Self.sharedTag else { return false }
+    base.storeBytes(of: 0, toByteOffset: offset, as: UInt32.self)
+    return true
   }
 
   // MARK: - Large pages
@@ -139,16 +173,21 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   @inlinable package func noteLargePage(_ address: UInt64, size: UInt64) {
     if size > 1 << 30 { base.storeBytes(of: 1, toByteOffset: Self.hugePageBits + 8, as: UInt64.self) }
     let isHuge = size > 1 << 21
-    let bit = isHuge ? (address >> 30) & 63 : (address >> 21) & 1023
+    let bit = isHuge ? Self.hugeBit(address) : Self.largeBit(address)
     let word = base + (isHuge ? Self.hugePageBits : Self.largePageBits) + Int(bit >> 6) * 8
     word.storeBytes(of: word.load(as: UInt64.self) | 1 << (bit & 63), as: UInt64.self)
   }
 
+  @inlinable static func largeBit(_ address: UInt64) -> UInt64 {
+    (address >> 21) & 1023 | (address >> 63) << 10
+  }
+  @inlinable static func hugeBit(_ address: UInt64) -> UInt64 { (address >> 30) & 31 | (address >> 63) << 5 }
+
   /// The bytes around `address` that a large page may cover; 4 KiB if there is none.
   private func extent(around address: UInt64) -> UInt64 {
     let huge = (base + Self.hugePageBits).load(as: UInt64.self)
-    if huge & (1 << ((address >> 30) & 63)) != 0 { return 1 << 30 }
-    let bit = (address >> 21) & 1023
+    if huge & (1 << Self.hugeBit(address)) != 0 { return 1 << 30 }
+    let bit = Self.largeBit(address)
     let large = (base + Self.largePageBits + Int(bit >> 6) * 8).load(as: UInt64.self)
     return large & (1 << (bit & 63)) != 0 ? 1 << 21 : 1 << Self.pageShift
   }
@@ -175,10 +214,7 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
     if extent > 1 << Self.pageShift { return dropAll(around: address, size: extent) }
     drop(table: Self.readTable, address)
     drop(table: Self.writeTable, address)
-    if pageIdentity(address) != 0 {
-      setPageIdentity(0, address)
-      clearJumps()
-    }
+    if dropIdentity(address) { clearJumps() }
   }
 
   /// Forgets all that is derived from translated code.

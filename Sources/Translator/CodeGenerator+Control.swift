@@ -40,6 +40,9 @@ extension CodeGenerator {
     guardedJump(site)
   }
 
+  /// As ``jumpOut(to:)``, where a request to leave has been looked for already.
+  private mutating func jumpOn(to target: UInt64) { guardedJump(newSite(target)) }
+
   private mutating func poll(_ site: Int) {
     let leave = assembler.newLabel()
     assembler.cmp(.w32, field(ContextLayout.exitRequest), 0)
@@ -48,8 +51,15 @@ extension CodeGenerator {
   }
 
   private mutating func guardedJump(_ site: Int) {
+    guardTarget(site)
+    sites[site].field = Int32(assembler.jmpPatchable())
+  }
+
+  /// Goes to a site's exit unless the page that its target is on is the one it is linked to. What jumps there
+  /// follows.
+  private mutating func guardTarget(_ site: Int) {
+    let stub = assembler.newLabel()
     if sites[site].target & ~0xFFF != blockPage {
-      let stub = assembler.newLabel()
       // The immediate is written while other CPUs may run this: never halfway. It comes behind a prefix,
       // the opcode, a byte of addressing and four of displacement.
       assembler.alignField(after: 7)
@@ -60,12 +70,8 @@ extension CodeGenerator {
         Int32.max)
       sites[site].guardField = Int32(assembler.offset - 4)
       assembler.jump(.ne, to: stub)
-      sites[site].field = Int32(assembler.jmpPatchable())
-      colds.append(Cold(kind: .exit, entry: stub, back: stub, site: site))
-    } else {
-      sites[site].field = Int32(assembler.jmpPatchable())
-      addExit(site, .exit)
     }
+    colds.append(Cold(kind: .exit, entry: stub, back: stub, site: site))
   }
 
   private mutating func newSite(_ target: UInt64) -> Int {
@@ -85,33 +91,66 @@ extension CodeGenerator {
   mutating func jumpIndirect(_ i: Instruction) {
     if let known = knownValue(i.a) {
       let target = (known &+ UInt64(bitPattern: i.imm)) & ~1
-      setLink(i)
-      jumpOut(to: target)
-      return
+      return call(i, to: target)
     }
     let imm = Int32(truncatingIfNeeded: i.imm)
     load(i.a, into: .rcx)
     if imm != 0 { assembler.add(.w64, .rcx, imm) }
     assembler.and(.w64, .rcx, -2)
-    if i.destination != 0 { setLinkKeepingTarget(i) }
+    if pairsCalls, i.destination == 0, imm == 0, linkRegisters.contains(i.a) {
+      // A return: to where the last call waits, if that is where it goes.
+      assembler.cmp(.w64, .rcx, Address(base: .rsp, displacement: 8))
+      assembler.jcc(.ne, to: thunks.returnElsewhere)
+      assembler.ret()
+      return
+    }
+    setLink(i)
     assembler.cmp(.w32, field(ContextLayout.exitRequest), 0)
     assembler.jcc(.ne, to: thunks.leaveIndirect)
-    assembler.mov(.w32, .rax, .rcx)
-    assembler.shl(.w32, .rax, by: 3)
-    assembler.and(.w32, .rax, Int32((AddressView.entryCount - 1) << 4))
-    let entry = Address(base: HostRegisters.view, index: .rax, displacement: Int32(AddressView.jumpTable))
-    if key == 0 {
-      assembler.cmp(.w64, .rcx, entry)
+    if pairsCalls, linkRegisters.contains(i.destination) {
+      pushReturn(i)
+      let code = JumpLookup.emit(&assembler, key: key, miss: thunks.leaveIndirect)
+      assembler.call(code)
+      landReturn(i)
     } else {
-      assembler.lea(.w64, .rdx, Address(base: .rcx, displacement: Int32(key)))
-      assembler.cmp(.w64, .rdx, entry)
+      assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: thunks.leaveIndirect))
     }
-    assembler.jcc(.ne, to: thunks.leaveIndirect)
-    assembler.jmp(entry.offset(by: 8))
   }
 
-  /// As ``setLink(_:)``, keeping rcx.
-  private mutating func setLinkKeepingTarget(_ i: Instruction) { setLink(i) }
+  // MARK: - Calls
+  //
+  // A guest's call is a host's: the guest's return address is pushed, then the host's by the call itself. The
+  // guest's return compares addresses and is a host's return, which the host's processor predicts. Whatever
+  // does not fit, and leaving generated code, forgets all calls that wait.
+
+  /// Pushes the return address of a call whose link register is set; keeps rcx.
+  private mutating func pushReturn(_ i: Instruction) {
+    let tooDeep = assembler.newLabel()
+    let back = assembler.newLabel()
+    assembler.cmp(.w64, .rsp, field(ContextLayout.stackLimit))
+    assembler.jump(.b, to: tooDeep)
+    assembler.bind(back)
+    colds.append(Cold(kind: .forgetCalls, entry: tooDeep, back: back))
+    if let host = host(i.destination) { assembler.push(host) } else { assembler.push(home(i.destination)) }
+  }
+
+  /// Where the host comes back to after a call.
+  private mutating func landReturn(_ i: Instruction) {
+    assembler.pop(.rcx)
+    jumpOn(to: pc &+ UInt64(i.length))
+  }
+
+  /// Calls a known guest address.
+  mutating func call(_ i: Instruction, to target: UInt64) {
+    setLink(i)
+    guard pairsCalls, linkRegisters.contains(i.destination) else { return jumpOut(to: target) }
+    let site = newSite(target)
+    if target <= pc { poll(site) }
+    guardTarget(site)
+    pushReturn(i)
+    sites[site].field = Int32(assembler.callPatchable())
+    landReturn(i)
+  }
 
   // MARK: - Cold code
 
@@ -145,6 +184,9 @@ extension CodeGenerator {
         assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1 | 1))
         assembler.jmp(to: thunks.leave)
       case .guardedJump: guardedJump(cold.site)
+      case .forgetCalls:
+        assembler.mov(.w64, .rsp, field(ContextLayout.hostStack))
+        assembler.jump(to: cold.back)
       }
     }
   }

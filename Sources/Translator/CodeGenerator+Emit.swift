@@ -54,8 +54,7 @@ extension CodeGenerator {
     case .branchLessUnsigned: branch(i, .b)
     case .branchGreaterEqualUnsigned: branch(i, .ae)
     case .jump:
-      setLink(i)
-      jumpOut(to: pc &+ UInt64(bitPattern: i.imm))
+      call(i, to: pc &+ UInt64(bitPattern: i.imm))
       return true
     case .jumpIndirect:
       jumpIndirect(i)

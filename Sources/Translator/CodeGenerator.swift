@@ -19,6 +19,8 @@ struct CodeGenerator: ~Copyable {
     case poll
     /// Compares page identities, then jumps to a site's target.
     case guardedJump
+    /// Forgets all calls that wait for their return, then goes back.
+    case forgetCalls
   }
 
   /// A piece of code to place behind the block.
@@ -46,6 +48,9 @@ struct CodeGenerator: ~Copyable {
   /// The same for floating-point registers, in blocks that use them.
   let floatHosts: [XMM?]
   let countsInstructions: Bool
+  /// Whether the guest's calls and returns are the host's.
+  let pairsCalls: Bool
+  let linkRegisters: [UInt8]
 
   // The block being generated.
   var thunks: Thunks
@@ -68,7 +73,8 @@ struct CodeGenerator: ~Copyable {
 
   init(
     arena: CodeArena, offset: Int, size: Int, features: HostFeatures,
-    thunks: (plain: Thunks, float: Thunks), architecture: GuestArchitecture, countsInstructions: Bool
+    thunks: (plain: Thunks, float: Thunks), architecture: GuestArchitecture, countsInstructions: Bool,
+    pairsCalls: Bool
   ) {
     assembler = X86Assembler(
       buffer: UnsafeMutableRawBufferPointer(start: arena.writable + offset, count: size),
@@ -77,6 +83,8 @@ struct CodeGenerator: ~Copyable {
     allThunks = thunks
     self.thunks = thunks.plain
     self.countsInstructions = countsInstructions
+    self.pairsCalls = pairsCalls
+    linkRegisters = architecture.linkRegisters
     var hosts = [Register?](repeating: nil, count: 64)
     for (guest, host) in zip(architecture.pins, HostRegisters.pins) { hosts[Int(guest)] = host }
     self.hosts = hosts

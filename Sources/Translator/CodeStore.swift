@@ -9,10 +9,16 @@ package struct GuestArchitecture: Sendable {
   /// The same for floating-point registers. They are in host registers only in blocks that use floating
   /// point: those whose key has ``BlockKeyBit/usesFloat``.
   package var floatPins: [UInt8]
+  /// Registers that calls leave the return address in: a jump that links to one is a call, a jump to one that
+  /// links to none is a return.
+  package var linkRegisters: [UInt8]
   /// Instructions in a block at most.
   package var blockLimit: Int
 
-  package init(pins: [UInt8], floatPins: [UInt8] = [], blockLimit: Int = 96) {
+  package init(
+    pins: [UInt8], floatPins: [UInt8] = [], linkRegisters: [UInt8] = [], blockLimit: Int = 96
+  ) {
+    self.linkRegisters = linkRegisters
     self.pins = pins
     self.floatPins = floatPins
     self.blockLimit = blockLimit
@@ -120,9 +126,10 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: 4096),
       executableBase: UInt64(UInt(bitPattern: arena.executable)))
     thunks = (
-      plain: Thunks(assembler: &assembler, pins: architecture.pins, float: nil),
+      plain: Thunks(assembler: &assembler, pins: architecture.pins, key: 0, float: nil),
       float: Thunks(
-        assembler: &assembler, pins: architecture.pins, float: FloatState(pins: architecture.floatPins))
+        assembler: &assembler, pins: architecture.pins, key: BlockKeyBit.usesFloat,
+        float: FloatState(pins: architecture.floatPins))
     )
     precondition(!assembler.failed)
     firstFree = 4096
@@ -131,7 +138,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       to: State(
         generator: CodeGenerator(
           arena: arena, offset: firstFree, size: options.arenaSize - firstFree, features: options.features,
-          thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions),
+          thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions,
+          pairsCalls: options.links),
         lifted: .allocate(capacity: architecture.blockLimit)))
   }
 

@@ -39,8 +39,14 @@
   @inlinable package static var floatRounding: Int32 { 508 }
   /// Set to all ones by floating-point instructions that changed guest state, 32 bits.
   @inlinable package static var floatTouched: Int32 { 512 }
+  /// The host stack pointer when generated code was entered, where no call is waiting for its return.
+  @inlinable package static var hostStack: Int32 { 520 }
+  /// Where calls that wait for their return begin to be too many: a host stack address.
+  @inlinable package static var stackLimit: Int32 { 528 }
+  /// The host stack pointer at a call-out; 0 while generated code does not run.
+  @inlinable package static var callOutStack: Int32 { 536 }
   /// The next free displacement; spare up to ``floatConstants``.
-  @inlinable package static var scratch: Int32 { 520 }
+  @inlinable package static var scratch: Int32 { 544 }
   /// What floating-point code needs from memory (``FloatConstants``).
   @inlinable package static var floatConstants: Int32 { 3072 }
   /// Where the front end's own half begins.
@@ -81,6 +87,19 @@ package struct Context: @unchecked Sendable {  // a pointer; who may use it when
 
   @inlinable package func half(_ displacement: Int32) -> UnsafeMutablePointer<UInt32> {
     (base + Int(displacement)).assumingMemoryBound(to: UInt32.self)
+  }
+
+  /// Makes generated code that has called out forget where its calls return to, because the code or the pages
+  /// it is on may have changed: each return is looked up then. By the CPU's own thread.
+  package func forgetReturns() {
+    let top = word(ContextLayout.callOutStack).pointee
+    guard top != 0 else { return }
+    // A call leaves the host's return address, and above it the guest's.
+    var place = UInt(top) + 8
+    while place < UInt(word(ContextLayout.hostStack).pointee) {
+      UnsafeMutablePointer<UInt64>(bitPattern: place)?.pointee = .max
+      place += 16
+    }
   }
 
   @inlinable package var programCounter: UInt64 {

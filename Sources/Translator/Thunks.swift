@@ -9,6 +9,8 @@ struct Thunks {
   var leave: UInt64 = 0
   /// Leaves with the guest address in rcx as the program counter.
   var leaveIndirect: UInt64 = 0
+  /// Goes to the guest address in rcx, forgetting all calls that wait for their return.
+  var returnElsewhere: UInt64 = 0
   /// Call-outs: address in rcx, value in rdx, the access in eax; the result comes back in rax. They
   /// do not come back when the call-out asked for a redirection.
   var load: UInt64 = 0
@@ -16,8 +18,11 @@ struct Thunks {
   /// As the others, with the instruction's index in edx.
   var interpret: UInt64 = 0
 
+  /// Calls that may wait for their return, each with 16 bytes of the host's stack.
+  static let callDepth: Int32 = 2048
+
   /// `float`: the floating-point state that blocks entered by these thunks have in host registers.
-  init(assembler: inout X86Assembler, pins: [UInt8], float: FloatState?) {
+  init(assembler: inout X86Assembler, pins: [UInt8], key: UInt64, float: FloatState?) {
     assembler.align(to: 16)
     func at(_ displacement: Int32) -> Address {
       Address(base: HostRegisters.context, displacement: displacement)
@@ -35,8 +40,13 @@ struct Thunks {
 
     enter = assembler.executableAddress
     for register in saved { assembler.push(register) }
-    assembler.sub(.w64, .rsp, 8)
+    // What the first return finds in place of its call: an address that none goes to.
+    assembler.sub(.w64, .rsp, 24)
+    assembler.mov(.w64, Address(base: .rsp, displacement: 8), -1)
     assembler.mov(.w64, HostRegisters.context, .rdi)
+    assembler.mov(.w64, at(ContextLayout.hostStack), .rsp)
+    assembler.lea(.w64, .rax, Address(base: .rsp, displacement: -16 * Self.callDepth))
+    assembler.mov(.w64, at(ContextLayout.stackLimit), .rax)
     assembler.mov(.w64, .rax, .rsi)
     assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
     loadPins(&assembler)
@@ -47,23 +57,31 @@ struct Thunks {
     assembler.mov(.w64, at(ContextLayout.programCounter), .rcx)
     assembler.mov(.w32, .rax, 0)
     leave = assembler.executableAddress
+    assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
+    assembler.mov(.w64, at(ContextLayout.callOutStack), 0)
     storePins(&assembler)
-    assembler.add(.w64, .rsp, 8)
+    assembler.add(.w64, .rsp, 24)
     for register in saved.reversed() { assembler.pop(register) }
     assembler.ret()
 
     assembler.align(to: 16)
     let redirected = assembler.executableAddress
     assembler.mov(.w32, at(ContextLayout.redirect), 0)
-    assembler.add(.w64, .rsp, 8)
     assembler.mov(.w32, .rax, 0)
     assembler.jmp(to: leave)
+
+    assembler.align(to: 16)
+    returnElsewhere = assembler.executableAddress
+    assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
+    assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: leaveIndirect))
 
     func callOut(_ function: CallOut, _ assembler: inout X86Assembler) -> UInt64 {
       assembler.align(to: 16)
       let entry = assembler.executableAddress
       storePins(&assembler)
       assembler.sub(.w64, .rsp, 8)
+      assembler.lea(.w64, .rdi, Address(base: .rsp, displacement: 16))
+      assembler.mov(.w64, at(ContextLayout.callOutStack), .rdi)
       assembler.mov(.w64, .rdi, HostRegisters.context)
       assembler.mov(.w64, .rsi, .rcx)
       assembler.mov(.w32, .rcx, .rax)

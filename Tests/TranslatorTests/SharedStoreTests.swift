@@ -84,7 +84,9 @@ import Translator
         defer { shared.running.subtract(1, ordering: .sequentiallyConsistent) }
         guard let runner = try? LinkingTests.Runner(store) else { return }
         runner.lifter.blocks = Ring.blocks(epoch: 0)
-        for round in 0..<60 {
+        var round = 0
+        while round < 60 || shared.arrived.load(ordering: .relaxed) <= 100 {
+          round += 1
           runner.cpu.context.registers[14] = 0
           runner.cpu.context.registers[15] = UInt64(steps)
           runner.go(Ring.base)
@@ -102,6 +104,7 @@ import Translator
       let page = Ring.base >> 12 + dice.next() % Ring.pages
       store.invalidate(page: Int(page)) {}
       invalidations += 1
+      shared.arrived.store(invalidations, ordering: .relaxed)
       if invalidations & 7 == 0 { hostYield() }
     }
     for thread in threads { thread.join() }

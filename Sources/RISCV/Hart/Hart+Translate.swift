@@ -61,6 +61,8 @@ extension Hart {
       if instruction.operation == .system {
         let key = blockKey
         let space = state.pointee.translation
+        // What may wait, for as long as it likes, does not come back to the code.
+        if !SystemOperation.goesOn(instruction) { context.word(ContextLayout.callOutStack).pointee = 0 }
         try executeSystem(instruction)
         // A control register's access goes on in line unless it changed what the code depends on, or
         // let an interrupt in.

@@ -195,9 +195,12 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   func serveRequests() {
     guard posted.load(ordering: .sequentiallyConsistent) != served.load(ordering: .sequentiallyConsistent)
     else { return }
+    // Generated code that called out is gone back to: it must be left before it may be dropped.
+    let isCalledOut = context.word(ContextLayout.callOutStack).pointee != 0
     let batch = requests.withLock { queue in
-      let batch = queue
-      queue.removeAll(keepingCapacity: true)
+      let end = isCalledOut ? queue.firstIndex { $0.isQuiesce } ?? queue.endIndex : queue.endIndex
+      let batch = Array(queue[..<end])
+      queue.removeFirst(end)
       return batch
     }
     for request in batch {
@@ -239,6 +242,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Forgets translations (SFENCE.VMA): `pages` pages from `address` on, nil for all, of one address
   /// space or all.
   func fence(address: UInt64, pages: UInt64?, space: UInt64?) {
+    context.forgetReturns()
     decoded.forgetAddresses()
     guard let pages, pages <= 64 else {
       views.clear(space: space)
@@ -250,16 +254,19 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   }
 
   func forgetTranslations() {
+    context.forgetReturns()
     views.clear(space: nil)
     decoded.forgetAddresses()
   }
 
   func dropCode(page: Int) {
+    context.forgetReturns()
     decoded.remove(page: page)
     views.forEach { $0.clearJumps() }
   }
 
   func forgetCode() {
+    context.forgetReturns()
     views.forEach { $0.clearCode() }
   }
 }

@@ -9,3 +9,7 @@ package enum HartRequest: Sendable {
   /// Stay out of translated code until the cache has been emptied.
   case quiesce(generation: UInt32)
 }
+
+extension HartRequest {
+  var isQuiesce: Bool { if case .quiesce = self { true } else { false } }
+}

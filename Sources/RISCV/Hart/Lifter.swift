@@ -8,7 +8,8 @@ package final class Lifter: BlockLifter {
   /// Of the floating-point file: fa5 to fa0, ft0 to ft3, fs0 to fs2.
   package static let architecture = GuestArchitecture(
     pins: [15, 14, 10, 2, 13, 11, 12, 8, 9, 1],
-    floatPins: [15, 14, 13, 12, 11, 10, 0, 1, 2, 3, 8, 9, 18].map { 32 + $0 })
+    floatPins: [15, 14, 13, 12, 11, 10, 0, 1, 2, 3, 8, 9, 18].map { 32 + $0 },
+    linkRegisters: [1, 5])
 
   package init() {}
 

@@ -381,7 +381,7 @@ extension LockstepTests {
       for index in 0..<functions {
         // Some arithmetic, then a return: a0 += index.
         var c = LockstepCode(base: 0)
-        for _ in 0..<10 { c.addi(11, 11, 1) }
+        for _ in 0..<30 { c.addi(11, 11, 1) }
         c.addi(10, 10, Int32(index))
         c.jalr(0, 1)
         try cluster.write(c.finished(), at: Self.functions + index * 0x200)
