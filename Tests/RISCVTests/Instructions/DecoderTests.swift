@@ -14,10 +14,11 @@ struct DecoderTests {
       }
     }
     let used = Set((InstructionTable.words + InstructionTable.compressed).map(\.operation))
-    #expect(Set(Operation.allCases).subtracting(used) == [
-      // What accesses to control registers become in blocks.
-      .illegal, .floatReadFlags, .floatReadRounding, .floatExchangeFlags,
-    ])
+    #expect(
+      Set(Operation.allCases).subtracting(used) == [
+        // What accesses to control registers become in blocks.
+        .illegal, .floatReadFlags, .floatReadRounding, .floatExchangeFlags,
+      ])
     let system = Set(InstructionTable.words.filter { $0.operation == .system }.map(\.info))
     #expect(system == Set(SystemOperation.allCases.map(\.rawValue)))
   }
