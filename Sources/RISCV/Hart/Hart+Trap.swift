@@ -5,7 +5,7 @@ extension Hart {
   /// Architecture, chapter 12.1.5 and following).
   func takeTrap(cause: UInt64, value: UInt64, pc: UInt64) {
     noteFloatUse()
-    if floatCredit > 0 { floatCredit -= 1 }
+    noteTrapForFloat()
     let old = state.pointee.status
     var status = old & ~(Status.previousPrivilege | Status.previousInterruptEnable | Status.interruptEnable)
     if old & Status.interruptEnable != 0 { status |= Status.previousInterruptEnable }

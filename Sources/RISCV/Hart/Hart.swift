@@ -57,6 +57,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   var floatCredit = 0
   /// What that number starts from.
   package var floatPatience = 128
+  /// Whether supervisor mode uses floating point since it was entered.
+  var isSupervisorFloat = false
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
@@ -86,6 +88,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.half(ContextLayout.floatRounding).pointee = 0
     context.half(ContextLayout.floatTouched).pointee = 0
     floatCredit = 0
+    isSupervisorFloat = false
     context.word(ContextLayout.instructionsRetired).pointee = 0
     context.word(ContextLayout.reservationAddress).pointee = .max
     context.word(ContextLayout.owner).pointee = UInt64(

@@ -13,7 +13,16 @@ final class LockstepDevice: PhysicalBus, @unchecked Sendable {  // one hart's, o
 
   func claims(_ address: UInt64) -> Bool { address &- LockstepGuest.device < 4096 }
 
+  /// Whether this thread's floating point rounds to nearest, whatever the guest's does.
+  static var hostRoundsToNearest: Bool {
+    // Next to a third, the nearest number is below; next to a tenth, above.
+    zip(["3", "10"], [0x3FD5_5555_5555_5555, 0x3FB9_9999_9999_999A]).allSatisfy {
+      1 / Double($0)! == Double(bitPattern: $1)
+    }
+  }
+
   func read(address: UInt64, width: Int) -> UInt64 {
+    precondition(Self.hostRoundsToNearest, "a device runs with the guest's rounding mode")
     state = state &* 6_364_136_223_846_793_005 &+ address &+ UInt64(width)
     return width == 8 ? state : state >> 32 & ((1 << UInt64(8 * width)) - 1)
   }
