@@ -75,9 +75,9 @@ def texts():
     large = small + "".join(line() for _ in range(40000))
     words = "\n".join(chance.choices(large.split(), k=60000)) + "\n"
     files = {"text.small": small, "text.large": large, "words": words, "generated.c": source(1, 10, main=True)}
-    names = [f"part{number}" for number in range(8)]
+    names = [f"part{number}" for number in range(6)]
     for number, name in enumerate(names):
-        files[f"project/{name}.c"] = source(number + 2, 8, prefix=name)
+        files[f"project/{name}.c"] = source(number + 2, 3, prefix=name)
     calls = "".join(f"  sum = sum * 31 + {name}_run(sum);\n" for name in names)
     declarations = "".join(f"unsigned long {name}_run(unsigned long);\n" for name in names)
     files["project/main.c"] = ("#include <stdio.h>\n" + declarations + "int main(void) {\n  unsigned long sum = 1;\n"
