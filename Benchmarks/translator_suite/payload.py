@@ -1,5 +1,5 @@
 """What goes into every machine: the suite's programs compiled, its scripts, and generated texts and sources."""
-import hashlib, io, os, random, shutil, subprocess, tarfile
+import hashlib, inspect, io, os, random, shutil, subprocess, tarfile
 
 from . import programs
 from .debian import cache, say
@@ -7,6 +7,18 @@ from .debian import cache, say
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Contraction is off so that results are the same bits on every processor.
 FLAGS = ["-O2", "-ffp-contract=off", "-lm"]
+
+
+def identity(program):
+    """Changes whenever what a program does changes: figures are comparable only while it is the same."""
+    text = repr(program)
+    for folder in ("kernels", "programs"):
+        for name in sorted(os.listdir(f"{HERE}/{folder}")):
+            # A real program's line names its script; one of the small programs is called by its group.
+            if f"{folder}/{name}" in program.run or (folder == "kernels" and program.group in ("integer", "float", "system")):
+                text += open(f"{HERE}/{folder}/{name}").read()
+    return hashlib.sha256((text + inspect.getsource(texts) + inspect.getsource(source)
+                           + inspect.getsource(statement)).encode()).hexdigest()[:16]
 
 
 def require(tree, in_tree):
