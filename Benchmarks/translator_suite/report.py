@@ -46,8 +46,12 @@ class Figures:
         truth = outputs.get("native")
         return truth is not None and engine in outputs and outputs[engine] != truth
 
+    def valid(self, engine, program):
+        """The median of a program whose output is right."""
+        return None if self.wrong(program, engine) else self.median(engine, program)
+
     def better_qemu(self, qemus, program):
-        times = [self.median(name, program) for name in qemus]
+        times = [self.valid(name, program) for name in qemus]
         return min((value for value in times if value), default=None)
 
 
@@ -59,7 +63,7 @@ def class_table(figures, programs, volary, qemus):
     rows, over_qemu, over_native, over_others = [], [], [], {name: [] for name in others}
     for program in programs:
         name = program.name
-        native, ours = figures.median("native", name), figures.median(volary[0], name)
+        native, ours = figures.median("native", name), figures.valid(volary[0], name)
         cells = [name, seconds(native)]
         for engine in qemus + volary:
             cells.append("WRONG" if figures.wrong(name, engine) else seconds(figures.median(engine, name)))
@@ -69,7 +73,7 @@ def class_table(figures, programs, volary, qemus):
         if best and ours:
             over_qemu.append(best / ours)
         for other in others:
-            theirs = figures.median(other, name)
+            theirs = figures.valid(other, name)
             cells.append(ratio(ours, theirs))
             if ours and theirs:
                 over_others[other].append(ours / theirs)
