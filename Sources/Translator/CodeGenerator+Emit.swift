@@ -60,6 +60,11 @@ extension CodeGenerator {
       jumpIndirect(i)
       return true
 
+    case .controlRead: controlRead(i)
+    case .controlExchange: controlExchange(i)
+    case .interruptsOff: interruptsOff(i)
+    case .interruptsOn, .interruptsRestore: interruptsOn(i)
+
     case .system, .illegal:
       callOut(i)
       // What the front end did may have changed anything. It says by where the block ends whether

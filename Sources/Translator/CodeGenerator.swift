@@ -51,6 +51,8 @@ struct CodeGenerator: ~Copyable {
   /// Whether the guest's calls and returns are the host's.
   let pairsCalls: Bool
   let linkRegisters: [UInt8]
+  let controlFields: [Int32]
+  let interrupts: InterruptFields?
 
   // The block being generated.
   var thunks: Thunks
@@ -85,6 +87,8 @@ struct CodeGenerator: ~Copyable {
     self.countsInstructions = countsInstructions
     self.pairsCalls = pairsCalls
     linkRegisters = architecture.linkRegisters
+    controlFields = architecture.controlFields
+    interrupts = architecture.interrupts
     var hosts = [Register?](repeating: nil, count: 64)
     for (guest, host) in zip(architecture.pins, HostRegisters.pins) { hosts[Int(guest)] = host }
     self.hosts = hosts

@@ -12,16 +12,40 @@ package struct GuestArchitecture: Sendable {
   /// Registers that calls leave the return address in: a jump that links to one is a call, a jump to one that
   /// links to none is a return.
   package var linkRegisters: [UInt8]
+  /// Displacements in the context of the control registers that are plain fields, 64 bits each.
+  package var controlFields: [Int32]
+  /// The status register and what else decides about interrupts, when there is such a thing.
+  package var interrupts: InterruptFields?
   /// Instructions in a block at most.
   package var blockLimit: Int
 
   package init(
-    pins: [UInt8], floatPins: [UInt8] = [], linkRegisters: [UInt8] = [], blockLimit: Int = 96
+    pins: [UInt8], floatPins: [UInt8] = [], linkRegisters: [UInt8] = [], controlFields: [Int32] = [],
+    interrupts: InterruptFields? = nil, blockLimit: Int = 96
   ) {
+    self.controlFields = controlFields
+    self.interrupts = interrupts
     self.linkRegisters = linkRegisters
     self.pins = pins
     self.floatPins = floatPins
     self.blockLimit = blockLimit
+  }
+}
+
+/// Where the context holds what decides whether an interrupt is taken: displacements.
+package struct InterruptFields: Sendable {
+  /// The status register, and in it the bit that lets interrupts in.
+  package var status: Int32
+  package var enableBit: UInt8
+  /// The interrupts that are pending, and those that are let in one by one.
+  package var pending: Int32
+  package var enabled: Int32
+
+  package init(status: Int32, enableBit: UInt8, pending: Int32, enabled: Int32) {
+    self.status = status
+    self.enableBit = enableBit
+    self.pending = pending
+    self.enabled = enabled
   }
 }
 
@@ -184,6 +208,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// The instruction that a call-out names.
   @inline(__always) package func instruction(_ index: UInt64) -> Instruction { pool[Int(index)] }
 
+  /// The instructions that call-outs name by index; as long as the store.
+  package var instructions: UnsafePointer<Instruction> { UnsafePointer(pool) }
+
   /// Where a site leads.
   package func target(of site: Int) -> UInt64 { locked { $0.sites[site - 1].target } }
 
@@ -204,21 +231,23 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   }
 
   /// Finds or makes the block at a guest address, which page `number` of the memory file holds at host
-  /// address `page`. `isClaimed` is asked under the lock whether the page still counts as code: from
+  /// address `page`. `mode`, even and below 4096, sets code apart that another privilege runs; the lifter gets it
+  /// with the key. `isClaimed` is asked under the lock whether the page still counts as code: from
   /// then on a writer drops the block.
   package func find(
-    pc: UInt64, number: Int, page: UnsafeRawPointer, key: UInt64, lifter: any BlockLifter,
+    pc: UInt64, number: Int, page: UnsafeRawPointer, key: UInt64, mode: UInt64 = 0, lifter: any BlockLifter,
     isClaimed: () -> Bool
   ) -> Found {
     locked { state in
       guard isClaimed() else { return .unclaimed }
-      let codePage = Self.page(PageKey(address: pc & ~0xFFF, number: number), &state)
+      let codePage = Self.page(PageKey(address: pc & ~0xFFF | mode, number: number), &state)
       let slot = UInt16(truncatingIfNeeded: pc & 0xFFF | key)
       if let block = codePage.blocks[slot] {
         return .code(address(of: block), identity: codePage.identity)
       }
       guard poolCapacity - state.poolUsed >= architecture.blockLimit else { return .full }
-      let count = lifter.lift(pc: pc, page: page, key: key, into: state.lifted, room: architecture.blockLimit)
+      let count = lifter.lift(
+        pc: pc, page: page, key: key | mode, into: state.lifted, room: architecture.blockLimit)
       guard count > 0 else { return .interpret }
       let first = state.poolUsed
       let start = state.generator.assembler.offset

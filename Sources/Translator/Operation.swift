@@ -116,6 +116,18 @@
   /// The accumulated exception flags in the destination; they become the low five bits of `a`.
   case floatExchangeFlags
 
+  // MARK: Control registers, only in blocks; `info` and `imm` stay the front end's, who carries the instruction
+  // out as ``system`` where the way in line does not lead on
+
+  /// A control field of the context (``GuestArchitecture/controlFields``, number `c`) in the destination.
+  case controlRead
+  /// A control field becomes `a`, without its lowest bit if `b` is 1; the old value in the destination.
+  case controlExchange
+  /// The status field in the destination, then interrupts off in it.
+  case interruptsOff
+  /// Interrupts on, or on if `a` says so and nothing else: unless one is pending.
+  case interruptsOn, interruptsRestore
+
   // MARK: The front end's own
 
   /// Carried out by the front end, which may change any guest state; `info` and `imm` are its own.

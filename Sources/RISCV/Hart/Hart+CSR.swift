@@ -35,9 +35,7 @@ extension Hart {
   /// sstatus as software reads it.
   package var status: UInt64 {
     noteFloatUse()
-    let stored = state.pointee.status
-    let dirty = stored & Status.floatState == Status.floatDirty
-    return stored | Status.userXLEN64 | (dirty ? Status.someDirty : 0)
+    return state.pointee.status
   }
 
   /// Moves what floating-point instructions noted into sstatus.FS.
@@ -45,7 +43,7 @@ extension Hart {
     let touched = context.half(ContextLayout.floatTouched)
     if touched.pointee != 0 {
       touched.pointee = 0
-      state.pointee.status |= Status.floatDirty
+      state.pointee.status |= Status.floatDirty | Status.someDirty
     }
   }
 
@@ -99,7 +97,7 @@ extension Hart {
         let bits = number == CSR.fcsr ? value >> 5 : value
         context.half(ContextLayout.floatRounding).pointee = UInt32(bits & 7)
       }
-      state.pointee.status |= Status.floatDirty
+      state.pointee.status |= Status.floatDirty | Status.someDirty
     case CSR.sstatus: writeStatus(value)
     case CSR.sie: state.pointee.interruptEnable = value & InterruptBit.all
     case CSR.stvec:
@@ -122,7 +120,7 @@ extension Hart {
   private func writeStatus(_ value: UInt64) {
     noteFloatUse()
     let old = state.pointee.status
-    let new = (old & ~Status.writable) | (value & Status.writable)
+    let new = Status.withSummary((old & ~Status.writable) | (value & Status.writable))
     state.pointee.status = new
     if (old ^ new) & (Status.permitUserMemory | Status.makeExecutableReadable) != 0 { selectView() }
   }

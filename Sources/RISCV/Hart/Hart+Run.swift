@@ -6,6 +6,7 @@ extension Hart {
   package func run() {
     enter()
     defer { leave() }
+    let code = cluster.code
     // Whoever stops or starts the hart kicks it.
     var isKnownToRun = false
     while true {
@@ -21,7 +22,7 @@ extension Hart {
         isKnownToRun = true
       }
       takeInterrupt()
-      if let code = cluster.code {
+      if let code {
         runTranslated(code)
       } else {
         _ = interpret(limit: .max)

@@ -10,14 +10,14 @@ extension Hart {
     }
     typealias Function = @convention(c) (UnsafeMutableRawPointer, UInt64, UInt64, UInt32) -> UInt64
     let load: Function = { base, address, _, access in
-      Hart.of(Context(base: base)).callOutLoad(address, access)
+      Hart.call(Context(base: base)) { $0.callOutLoad(address, access) }
     }
     let store: Function = { base, address, value, access in
-      Hart.of(Context(base: base)).callOutStore(address, value, access)
+      Hart.call(Context(base: base)) { $0.callOutStore(address, value, access) }
       return 0
     }
     let interpret: Function = { base, _, index, _ in
-      Hart.of(Context(base: base)).callOutInterpret(index)
+      Hart.call(Context(base: base)) { $0.callOutInterpret(index) }
       return 0
     }
     install(.load, unsafeBitCast(load, to: Int.self))
@@ -55,8 +55,7 @@ extension Hart {
   }
 
   private func callOutInterpret(_ index: UInt64) {
-    guard let code = cluster.code else { return }
-    let instruction = code.instruction(index)
+    guard let instruction = instructions?[Int(index)] else { return }
     do throws(Trap) {
       if instruction.operation == .system {
         let key = blockKey
@@ -129,7 +128,8 @@ extension Hart {
           continue
         }
         switch code.find(
-          pc: pc, number: found.number, page: UnsafeRawPointer(found.host), key: key, lifter: lifter,
+          pc: pc, number: found.number, page: UnsafeRawPointer(found.host), key: key,
+          mode: privilege == .user ? 0 : BlockKey.supervisor, lifter: lifter,
           isClaimed: { cluster.isClaimed(page: found.number) })
         {
         case .code(let entry, let identity):

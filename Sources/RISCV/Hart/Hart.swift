@@ -25,7 +25,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   // MARK: State shared with other threads
 
   /// Bits of ``InterruptBit`` that are pending, whoever raised them.
-  private let pending = Atomic<UInt64>(0)
+  private let pending: UnsafeMutablePointer<Atomic<UInt64>>
   /// Nonzero while the hart's thread touches no guest state: it waits, or is not in its run loop.
   private let parked = Atomic<UInt32>(1)
   private let requests = Mutex<[HartRequest]>([])
@@ -51,6 +51,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Decoded code pages by guest page, for the interpreter.
   var decoded: DecodedPages
   let lifter = Lifter()
+  /// What generated code names when it calls out.
+  let instructions: UnsafePointer<Instruction>?
   let heat = HeatTable()
   /// How many traps it takes until programs in user mode count as free of floating point, unless they use it
   /// again: ``noteFloatBegins(_:)``.
@@ -71,6 +73,9 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context = Context(memory: contextMapping.base)
     state = (context.base + Int(ContextLayout.frontEnd)).assumingMemoryBound(to: HartState.self)
     state.initialize(to: HartState())
+    pending = UnsafeMutableRawPointer(context.word(HartState.pendingPlace)).assumingMemoryBound(
+      to: Atomic<UInt64>.self)
+    instructions = cluster.code?.instructions
     lifecycle = Mutex(.stopped)
     views = try ViewPool(missTarget: missTarget)
     decoded = DecodedPages()
@@ -94,19 +99,19 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.word(ContextLayout.owner).pointee = UInt64(
       UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()))
     context.programCounter = 0
-    pending.store(0, ordering: .sequentiallyConsistent)
+    pending.pointee.store(0, ordering: .sequentiallyConsistent)
     deadline.store(.max, ordering: .sequentiallyConsistent)
     forgetTranslations()
     decoded.removeAll()
     selectView()
   }
 
-  /// The current hart from a context that generated code hands to a call-out.
-  @inlinable @inline(__always)
-  static func of(_ context: Context) -> Hart {
+  /// Calls `body` with the hart of a context that generated code hands to a call-out, without counting the
+  /// reference: the hart outlives its thread, and only that thread runs its code.
+  @inline(__always)
+  static func call<Result>(_ context: Context, _ body: (Hart) -> Result) -> Result {
     let bits = UInt(context.word(ContextLayout.owner).pointee)
-    // The hart outlives its thread, and only that thread runs its code.
-    return Unmanaged<Hart>.fromOpaque(UnsafeRawPointer(bitPattern: bits)!).takeUnretainedValue()
+    return Unmanaged<Hart>.fromOpaque(UnsafeRawPointer(bitPattern: bits)!)._withUnsafeGuaranteedRef(body)
   }
 
   // MARK: - Interrupts
@@ -114,14 +119,14 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Sets or clears pending interrupts; from any thread.
   package func setPending(_ bits: UInt64, _ level: Bool) {
     if level {
-      let old = pending.bitwiseOr(bits, ordering: .sequentiallyConsistent).oldValue
+      let old = pending.pointee.bitwiseOr(bits, ordering: .sequentiallyConsistent).oldValue
       if old & bits != bits { kick() }
     } else {
-      _ = pending.bitwiseAnd(~bits, ordering: .sequentiallyConsistent)
+      _ = pending.pointee.bitwiseAnd(~bits, ordering: .sequentiallyConsistent)
     }
   }
 
-  package var pendingInterrupts: UInt64 { pending.load(ordering: .sequentiallyConsistent) }
+  package var pendingInterrupts: UInt64 { pending.pointee.load(ordering: .sequentiallyConsistent) }
 
   /// Makes the hart look up from what it does: leave generated code, or wake.
   package func kick() {
@@ -160,7 +165,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Raises the timer interrupt if its time has come.
   func checkTimer() {
     if cluster.clock.now >= deadline.load(ordering: .relaxed) {
-      _ = pending.bitwiseOr(InterruptBit.timer, ordering: .sequentiallyConsistent)
+      _ = pending.pointee.bitwiseOr(InterruptBit.timer, ordering: .sequentiallyConsistent)
     }
   }
 

@@ -1,3 +1,5 @@
+internal import Translator
+
 /// Privilege levels that a hart of Volary has. Machine mode is Volary itself: it answers supervisor
 /// calls by SBI and delegates everything else.
 package enum Privilege: UInt64, Sendable {
@@ -10,8 +12,8 @@ package enum Privilege: UInt64, Sendable {
 /// A plain value in the front end's half of the context's memory, so that generated code can reach it.
 package struct HartState: BitwiseCopyable, Sendable {
   package var privilege: UInt64 = Privilege.supervisor.rawValue
-  /// The bits of sstatus that are stored; SD and UXL are derived on reading.
-  package var status: UInt64 = 0
+  /// sstatus as software reads it, but for what ``Hart/noteFloatUse()`` moves there.
+  package var status: UInt64 = Status.userXLEN64
   package var trapVector: UInt64 = 0
   package var scratch: UInt64 = 0
   package var exceptionPC: UInt64 = 0
@@ -29,6 +31,16 @@ package struct HartState: BitwiseCopyable, Sendable {
   package init() {}
 }
 
+extension HartState {
+  /// Where a register is in the context, for generated code.
+  static func place(_ path: PartialKeyPath<HartState>) -> Int32 {
+    ContextLayout.frontEnd + Int32(MemoryLayout<HartState>.offset(of: path) ?? 0)
+  }
+
+  /// Where the pending interrupts are in the context, apart from the rest because other threads raise them.
+  static let pendingPlace = ContextLayout.frontEnd + 1024
+}
+
 /// Bits of sstatus.
 package enum Status {
   package static let interruptEnable: UInt64 = 1 << 1
@@ -41,6 +53,11 @@ package enum Status {
   package static let makeExecutableReadable: UInt64 = 1 << 19
   package static let userXLEN64: UInt64 = 2 << 32
   package static let someDirty: UInt64 = 1 << 63
+
+  /// `value` with SD as FS makes it.
+  static func withSummary(_ value: UInt64) -> UInt64 {
+    value & floatState == floatDirty ? value | someDirty : value & ~someDirty
+  }
 
   /// What software can write.
   package static let writable: UInt64 =

@@ -9,14 +9,35 @@ package final class Lifter: BlockLifter {
   package static let architecture = GuestArchitecture(
     pins: [15, 14, 10, 2, 13, 11, 12, 8, 9, 1],
     floatPins: [15, 14, 13, 12, 11, 10, 0, 1, 2, 3, 8, 9, 18].map { 32 + $0 },
-    linkRegisters: [1, 5])
+    linkRegisters: [1, 5], controlFields: ControlField.allCases.map(\.place),
+    interrupts: InterruptFields(
+      status: ControlField.status.place, enableBit: UInt8(Status.interruptEnable.trailingZeroBitCount),
+      pending: HartState.pendingPlace, enabled: HartState.place(\.interruptEnable)))
+
+  /// Control registers that generated code reaches as they are.
+  private enum ControlField: UInt8, CaseIterable {
+    case scratch, exceptionPC, cause, trapValue, status
+
+    var place: Int32 {
+      switch self {
+      case .scratch: HartState.place(\.scratch)
+      case .exceptionPC: HartState.place(\.exceptionPC)
+      case .cause: HartState.place(\.cause)
+      case .trapValue: HartState.place(\.trapValue)
+      case .status: HartState.place(\.status)
+      }
+    }
+  }
 
   package init() {}
 
   package func lift(
-    pc: UInt64, page: UnsafeRawPointer, key: UInt64, into buffer: UnsafeMutablePointer<Instruction>,
+    pc: UInt64, page: UnsafeRawPointer, key keyAndMode: UInt64,
+    into buffer: UnsafeMutablePointer<Instruction>,
     room: Int
   ) -> Int {
+    let key = keyAndMode & ~BlockKey.supervisor
+    let isSupervisor = keyAndMode & BlockKey.supervisor != 0
     var offset = Int(pc & 0xFFF)
     var count = 0
     while count < room, offset < 4096 {
@@ -33,6 +54,9 @@ package final class Lifter: BlockLifter {
       }
       if key == BlockKey.floatOn, instruction.operation == .system {
         instruction = Self.floatControl(instruction) ?? instruction
+      }
+      if isSupervisor, key == BlockKey.floatOff, instruction.operation == .system {
+        instruction = Self.supervisorControl(instruction) ?? instruction
       }
       buffer[count] = instruction
       count += 1
@@ -60,6 +84,42 @@ package final class Lifter: BlockLifter {
   }
 }
 
+extension Lifter {
+  /// What an access to one of the supervisor's registers is, if generated code can make it. The rest of the
+  /// instruction stays, for the cases in which it cannot.
+  private static func supervisorControl(_ i: Instruction) -> Instruction? {
+    guard let system = SystemOperation(rawValue: i.info) else { return nil }
+    var control = i
+    switch UInt16(truncatingIfNeeded: i.imm) {
+    case CSR.sscratch: control.c = ControlField.scratch.rawValue
+    case CSR.sepc:
+      control.c = ControlField.exceptionPC.rawValue
+      control.b = 1
+    case CSR.scause: control.c = ControlField.cause.rawValue
+    case CSR.stval: control.c = ControlField.trapValue.rawValue
+    case CSR.sstatus:
+      let bit = UInt8(Status.interruptEnable)
+      switch system {
+      case .csrReadSet where i.a == 0:
+        control.c = ControlField.status.rawValue
+        control.operation = .controlRead
+      case .csrReadClearImmediate where i.a == bit: control.operation = .interruptsOff
+      case .csrReadSetImmediate where i.a == bit && i.destination == 0: control.operation = .interruptsOn
+      case .csrReadSet where i.destination == 0: control.operation = .interruptsRestore
+      default: return nil
+      }
+      return control
+    default: return nil
+    }
+    switch system {
+    case .csrReadSet where i.a == 0: control.operation = .controlRead
+    case .csrReadWrite: control.operation = .controlExchange
+    default: return nil
+    }
+    return control
+  }
+}
+
 /// What translated code depends on beside its bytes and address.
 enum BlockKey {
   /// Floating-point instructions are illegal, or at least make the hart look at ``Hart/floatCredit``.
@@ -68,4 +128,6 @@ enum BlockKey {
   /// No block's: floating point is on with a rounding mode that the host does not have, so that everything is
   /// interpreted.
   static let untranslated: UInt64 = 2
+  /// Not part of the key: the mode of code that supervisor mode runs.
+  static let supervisor: UInt64 = 4
 }
