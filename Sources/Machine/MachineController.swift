@@ -50,7 +50,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     if engine == .translator {
       code = try host("making room for translated code") { () throws(Errno) in
         var options = CodeStore.Options()
-        options.coldRuns = 12
+        options.coldRuns = 24
         return try CodeStore(architecture: Lifter.architecture, options: options)
       }
     }

@@ -104,8 +104,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     var byNumber: [Int: [Int]] = [:]
     var sites: [ExitSite] = []
     var poolUsed = 0
-    /// Bytes of code whose writable view has been let go.
+    /// Bytes of code there were when the writable view was last let go, and links that were made since.
     var released = 0
+    var patches = 0
     var generation: UInt32 = 0
     var nextIdentity: UInt32 = 1
     var statistics = Statistics()
@@ -273,14 +274,14 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     }
   }
 
-  /// Lets go of the writable view of code that is done, a piece at a time.
+  /// Lets go of the writable view of the arena now and then, of which each page that was ever written, be it
+  /// for a link, counts twice in what the process uses.
   private func releaseWritten(_ state: inout State) {
-    let piece = 256 << 10
     let end = state.generator.assembler.offset
-    guard end - state.released >= piece else { return }
-    let start = (firstFree + state.released) & ~4095
-    arena.release(start..<((firstFree + end) & ~4095))
+    guard end - state.released >= 512 << 10 || state.patches >= 1024 else { return }
+    arena.release(0..<((firstFree + end) & ~4095))
     state.released = end
+    state.patches = 0
   }
 
   private func address(of block: TranslatedBlock) -> UnsafeRawPointer {
@@ -324,6 +325,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       block.firstIncoming = Int32(site)
       state.pages[index].blocks[slot] = block
       patch(exit, to: UInt64(UInt(bitPattern: code)))
+      state.patches += 1
+      releaseWritten(&state)
     }
   }
 
