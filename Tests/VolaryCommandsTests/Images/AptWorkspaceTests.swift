@@ -15,7 +15,7 @@ struct AptWorkspaceTests {
       Version: 1
       Architecture: riscv64
       Maintainer: Nobody <nobody@example.org>
-      Provides: virtual-thing
+      Suggests: elsewhere
       Filename: ./alone_1_riscv64.deb
       Size: 1
       SHA256: \(String(repeating: "0", count: 64))
@@ -35,7 +35,7 @@ struct AptWorkspaceTests {
     arguments: [
       (["no-such-package"], "Unable to locate package no-such-package"),
       (["alone", "nothing", "nobody"], "Unable to locate package nothing; Unable to locate package nobody"),
-      (["virtual-thing"], "Package 'virtual-thing' has no installation candidate"),
+      (["elsewhere"], "Package 'elsewhere' has no installation candidate"),
     ] as [([String], String)])
   func aPackageThatTheArchiveLacksIsNamedInOneLine(_ packages: [String], _ message: String) throws {
     let error = try #require(throws: ImageError.self) { try apt.download(packages) }
