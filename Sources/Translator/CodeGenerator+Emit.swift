@@ -65,11 +65,11 @@ extension CodeGenerator {
     case .interruptsOff: interruptsOff(i)
     case .interruptsOn, .interruptsRestore: interruptsOn(i)
 
-    case .system, .illegal:
+    case .system, .illegal, .refetch:
       callOut(i)
       // What the front end did may have changed anything. It says by where the block ends whether
       // execution can go on here.
-      guard i.operation == .illegal || isLast else {
+      guard i.operation != .system || isLast else {
         floatNoted = false
         boxed = 0
         return false

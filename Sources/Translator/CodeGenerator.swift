@@ -104,10 +104,10 @@ struct CodeGenerator: ~Copyable {
   /// Generates a block and returns where it starts in the buffer. Instructions that are called out for
   /// are left in ``calledOut``, numbered from `pool` on. `firstSite` numbers its exits; they are left in
   /// ``sites`` with offsets from the buffer's start. The caller looks at the assembler's `failed`
-  /// afterwards.
+  /// afterwards. `next`: the page that the block's one instruction ends on, and what must be mapped there.
   mutating func generate(
     _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, pageIdentity: UInt32,
-    pool: Int, firstSite: Int
+    pool: Int, firstSite: Int, next: (address: UInt64, identity: UInt32)? = nil
   ) -> Int {
     assembler.resetLabels()
     assembler.align(to: 16)
@@ -125,6 +125,7 @@ struct CodeGenerator: ~Copyable {
     floatNoted = false
     boxed = 0
     knownMask = 0
+    if let next { requireNextPage(next) }
 
     var ended = false
     for index in 0..<block.count {
@@ -137,6 +138,18 @@ struct CodeGenerator: ~Copyable {
     if !ended { jumpOut(to: pc) }
     emitColds()
     return entry
+  }
+
+  /// Has the instruction looked at again unless the page it ends on is the one that it was decoded from.
+  private mutating func requireNextPage(_ next: (address: UInt64, identity: UInt32)) {
+    let other = assembler.newLabel()
+    assembler.cmp(
+      .w32,
+      Address(base: HostRegisters.view, displacement: AddressView.pageIdentityOffset(next.address)),
+      Int32(bitPattern: next.identity))
+    assembler.jump(.ne, to: other)
+    colds.append(
+      Cold(kind: .interpret, entry: other, back: other, pc: pc, instruction: Instruction(.refetch)))
   }
 
   // MARK: - Operands

@@ -246,32 +246,69 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       if let block = codePage.blocks[slot] {
         return .code(address(of: block), identity: codePage.identity)
       }
-      guard poolCapacity - state.poolUsed >= architecture.blockLimit else { return .full }
-      let count = lifter.lift(
-        pc: pc, page: page, key: key | mode, into: state.lifted, room: architecture.blockLimit)
-      guard count > 0 else { return .interpret }
-      let first = state.poolUsed
-      let start = state.generator.assembler.offset
-      let entry = state.generator.generate(
-        UnsafeBufferPointer(start: state.lifted, count: count), pc: pc, key: key,
-        pageIdentity: codePage.identity, pool: first, firstSite: state.sites.count + 1)
-      if state.generator.assembler.failed {
-        state.generator.assembler.rewind(to: start)
-        return .full
+      return translate(pc: pc, key: key, codePage: codePage, next: nil, &state) { room, buffer in
+        lifter.lift(pc: pc, page: page, key: key | mode, into: buffer, room: room)
       }
-      for instruction in state.generator.calledOut {
-        pool[state.poolUsed] = instruction
-        state.poolUsed += 1
-      }
-      state.sites.append(contentsOf: state.generator.sites)
-      let block = TranslatedBlock(entry: Int32(entry))
-      codePage.blocks[slot] = block
-      state.statistics.blocks += 1
-      state.statistics.instructions += count
-      state.statistics.codeBytes = state.generator.assembler.offset
-      releaseWritten(&state)
-      return .code(address(of: block), identity: codePage.identity)
     }
+  }
+
+  /// As ``find(pc:number:page:key:mode:lifter:isClaimed:)``, for an instruction that ends on another page, which
+  /// page `nextNumber` of the memory file holds. It is a block by itself, of both pages.
+  package func findCrossing(
+    pc: UInt64, instruction: Instruction, number: Int, nextNumber: Int, key: UInt64, mode: UInt64,
+    isClaimed: () -> Bool
+  ) -> Found {
+    locked { state in
+      guard isClaimed() else { return .unclaimed }
+      let codePage = Self.page(PageKey(address: pc & ~0xFFF | mode, number: number), &state)
+      let slot = UInt16(truncatingIfNeeded: pc & 0xFFF | key)
+      if let block = codePage.blocks[slot] {
+        return .code(address(of: block), identity: codePage.identity)
+      }
+      let address = (pc & ~0xFFF) &+ 0x1000
+      let nextPage = Self.page(PageKey(address: address | mode, number: nextNumber), &state)
+      let found = translate(
+        pc: pc, key: key, codePage: codePage, next: (address, nextPage.identity), &state
+      ) { _, buffer in
+        buffer[0] = instruction
+        return 1
+      }
+      if case .code = found, let index = Self.index(of: codePage.identity, state) {
+        nextPage.crossings.append((index, slot))
+      }
+      return found
+    }
+  }
+
+  /// Makes the block at `pc`, of the instructions that `lift` puts in a buffer with room for some.
+  private func translate(
+    pc: UInt64, key: UInt64, codePage: CodePage, next: (address: UInt64, identity: UInt32)?,
+    _ state: inout State, lift: (_ room: Int, UnsafeMutablePointer<Instruction>) -> Int
+  ) -> Found {
+    guard poolCapacity - state.poolUsed >= architecture.blockLimit else { return .full }
+    let count = lift(architecture.blockLimit, state.lifted)
+    guard count > 0 else { return .interpret }
+    let first = state.poolUsed
+    let start = state.generator.assembler.offset
+    let entry = state.generator.generate(
+      UnsafeBufferPointer(start: state.lifted, count: count), pc: pc, key: key,
+      pageIdentity: codePage.identity, pool: first, firstSite: state.sites.count + 1, next: next)
+    if state.generator.assembler.failed {
+      state.generator.assembler.rewind(to: start)
+      return .full
+    }
+    for instruction in state.generator.calledOut {
+      pool[state.poolUsed] = instruction
+      state.poolUsed += 1
+    }
+    state.sites.append(contentsOf: state.generator.sites)
+    let block = TranslatedBlock(entry: Int32(entry))
+    codePage.blocks[UInt16(truncatingIfNeeded: pc & 0xFFF | key)] = block
+    state.statistics.blocks += 1
+    state.statistics.instructions += count
+    state.statistics.codeBytes = state.generator.assembler.offset
+    releaseWritten(&state)
+    return .code(address(of: block), identity: codePage.identity)
   }
 
   /// Lets go of the writable view of the arena now and then, of which each page that was ever written, be it
@@ -354,19 +391,28 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       guard let indexes = state.byNumber[number] else { return }
       state.statistics.invalidatedPages += 1
       for index in indexes {
-        for block in state.pages[index].blocks.values {
-          var site = block.firstIncoming
-          while site != 0 {
-            let exit = state.sites[Int(site) - 1]
-            patch(
-              exit,
-              to: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.stub & .max))
-            state.sites[Int(site) - 1].isLinked = false
-            site = exit.nextIncoming
+        for block in state.pages[index].blocks.values { unlink(block, &state) }
+        for crossing in state.pages[index].crossings {
+          if let block = state.pages[crossing.page].blocks.removeValue(forKey: crossing.slot) {
+            unlink(block, &state)
           }
         }
+        state.pages[index].crossings.removeAll()
         state.pages[index].blocks.removeAll()
       }
+    }
+  }
+
+  /// Leads what jumps straight to a block to the dispatcher.
+  private func unlink(_ block: TranslatedBlock, _ state: inout State) {
+    var site = block.firstIncoming
+    while site != 0 {
+      let exit = state.sites[Int(site) - 1]
+      patch(
+        exit,
+        to: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.stub & .max))
+      state.sites[Int(site) - 1].isLinked = false
+      site = exit.nextIncoming
     }
   }
 

@@ -133,6 +133,8 @@
   /// Carried out by the front end, which may change any guest state; `info` and `imm` are its own.
   /// Execution goes on after it only if the front end says so in the block.
   case system
+  /// The instruction at the program counter, whatever it is by now; then generated code is left.
+  case refetch
   /// No instruction: raises the guest's illegal-instruction exception.
   case illegal
 }

@@ -17,6 +17,8 @@ final class CodePage {
   let number: Int
   /// Blocks by the offset of their start in the page, with the block key in bit 0.
   var blocks: [UInt16: TranslatedBlock] = [:]
+  /// Blocks of other pages whose instruction ends on this one: the page's place among all, and the block's.
+  var crossings: [(page: Int, slot: UInt16)] = []
 
   init(identity: UInt32, number: Int) {
     self.identity = identity

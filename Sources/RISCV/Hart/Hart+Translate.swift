@@ -72,6 +72,11 @@ extension Hart {
         }
         return
       }
+      if instruction.operation == .refetch {
+        _ = interpret(limit: 1)
+        context.half(ContextLayout.redirect).pointee = 1
+        return
+      }
       if instruction.operation == .illegal, noteFloatBegins(instruction) {
         context.half(ContextLayout.redirect).pointee = 1
         return
@@ -115,6 +120,7 @@ extension Hart {
   /// Finds or makes the block at `pc`; nil when there is something else to do first: a trap was taken,
   /// an instruction interpreted, or requests wait.
   func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
+    let mode = privilege == .user ? 0 : BlockKey.supervisor
     do throws(Trap) {
       while true {
         let found = try fetchPage(pc)
@@ -127,11 +133,23 @@ extension Hart {
           cluster.claimCode(page: found.number, for: self)
           continue
         }
-        switch code.find(
+        var result = code.find(
           pc: pc, number: found.number, page: UnsafeRawPointer(found.host), key: key,
-          mode: privilege == .user ? 0 : BlockKey.supervisor, lifter: lifter,
+          mode: mode, lifter: lifter,
           isClaimed: { cluster.isClaimed(page: found.number) })
-        {
+        if case .interpret = result, pc & 0xFFF == 0xFFE, let next = try? fetchPage(pc &+ 2) {
+          guard cluster.isClaimed(page: next.number) else {
+            cluster.claimCode(page: next.number, for: self)
+            continue
+          }
+          let low = UInt16(littleEndian: (found.host + 0xFFE).load(as: UInt16.self))
+          let high = UInt16(littleEndian: next.host.load(as: UInt16.self))
+          result = code.findCrossing(
+            pc: pc, instruction: Lifter.instruction(UInt32(low) | UInt32(high) << 16, key: key | mode),
+            number: found.number, nextNumber: next.number, key: key, mode: mode,
+            isClaimed: { cluster.isClaimed(page: found.number) && cluster.isClaimed(page: next.number) })
+        }
+        switch result {
         case .code(let entry, let identity):
           view.setCode(entry, at: pc, key: key)
           view.setPageIdentity(identity, pc)

@@ -32,12 +32,10 @@ package final class Lifter: BlockLifter {
   package init() {}
 
   package func lift(
-    pc: UInt64, page: UnsafeRawPointer, key keyAndMode: UInt64,
+    pc: UInt64, page: UnsafeRawPointer, key: UInt64,
     into buffer: UnsafeMutablePointer<Instruction>,
     room: Int
   ) -> Int {
-    let key = keyAndMode & ~BlockKey.supervisor
-    let isSupervisor = keyAndMode & BlockKey.supervisor != 0
     var offset = Int(pc & 0xFFF)
     var count = 0
     while count < room, offset < 4096 {
@@ -47,17 +45,7 @@ package final class Lifter: BlockLifter {
         guard offset + 4 <= 4096 else { break }
         bits |= UInt32(UInt16(littleEndian: page.load(fromByteOffset: offset + 2, as: UInt16.self))) << 16
       }
-      var instruction = Decoder.decode(bits)
-      if key == BlockKey.floatOff, Hart.usesFloat(instruction) {
-        let length = instruction.length
-        instruction = Instruction(.illegal, length: length, imm: Int64(bits))
-      }
-      if key == BlockKey.floatOn, instruction.operation == .system {
-        instruction = Self.floatControl(instruction) ?? instruction
-      }
-      if isSupervisor, key == BlockKey.floatOff, instruction.operation == .system {
-        instruction = Self.supervisorControl(instruction) ?? instruction
-      }
+      let instruction = Self.instruction(bits, key: key)
       buffer[count] = instruction
       count += 1
       offset += Int(instruction.length)
@@ -68,6 +56,23 @@ package final class Lifter: BlockLifter {
       }
     }
     return count
+  }
+
+  /// What an encoding is in a block under a key, which the mode is part of.
+  static func instruction(_ bits: UInt32, key keyAndMode: UInt64) -> Instruction {
+    let key = keyAndMode & ~BlockKey.supervisor
+    let instruction = Decoder.decode(bits)
+    if key == BlockKey.floatOff {
+      if Hart.usesFloat(instruction) {
+        return Instruction(.illegal, length: instruction.length, imm: Int64(bits))
+      }
+      if keyAndMode != key, instruction.operation == .system {
+        return supervisorControl(instruction) ?? instruction
+      }
+    } else if instruction.operation == .system {
+      return floatControl(instruction) ?? instruction
+    }
+    return instruction
   }
 
   /// What an access to a floating-point control register is when floating point is on, if the translator knows
