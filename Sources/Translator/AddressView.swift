@@ -16,7 +16,7 @@
 /// translated code, so that neither needs a check on the way.
 @usableFromInline
 package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched by its thread alone
-  @inlinable package static var entryCount: Int { 1024 }
+  @inlinable package static var entryCount: Int { 2048 }
   @inlinable package static var pageShift: UInt64 { 12 }
 
   /// Byte offsets of the tables.
@@ -154,7 +154,7 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   @inlinable static var sharedTag: UInt32 { .max }
 
   @inlinable static func identityTag(_ address: UInt64) -> UInt32 {
-    UInt32(truncatingIfNeeded: address &>> (pageShift + 10))
+    UInt32(truncatingIfNeeded: address &>> (pageShift + 11))
   }
 
   /// Forgets a page's identity; false if it had none, so that the jump cache knows no code of it.

@@ -30,12 +30,19 @@ extension Hart {
     let physical = try translate(address, .read)
     if let page = memory.host(of: physical & ~0xFFF, count: 4096) {
       view.fill(table: AddressView.readTable, address, host: page)
-      var value: UInt64 = 0
-      withUnsafeMutableBytes(of: &value) {
-        $0.copyMemory(
-          from: UnsafeRawBufferPointer(start: page + Int(physical & 0xFFF), count: width))
+      let place = UnsafeRawPointer(page + Int(physical & 0xFFF))
+      switch width {
+      case 1: return UInt64(place.load(as: UInt8.self))
+      case 2: return UInt64(UInt16(littleEndian: place.loadUnaligned(as: UInt16.self)))
+      case 4: return UInt64(UInt32(littleEndian: place.loadUnaligned(as: UInt32.self)))
+      case 8: return UInt64(littleEndian: place.loadUnaligned(as: UInt64.self))
+      default:
+        var value: UInt64 = 0
+        withUnsafeMutableBytes(of: &value) {
+          $0.copyMemory(from: UnsafeRawBufferPointer(start: place, count: width))
+        }
+        return UInt64(littleEndian: value)
       }
-      return UInt64(littleEndian: value)
     }
     guard bus.claims(physical), !joining else {
       throw Trap(cause: Trap.Cause.loadAccessFault, value: address)
@@ -61,9 +68,12 @@ extension Hart {
     }
     let physical = try translate(address, .write)
     if let page = claimWrites(physical: physical, address: address) {
-      var bytes = value.littleEndian
-      withUnsafeBytes(of: &bytes) {
-        (page + Int(physical & 0xFFF)).copyMemory(from: $0.baseAddress!, byteCount: width)
+      let place = page + Int(physical & 0xFFF)
+      switch width {
+      case 1: place.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
+      case 2: place.storeBytes(of: UInt16(truncatingIfNeeded: value).littleEndian, as: UInt16.self)
+      case 4: place.storeBytes(of: UInt32(truncatingIfNeeded: value).littleEndian, as: UInt32.self)
+      default: place.storeBytes(of: value.littleEndian, as: UInt64.self)
       }
       return
     }
