@@ -373,6 +373,60 @@ extension LockstepTests {
 
     // MARK: - A cache that is too small
 
+    /// Calls deeper than the translator remembers, returned from one by one or all at once (as longjmp does).
+    @Test(arguments: LockstepEngine.allCases, [5, 3000])
+    func deepCalls(engine: LockstepEngine, depth: UInt64) throws {
+      let cluster = try LockstepCluster(engine, harts: 1, memorySize: 8 << 20)
+      let rounds: UInt64 = 40
+      // f(a0): a0 times deeper, then back if s4 is 0, else straight to s4. Counts its own returns in a1.
+      var f = LockstepCode(base: Self.functions)
+      let (deeper, back) = (f.newLabel(), f.newLabel())
+      f.branch(.notEqual, 10, 0, to: deeper)
+      f.branch(.equal, 20, 0, to: back)
+      f.jalr(0, 20)
+      f.bind(deeper)
+      f.addi(2, 2, -16)
+      f.sd(1, 2)
+      f.addi(10, 10, -1)
+      f.jalr(1, 9)
+      f.ld(1, 2)
+      f.addi(2, 2, 16)
+      f.bind(back)
+      f.addi(11, 11, 1)
+      f.jalr(0, 1)
+      try cluster.write(f.finished(), at: Self.functions)
+      var c = LockstepCode(base: Self.base)
+      c.li(22, 0)
+      c.li(9, Self.functions)
+      c.li(11, 0)
+      c.li(21, 0)
+      c.li(23, rounds)
+      let again = c.here()
+      for jumpsOut in [false, true] {
+        let landing = c.newLabel()
+        c.li(2, Self.base + 0x70_0000)
+        c.li(10, depth)
+        if jumpsOut { c.la(20, landing) } else { c.li(20, 0) }
+        c.jalr(1, 9)
+        if jumpsOut {
+          // Where nothing returns to.
+          c.li(11, 0)
+          c.bind(landing)
+          c.addi(21, 21, 1)
+        }
+      }
+      c.addi(23, 23, -1)
+      c.branch(.notEqual, 23, 0, to: again)
+      c.li(5, Self.result)
+      c.sd(11, 5)
+      c.sd(21, 5, 8)
+      c.finish(hart: 0, harts: 1)
+      try cluster.write(c.finished(), at: Self.base)
+      #expect(try cluster.run(entries: [Self.base]))
+      #expect(try cluster.read(Self.result) == rounds * (depth + 1))
+      #expect(try cluster.read(Self.result + 8) == rounds)
+    }
+
     /// Harts that run more code than the cache holds, so that it is emptied under them all the time.
     @Test(arguments: [1, 2, 4])
     func fullCache(harts: Int) throws {
