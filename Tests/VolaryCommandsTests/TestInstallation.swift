@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import HostSystem
+import VolaryCommands
 
 /// A folder with the built `volary` and, in the place of its helpers, peers that play a part
 /// (Tests/Support); and an image store whose images are such parts. Gone with the value.
@@ -40,7 +41,7 @@ final class TestInstallation {
     try Data(count: 1 << 20).write(to: URL(fileURLWithPath: "\(image)/disk.raw"))
     let record = """
       {"version": 1, "name": "\(name)", "architecture": "riscv64", "created_at": "2026-01-01T00:00:00Z",
-       "source": "test", "kernel_size": \(script.utf8.count), "initrd_size": 6, "disk_size": 1048576, "stored_size": 1}
+       "source": "test", "recipe": "\(ImageRecipe.fingerprint)", "kernel_size": \(script.utf8.count), "initrd_size": 6, "disk_size": 1048576, "stored_size": 1}
       """
     try Data(record.utf8).write(to: URL(fileURLWithPath: "\(image)/image.json"))
     return name

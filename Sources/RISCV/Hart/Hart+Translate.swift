@@ -73,6 +73,8 @@ extension Hart {
         return
       }
       if instruction.operation == .refetch {
+        // Does not come back to the code either.
+        context.word(ContextLayout.callOutStack).pointee = 0
         _ = interpret(limit: 1)
         context.half(ContextLayout.redirect).pointee = 1
         return

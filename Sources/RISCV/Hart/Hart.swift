@@ -203,15 +203,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   func serveRequests() {
     guard posted.load(ordering: .sequentiallyConsistent) != served.load(ordering: .sequentiallyConsistent)
     else { return }
-    // Generated code that called out is gone back to: it must be left before it may be dropped.
-    let isCalledOut = context.word(ContextLayout.callOutStack).pointee != 0
-    let batch = requests.withLock { queue in
-      let end = isCalledOut ? queue.firstIndex { $0.isQuiesce } ?? queue.endIndex : queue.endIndex
-      let batch = Array(queue[..<end])
-      queue.removeFirst(end)
-      return batch
-    }
-    for request in batch {
+    while let request = nextRequest() {
       switch request {
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
       case .dropWrites(let page):
@@ -221,9 +213,23 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
       }
       served.add(1, ordering: .sequentiallyConsistent)
       if case .quiesce(let generation) = request {
-        cluster.waitCacheEmptied(generation)
+        // Another hart that has called out may have to be answered before it can stay out too.
+        while !cluster.isCacheEmptied(since: generation) {
+          serveRequests()
+          hostYield()
+        }
         forgetCode()
       }
+    }
+  }
+
+  /// The first request that may be served now.
+  private func nextRequest() -> HartRequest? {
+    // Generated code that called out is gone back to: it must be left before it may be dropped.
+    let isCalledOut = context.word(ContextLayout.callOutStack).pointee != 0
+    return requests.withLock { queue in
+      guard let first = queue.first, !(isCalledOut && first.isQuiesce) else { return nil }
+      return queue.removeFirst()
     }
   }
 

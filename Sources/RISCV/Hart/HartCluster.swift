@@ -146,9 +146,9 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
     emptied.add(1, ordering: .sequentiallyConsistent)
   }
 
-  /// Waits until the cache that was full in `generation` has been emptied.
-  func waitCacheEmptied(_ generation: UInt32) {
-    while emptied.load(ordering: .sequentiallyConsistent) == generation { hostYield() }
+  /// Whether the cache that was full in `generation` has been emptied.
+  func isCacheEmptied(since generation: UInt32) -> Bool {
+    emptied.load(ordering: .sequentiallyConsistent) != generation
   }
 
   // MARK: - Time

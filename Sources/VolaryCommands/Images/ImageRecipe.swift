@@ -1,9 +1,9 @@
 internal import DiskImages
 
 /// What this Volary puts into an image beside Debian's packages: lists and scripts of Guests/debian.
-enum ImageRecipe {
+package enum ImageRecipe {
   /// Tells an image of this recipe from one of another; kept in its record.
-  static let fingerprint: String = {
+  package static let fingerprint: String = {
     var fingerprint = Fingerprint()
     let files = [
       PackageResources.package_list, PackageResources.module_list, PackageResources.unpack_root,
