@@ -18,7 +18,7 @@ extension CodeGenerator {
       // Forward on the same page: one conditional jump, linked to its target later.
       let site = newSite(to)
       sites[site].field = Int32(assembler.jccPatchable(condition))
-      addExit(site, .exit)
+      _ = exitLabel(site)
     } else if to <= pc {
       // Backward, a loop's end and mostly taken: poll and jump in line.
       let past = assembler.newLabel()
@@ -58,7 +58,7 @@ extension CodeGenerator {
   /// Goes to a site's exit unless the page that its target is on is the one it is linked to. What jumps there
   /// follows.
   private mutating func guardTarget(_ site: Int) {
-    let stub = assembler.newLabel()
+    let stub = exitLabel(site)
     if sites[site].target & ~0xFFF != blockPage {
       // The immediate is written while other CPUs may run this: never halfway. It comes behind a prefix,
       // the opcode, a byte of addressing and four of displacement.
@@ -71,7 +71,6 @@ extension CodeGenerator {
       sites[site].guardField = Int32(assembler.offset - 4)
       assembler.jump(.ne, to: stub)
     }
-    colds.append(Cold(kind: .exit, entry: stub, back: stub, site: site))
   }
 
   private mutating func newSite(_ target: UInt64) -> Int {
@@ -82,9 +81,11 @@ extension CodeGenerator {
     return sites.count - 1
   }
 
-  private mutating func addExit(_ site: Int, _ kind: ColdKind) {
+  /// A label for where a site's exit to the dispatcher will be.
+  private mutating func exitLabel(_ site: Int) -> Label {
     let label = assembler.newLabel()
-    colds.append(Cold(kind: kind, entry: label, back: label, site: site))
+    colds.append(Cold(kind: .exit, entry: label, back: label, site: site))
+    return label
   }
 
   /// Jumps to a computed guest address through the view's jump cache.
@@ -97,7 +98,7 @@ extension CodeGenerator {
     load(i.a, into: .rcx)
     if imm != 0 { assembler.add(.w64, .rcx, imm) }
     assembler.and(.w64, .rcx, -2)
-    if pairsCalls, i.destination == 0, imm == 0, linkRegisters.contains(i.a) {
+    if pairsCalls, i.destination == 0, imm == 0, architecture.linkRegisters.contains(i.a) {
       // A return: to where the last call waits, if that is where it goes.
       assembler.cmp(.w64, .rcx, Address(base: .rsp, displacement: 8))
       assembler.jcc(.ne, to: thunks.returnElsewhere)
@@ -107,7 +108,7 @@ extension CodeGenerator {
     setLink(i)
     assembler.cmp(.w32, field(ContextLayout.exitRequest), 0)
     assembler.jcc(.ne, to: thunks.leaveIndirect)
-    if pairsCalls, linkRegisters.contains(i.destination) {
+    if pairsCalls, architecture.linkRegisters.contains(i.destination) {
       pushReturn(i)
       let code = JumpLookup.emit(&assembler, key: key, miss: thunks.leaveIndirect)
       assembler.call(code)
@@ -143,7 +144,7 @@ extension CodeGenerator {
   /// Calls a known guest address.
   mutating func call(_ i: Instruction, to target: UInt64) {
     setLink(i)
-    guard pairsCalls, linkRegisters.contains(i.destination) else { return jumpOut(to: target) }
+    guard pairsCalls, architecture.linkRegisters.contains(i.destination) else { return jumpOut(to: target) }
     let site = newSite(target)
     if target <= pc { poll(site) }
     guardTarget(site)

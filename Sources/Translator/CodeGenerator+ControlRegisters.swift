@@ -7,31 +7,27 @@ extension CodeGenerator {
   private mutating func asSystem(_ i: Instruction) -> (entry: Label, back: Label) {
     var instruction = i
     instruction.operation = .system
-    let entry = assembler.newLabel()
-    let back = assembler.newLabel()
-    colds.append(Cold(kind: .interpret, entry: entry, back: back, pc: pc, instruction: instruction))
-    return (entry, back)
+    return interpretCold(instruction)
   }
 
   mutating func controlRead(_ i: Instruction) {
     guard i.destination != 0 else { return }
-    let place = controlFields[Int(i.c)]
-    let work = target(i.destination)
-    if place == interrupts?.status {
-      let (cold, back) = asSystem(i)
-      requireCurrentStatus(else: cold)
-      assembler.mov(.w64, work, field(place))
-      store(work, to: i.destination)
-      assembler.bind(back)
-    } else {
-      assembler.mov(.w64, work, field(place))
-      store(work, to: i.destination)
+    let place = architecture.controlFields[Int(i.c)]
+    var back: Label?
+    if place == architecture.interrupts?.status {
+      let system = asSystem(i)
+      requireCurrentStatus(else: system.entry)
+      back = system.back
     }
+    let work = target(i.destination)
+    assembler.mov(.w64, work, field(place))
+    store(work, to: i.destination)
+    if let back { assembler.bind(back) }
     forget(i.destination)
   }
 
   mutating func controlExchange(_ i: Instruction) {
-    let place = field(controlFields[Int(i.c)])
+    let place = field(architecture.controlFields[Int(i.c)])
     load(i.a, into: .rcx)
     if i.b == 1 { assembler.and(.w64, .rcx, -2) }
     if i.destination != 0 {
@@ -49,7 +45,7 @@ extension CodeGenerator {
   }
 
   mutating func interruptsOff(_ i: Instruction) {
-    guard let interrupts else { return callOut(i) }
+    guard let interrupts = architecture.interrupts else { return callOut(i) }
     let (cold, back) = asSystem(i)
     if i.destination != 0 {
       requireCurrentStatus(else: cold)
@@ -62,7 +58,7 @@ extension CodeGenerator {
   }
 
   mutating func interruptsOn(_ i: Instruction) {
-    guard let interrupts else { return callOut(i) }
+    guard let interrupts = architecture.interrupts else { return callOut(i) }
     let (cold, back) = asSystem(i)
     let bit = Int32(1) << Int32(interrupts.enableBit)
     if i.operation == .interruptsRestore {

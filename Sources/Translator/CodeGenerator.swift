@@ -50,9 +50,7 @@ struct CodeGenerator: ~Copyable {
   let countsInstructions: Bool
   /// Whether the guest's calls and returns are the host's.
   let pairsCalls: Bool
-  let linkRegisters: [UInt8]
-  let controlFields: [Int32]
-  let interrupts: InterruptFields?
+  let architecture: GuestArchitecture
 
   // The block being generated.
   var thunks: Thunks
@@ -86,9 +84,7 @@ struct CodeGenerator: ~Copyable {
     self.thunks = thunks.plain
     self.countsInstructions = countsInstructions
     self.pairsCalls = pairsCalls
-    linkRegisters = architecture.linkRegisters
-    controlFields = architecture.controlFields
-    interrupts = architecture.interrupts
+    self.architecture = architecture
     var hosts = [Register?](repeating: nil, count: 64)
     for (guest, host) in zip(architecture.pins, HostRegisters.pins) { hosts[Int(guest)] = host }
     self.hosts = hosts

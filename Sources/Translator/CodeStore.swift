@@ -206,9 +206,6 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     return result & 1 == 0 ? .site(Int(result >> 1)) : .interrupted(Int(result >> 1))
   }
 
-  /// The instruction that a call-out names.
-  @inline(__always) package func instruction(_ index: UInt64) -> Instruction { pool[Int(index)] }
-
   /// The instructions that call-outs name by index; as long as the store.
   package var instructions: UnsafePointer<Instruction> { UnsafePointer(pool) }
 
@@ -239,14 +236,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     pc: UInt64, number: Int, page: UnsafeRawPointer, key: UInt64, mode: UInt64 = 0, lifter: any BlockLifter,
     isClaimed: () -> Bool
   ) -> Found {
-    locked { state in
-      guard isClaimed() else { return .unclaimed }
-      let codePage = Self.page(PageKey(address: pc & ~0xFFF | mode, number: number), &state)
-      let slot = UInt16(truncatingIfNeeded: pc & 0xFFF | key)
-      if let block = codePage.blocks[slot] {
-        return .code(address(of: block), identity: codePage.identity)
-      }
-      return translate(pc: pc, key: key, codePage: codePage, next: nil, &state) { room, buffer in
+    find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
+      translate(pc: pc, key: key, codePage: codePage, next: nil, &state) { room, buffer in
         lifter.lift(pc: pc, page: page, key: key | mode, into: buffer, room: room)
       }
     }
@@ -258,13 +249,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     pc: UInt64, instruction: Instruction, number: Int, nextNumber: Int, key: UInt64, mode: UInt64,
     isClaimed: () -> Bool
   ) -> Found {
-    locked { state in
-      guard isClaimed() else { return .unclaimed }
-      let codePage = Self.page(PageKey(address: pc & ~0xFFF | mode, number: number), &state)
-      let slot = UInt16(truncatingIfNeeded: pc & 0xFFF | key)
-      if let block = codePage.blocks[slot] {
-        return .code(address(of: block), identity: codePage.identity)
-      }
+    find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
       let address = (pc & ~0xFFF) &+ 0x1000
       let nextPage = Self.page(PageKey(address: address | mode, number: nextNumber), &state)
       let found = translate(
@@ -274,10 +259,28 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
         return 1
       }
       if case .code = found, let index = Self.index(of: codePage.identity, state) {
-        nextPage.crossings.append((index, slot))
+        nextPage.crossings.append((index, Self.slot(pc, key)))
       }
       return found
     }
+  }
+
+  /// The block at a guest address, or what `make` makes of the page it is to be on; under the lock.
+  private func find(
+    pc: UInt64, number: Int, key: UInt64, mode: UInt64, isClaimed: () -> Bool,
+    make: (CodePage, inout State) -> Found
+  ) -> Found {
+    locked { state in
+      guard isClaimed() else { return .unclaimed }
+      let codePage = Self.page(PageKey(address: pc & ~0xFFF | mode, number: number), &state)
+      guard let block = codePage.blocks[Self.slot(pc, key)] else { return make(codePage, &state) }
+      return .code(address(of: block), identity: codePage.identity)
+    }
+  }
+
+  /// Where a page keeps the block at an address under a key.
+  private static func slot(_ pc: UInt64, _ key: UInt64) -> UInt16 {
+    UInt16(truncatingIfNeeded: pc & 0xFFF | key)
   }
 
   /// Makes the block at `pc`, of the instructions that `lift` puts in a buffer with room for some.
@@ -303,7 +306,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     }
     state.sites.append(contentsOf: state.generator.sites)
     let block = TranslatedBlock(entry: Int32(entry))
-    codePage.blocks[UInt16(truncatingIfNeeded: pc & 0xFFF | key)] = block
+    codePage.blocks[Self.slot(pc, key)] = block
     state.statistics.blocks += 1
     state.statistics.instructions += count
     state.statistics.codeBytes = state.generator.assembler.offset
@@ -344,7 +347,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     locked { state in
       guard generation == state.generation, let index = Self.index(of: identity, state) else { return }
       let exit = state.sites[site - 1]
-      let slot = UInt16(truncatingIfNeeded: exit.target & 0xFFF | exit.key)
+      let slot = Self.slot(exit.target, exit.key)
       guard var block = state.pages[index].blocks[slot], address(of: block) == code else { return }
       if exit.guardField == 0 {
         // Same page, so the same mapping: unless it was changed while the block ran.

@@ -53,7 +53,7 @@ final class PebbleMachine {
     }
     let interpret: Function = { base, _, index, _ in
       let machine = PebbleMachine.of(base)
-      machine.interpret(machine.code.instruction(index))
+      machine.interpret(machine.code.instructions[Int(index)])
       return 0
     }
     for (callOut, function) in [(CallOut.load, load), (.store, store), (.interpret, interpret)] {

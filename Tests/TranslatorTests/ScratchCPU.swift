@@ -150,7 +150,7 @@ final class ScratchCPU {
 
   /// Integer operations are evaluated; `.system` and `.illegal` stop behind or at themselves.
   private func interpret(_ index: UInt64) {
-    let i = code.instruction(index)
+    let i = code.instructions[Int(index)]
     interpreted.append(i)
     let x = context.registers
     if let value = i.operation.evaluate(x[Int(i.a)], x[Int(i.b)] &+ UInt64(bitPattern: i.imm)) {
