@@ -11,9 +11,9 @@ extension CodeGenerator {
 
   mutating func branch(_ i: Instruction, _ condition: Condition) {
     let to = pc &+ UInt64(bitPattern: i.imm)
-    var comparison = i
-    comparison.imm = 0
-    compare(comparison)
+    let condition = compare(i.a, i.b, 0, condition)
+    // What the scratch registers hold lasts to where the branch is not taken.
+    settle()
     if to > pc, to & ~0xFFF == blockPage {
       // Forward on the same page: one conditional jump, linked to its target later.
       let site = newSite(to)

@@ -28,19 +28,21 @@ extension CodeGenerator {
   }
 
   private mutating func address(_ i: Instruction) {
+    settle()
     let imm = Int32(truncatingIfNeeded: i.imm)
     if let known = knownValue(i.a) {
       assembler.mov(.w64, .rcx, Int64(bitPattern: known &+ UInt64(bitPattern: i.imm)))
-    } else if let a = host(i.a) {
-      if imm == 0 {
-        assembler.mov(.w64, .rcx, a)
-      } else {
+    } else if let a = location(i.a) {
+      if imm != 0 {
         assembler.lea(.w64, .rcx, Address(base: a, displacement: imm))
+      } else if a != .rcx {
+        assembler.mov(.w64, .rcx, a)
       }
     } else {
       assembler.mov(.w64, .rcx, home(i.a))
       if imm != 0 { assembler.add(.w64, .rcx, imm) }
     }
+    forgetScratch()
   }
 
   static func bytes(_ width: Width) -> Int32 {
@@ -71,6 +73,7 @@ extension CodeGenerator {
       // The slow path comes back with its value in rax too.
       assembler.bind(back)
       store(work, to: i.destination)
+      if i.destination != 0, i.destination < 32 { hold(i.destination, in: .rax) }
     } else {
       assembler.bind(back)
     }

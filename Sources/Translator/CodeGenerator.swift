@@ -70,6 +70,13 @@ struct CodeGenerator: ~Copyable {
   /// Guest registers whose value is known: a bit each, and the values.
   var knownMask: UInt32 = 0
   var known: [UInt64] = Array(repeating: 0, count: 32)
+  /// What the scratch registers hold.
+  var scratch = ScratchRegisters()
+  /// What the flags say after the instruction that is being generated, and what they said before it.
+  var flags = FlagsMeaning.nothing
+  var entryFlags = FlagsMeaning.nothing
+  /// The instruction behind the one that is being generated.
+  var following = Instruction(.illegal)
 
   init(
     arena: CodeArena, offset: Int, size: Int, features: HostFeatures,
@@ -121,17 +128,28 @@ struct CodeGenerator: ~Copyable {
     floatNoted = false
     boxed = 0
     knownMask = 0
+    scratch = ScratchRegisters()
+    flags = .nothing
     if let next { requireNextPage(next) }
 
     var ended = false
     for index in 0..<block.count {
-      if countsInstructions { assembler.inc(.w64, field(ContextLayout.instructionsRetired)) }
+      if countsInstructions {
+        assembler.inc(.w64, field(ContextLayout.instructionsRetired))
+        flags = .nothing
+      }
+      following = index + 1 < block.count ? block[index + 1] : Instruction(.illegal)
+      entryFlags = flags
+      flags = .nothing
       ended = emit(block[index], isLast: index == block.count - 1)
       if block[index].destination >= 32 { rememberBoxing(block[index]) }
       pc &+= UInt64(block[index].length)
       if ended { break }
     }
-    if !ended { jumpOut(to: pc) }
+    if !ended {
+      release()
+      jumpOut(to: pc)
+    }
     emitColds()
     return entry
   }
@@ -218,6 +236,9 @@ struct CodeGenerator: ~Copyable {
       assembler.mov(.w64, field(ContextLayout.programCounter), scratch)
     }
   }
+
+  /// Whether the next instruction has a use for the register's value in a host register.
+  func isReadNext(_ register: UInt8) -> Bool { following.a == register || following.b == register }
 
   // MARK: - Known values
 
