@@ -162,6 +162,7 @@ extension CodeGenerator {
       let cold = colds[index]
       index += 1
       assembler.bind(cold.entry)
+      if cold.waitingCount != 0 { makeWaiting(at: cold) }
       switch cold.kind {
       case .load: coldLoad(cold)
       case .store: coldStore(cold)

@@ -533,6 +533,20 @@ extension CodeGenerator {
 
   mutating func invertedLogic(_ i: Instruction) {
     guard i.destination != 0 else { return }
+    if features.bitCounts, i.operation == .andNot, i.imm == 0, i.a != 0, i.b != 0 {
+      // BMI1 comes with the counts.
+      occupy(location(i.a))
+      let inverted = fetch(i.b)
+      occupy(inverted)
+      let from = location(i.a)
+      let work = host(i.destination) ?? fresh()
+      if let from {
+        assembler.andn(.w64, work, inverted, from)
+      } else {
+        assembler.andn(.w64, work, inverted, home(i.a))
+      }
+      return finishWithFlags(i, work)
+    }
     release()
     let b = second(i, .rcx)
     if b != .rcx { assembler.mov(.w64, .rcx, b) }

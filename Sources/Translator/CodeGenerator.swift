@@ -37,6 +37,10 @@ struct CodeGenerator: ~Copyable {
     var site: Int = 0
     /// What to interpret.
     var instruction = Instruction(.illegal)
+    /// Instructions whose results must be made before anything else can see the registers: where they are among
+    /// ``CodeGenerator/waitingForFaults``.
+    var firstWaiting = 0
+    var waitingCount = 0
   }
 
   var assembler: X86Assembler
@@ -70,6 +74,13 @@ struct CodeGenerator: ~Copyable {
   /// Guest registers whose value is known: a bit each, and the values.
   var knownMask: UInt32 = 0
   var known: [UInt64] = Array(repeating: 0, count: 32)
+  /// What is generated for each instruction, and how many there are.
+  var plan: BlockPlan
+  var count = 0
+  /// Places of instructions whose results have not been made, because only a fault could show them.
+  var waiting: [Int] = []
+  /// Of pieces of cold code, what waited there.
+  var waitingForFaults: [Int] = []
   /// What the scratch registers hold.
   var scratch = ScratchRegisters()
   /// What the flags say after the instruction that is being generated, and what they said before it.
@@ -100,6 +111,9 @@ struct CodeGenerator: ~Copyable {
       floatHosts[Int(guest)] = host
     }
     self.floatHosts = floatHosts
+    plan = BlockPlan(capacity: architecture.blockLimit)
+    waiting.reserveCapacity(architecture.blockLimit)
+    waitingForFaults.reserveCapacity(256)
     sites.reserveCapacity(256)
     colds.reserveCapacity(512)
   }
@@ -132,26 +146,106 @@ struct CodeGenerator: ~Copyable {
     flags = .nothing
     if let next { requireNextPage(next) }
 
+    plan.make(block, pc: start)
+    count = block.count
+    waiting.removeAll(keepingCapacity: true)
+    waitingForFaults.removeAll(keepingCapacity: true)
     var ended = false
-    for index in 0..<block.count {
+    for index in 0..<count {
       if countsInstructions {
         assembler.inc(.w64, field(ContextLayout.instructionsRetired))
         flags = .nothing
       }
-      following = index + 1 < block.count ? block[index + 1] : Instruction(.illegal)
-      entryFlags = flags
-      flags = .nothing
-      ended = emit(block[index], isLast: index == block.count - 1)
-      if block[index].destination >= 32 { rememberBoxing(block[index]) }
+      ended = generate(at: index)
       pc &+= UInt64(block[index].length)
       if ended { break }
     }
     if !ended {
+      makeWaiting()
       release()
       jumpOut(to: pc)
     }
     emitColds()
     return entry
+  }
+
+  /// Generates what is planned for an instruction. True if the block ends with it.
+  private mutating func generate(at index: Int) -> Bool {
+    let i = plan.instructions[index]
+    switch plan.treatments[index] {
+    case .omit: return false
+    case .makeOnFault:
+      overwrite(i.destination)
+      dropHeld(i.destination)
+      forget(i.destination)
+      waiting.append(index)
+      return false
+    case .generate: break
+    }
+    following = index + 1 < count ? plan.instructions[index + 1] : Instruction(.illegal)
+    let firstCold = colds.count
+    let isAccess = Self.isAccess(i.operation)
+    if BlockPlan.isPure(i.operation) || isAccess {
+      makeWaiting(on: i.destination)
+    } else {
+      // A link register is overwritten before the block is left.
+      if i.operation == .jump || i.operation == .jumpIndirect { dropWaiting(i.destination) }
+      makeWaiting()
+    }
+    entryFlags = flags
+    flags = .nothing
+    let ended = emit(i, isLast: index == count - 1)
+    if i.destination >= 32 { rememberBoxing(i) }
+    if isAccess, !waiting.isEmpty {
+      for cold in firstCold..<colds.count {
+        colds[cold].firstWaiting = waitingForFaults.count
+        colds[cold].waitingCount = waiting.count
+      }
+      waitingForFaults += waiting
+    }
+    dropWaiting(i.destination)
+    return ended
+  }
+
+  // MARK: - Results that wait
+
+  /// Makes what waits for a register that is about to be overwritten, and forgets what waits to be put there.
+  private mutating func overwrite(_ register: UInt8) {
+    makeWaiting(on: register)
+    dropWaiting(register)
+  }
+
+  /// Makes the results that have waited and are read from a register, or all.
+  private mutating func makeWaiting(on register: UInt8? = nil) {
+    if waiting.isEmpty || register == 0 { return }
+    var kept = 0
+    for place in 0..<waiting.count {
+      let index = waiting[place]
+      let i = plan.instructions[index]
+      if let register, i.a != register {
+        waiting[kept] = index
+        kept += 1
+        continue
+      }
+      entryFlags = .nothing
+      _ = emit(i, isLast: false)
+      flags = .nothing
+    }
+    waiting.removeLast(waiting.count - kept)
+  }
+
+  private mutating func dropWaiting(_ register: UInt8) {
+    if waiting.isEmpty || register == 0 { return }
+    waiting.removeAll { plan.instructions[$0].destination == register }
+  }
+
+  /// Makes what waits at a piece of cold code, with rax alone; afterwards again if there is another fault.
+  mutating func makeWaiting(at cold: Cold) {
+    for place in cold.firstWaiting..<cold.firstWaiting + cold.waitingCount {
+      knownMask = 0
+      _ = emit(plan.instructions[waitingForFaults[place]], isLast: false)
+      release()
+    }
   }
 
   /// Has the instruction looked at again unless the page it ends on is the one that it was decoded from.
