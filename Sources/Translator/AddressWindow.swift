@@ -1,6 +1,7 @@
 internal import CHost
 internal import Glibc
 package import HostSystem
+internal import Synchronization
 
 /// The lower part of a guest address space as a range of the host's own: where a guest page is mapped, an access
 /// of generated code is one of the host's, and the host's memory management does the look-up. What is not mapped
@@ -15,8 +16,10 @@ package final class AddressWindow {  // touched by its CPU's thread alone
   /// Bytes on each side of a window that nothing is ever mapped in: what generated code may add to an address
   /// that it has found to be below ``size``.
   @inlinable package static var guardSize: Int { 1 << 20 }
-  /// Pages in windows of a process at most, well below the kernel's limit of mappings (65,530 by default).
-  static let mappingLimit = 12_000
+  /// Mappings in all windows of a process at most: each may cut the reservation around it in two, and the kernel's
+  /// limit is 65,530 by default.
+  static let mappingLimit = 30_000
+  private static let mapped = Atomic<Int>(0)
 
   /// Host address of the guest's address 0.
   package let base: UnsafeMutableRawPointer
@@ -36,6 +39,8 @@ package final class AddressWindow {  // touched by its CPU's thread alone
 
   /// Whether this host can have windows: its programs may set a segment's base.
   package static let isSupported = volary_has_gs_base()
+
+  deinit { Self.mapped.subtract(mappings, ordering: .relaxed) }
 
   /// An empty window on a memory file of `pageCount` pages. Throws `Errno` when the host refuses.
   package init(file: Descriptor, pageCount: Int) throws(Errno) {
@@ -78,8 +83,9 @@ package final class AddressWindow {  // touched by its CPU's thread alone
         writers[number + index] = UInt32(page + index + 1)
       }
     }
-    guard mappings < Self.mappingLimit else { return false }
+    guard Self.mapped.load(ordering: .relaxed) < Self.mappingLimit else { return false }
     mappings += 1
+    Self.mapped.add(1, ordering: .relaxed)
     let place = mmap(
       base + page << 12, count << 12, forWriting ? PROT_READ | PROT_WRITE : PROT_READ,
       MAP_SHARED | MAP_FIXED | MAP_POPULATE, file.raw, number << 12)
@@ -93,8 +99,8 @@ package final class AddressWindow {  // touched by its CPU's thread alone
   private func unmap(_ page: Int) {
     guard bits(page) != 0 else { return }
     setBits(page, 0)
-    // The reservation's own mapping again; where the kernel has no room for that, no access at all.
-    _ = close(base + page << 12, 1 << 12)
+    // A mapping may have to be cut in two, for which the kernel may have no room; to close all takes none.
+    if !close(base + page << 12, 1 << 12) { clear() }
   }
 
   /// Makes a range inaccessible; false when the kernel has no room for it.
@@ -119,6 +125,7 @@ package final class AddressWindow {  // touched by its CPU's thread alone
   /// Forgets everything.
   package func clear() {
     guard mappings > 0 else { return }
+    Self.mapped.subtract(mappings, ordering: .relaxed)
     mappings = 0
     guard close(base, Int(Self.size)) else { preconditionFailure("the host refuses to unmap memory") }
     permissionMapping.release(0..<permissionMapping.size)

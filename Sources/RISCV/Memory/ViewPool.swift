@@ -31,9 +31,9 @@ package struct ViewPool {
   private var spareWindows: [AddressWindow] = []
   private var windowsMade = 0
   let missTarget: UnsafeRawPointer
-  /// Timer interrupts after which a program is given a window: some 16 ms of a program's time at a kernel's
+  /// Timer interrupts after which a program is given a window: some 8 ms of a program's time at a kernel's
   /// usual 250 Hz. 0: every program has one.
-  var windowPatience = 4
+  var windowPatience = 2
 
   init(missTarget: UnsafeRawPointer) throws(Errno) {
     self.missTarget = missTarget
