@@ -162,9 +162,9 @@ struct BlockPlan: ~Copyable {
       return i
     }
     switch i.operation {
-    case .load8, .load16, .load32, .load64, .load8Unsigned, .load16Unsigned, .load32Unsigned, .loadFloat32,
-      .store8, .store16, .store32, .store64:
-      if i.a != 0, let a = knownValue(i.a) {
+    case .load8, .load16, .load32, .load64, .load8Unsigned, .load16Unsigned, .load32Unsigned:
+      // If the register is needed anyway it is the shorter way to the address.
+      if i.a != 0, i.a == i.destination, let a = knownValue(i.a) {
         i.a = 0
         i.imm = Int64(bitPattern: a &+ UInt64(bitPattern: i.imm))
       }

@@ -3,7 +3,7 @@ internal import Assembler
 extension CodeGenerator {
   /// Generates one instruction. True if the block ends with it.
   mutating func emit(_ i: Instruction, isLast: Bool) -> Bool {
-    if !Self.keepsScratch(i.operation) { release() }
+    if !Self.keepsScratch(i.operation) || i.destination >= 32 || i.b >= 32 { release() }
     switch i.operation {
     case .constant: constant(i, UInt64(bitPattern: i.imm))
     case .addressOf: constant(i, pc &+ UInt64(bitPattern: i.imm))

@@ -30,8 +30,8 @@ extension CodeGenerator {
   private mutating func address(_ i: Instruction) {
     settle()
     let imm = Int32(truncatingIfNeeded: i.imm)
-    if let known = knownValue(i.a) {
-      assembler.mov(.w64, .rcx, Int64(bitPattern: known &+ UInt64(bitPattern: i.imm)))
+    if i.a == 0 {
+      assembler.mov(.w64, .rcx, i.imm)
     } else if let a = location(i.a) {
       if imm != 0 {
         assembler.lea(.w64, .rcx, Address(base: a, displacement: imm))
@@ -58,9 +58,11 @@ extension CodeGenerator {
     let bytes = Self.bytes(width)
     let slow = assembler.newLabel()
     let back = assembler.newLabel()
-    look(i, table: AddressView.readTable, bytes: bytes, slow: slow)
+    var cold = Cold(kind: .load, entry: slow, back: back, register: i.destination, pc: pc)
+    let source = locate(i, table: AddressView.readTable, bytes: bytes, &cold)
     let work = target(i.destination)
-    let source = Address(base: .rcx)
+    if work == .rax { scratch.held[0] = 0 }
+    if cold.kind == .windowLoad { assembler.gs() }
     if signed {
       assembler.movsx(.w64, work, source, from: width)
     } else if width == .w64 {
@@ -72,16 +74,19 @@ extension CodeGenerator {
     if work == .rax {
       // The slow path comes back with its value in rax too.
       assembler.bind(back)
-      store(work, to: i.destination)
-      if i.destination != 0, i.destination < 32 { hold(i.destination, in: .rax) }
+      if i.destination < 32 {
+        if i.destination != 0 { define(i.destination, in: work) }
+      } else {
+        store(work, to: i.destination)
+      }
     } else {
       assembler.bind(back)
     }
     // Only now: a load that faults has changed nothing.
     if i.destination >= 32 { noteFloat() }
-    let access = UInt32(bytes) | (signed ? MemoryAccessKind.signed : 0) | (boxed ? MemoryAccessKind.boxed : 0)
-    colds.append(
-      Cold(kind: .load, entry: slow, back: back, register: i.destination, access: access, pc: pc))
+    cold.access =
+      UInt32(bytes) | (signed ? MemoryAccessKind.signed : 0) | (boxed ? MemoryAccessKind.boxed : 0)
+    colds.append(cold)
     forget(i.destination)
   }
 
@@ -89,15 +94,16 @@ extension CodeGenerator {
     let bytes = Self.bytes(width)
     let slow = assembler.newLabel()
     let back = assembler.newLabel()
-    look(i, table: AddressView.writeTable, bytes: bytes, slow: slow)
-    if i.b == 0 {
-      assembler.mov(width, Address(base: .rcx), 0)
-    } else {
-      assembler.mov(width, Address(base: .rcx), value(i.b, .rax))
-    }
+    var cold = Cold(kind: .store, entry: slow, back: back, register: i.b, access: UInt32(bytes), pc: pc)
+    let place = locate(i, table: AddressView.writeTable, bytes: bytes, &cold)
+    occupy(cold.kind == .windowStore ? cold.base : .rcx)
+    let source = i.b == 0 ? nil : i.b < 32 ? fetch(i.b) : value(i.b, .rax)
+    scratch.busy = 0
+    cold.access32 = Int32(assembler.offset)
+    if cold.kind == .windowStore { assembler.gs() }
+    if let source { assembler.mov(width, place, source) } else { assembler.mov(width, place, 0) }
     assembler.bind(back)
-    colds.append(
-      Cold(kind: .store, entry: slow, back: back, register: i.b, access: UInt32(bytes), pc: pc))
+    colds.append(cold)
   }
 
   /// Sets the upper half of a register whose upper half is zero.

@@ -9,6 +9,8 @@ struct CodeGenerator: ~Copyable {
   /// What a piece of cold code does.
   enum ColdKind {
     case load, store
+    /// As ``load`` and ``store``, for an access through the window: its address is put in rcx first.
+    case windowLoad, windowStore
     /// Has an instruction interpreted that could not be done in line, then goes back.
     case interpret
     /// As ``interpret``, then leaves to the dispatcher: what follows relies on something that does not hold.
@@ -41,6 +43,12 @@ struct CodeGenerator: ~Copyable {
     /// ``CodeGenerator/waitingForFaults``.
     var firstWaiting = 0
     var waitingCount = 0
+    /// What the scratch registers hold where it goes back to.
+    var held: InlineArray<3, UInt8> = [0, 0, 0]
+    /// Of an access through the window: its address's base, its displacement and where it is.
+    var base = Register.rcx
+    var displacement: Int32 = 0
+    var access32: Int32 = 0
   }
 
   var assembler: X86Assembler
@@ -71,6 +79,13 @@ struct CodeGenerator: ~Copyable {
   var floatNoted = false
   /// Floating-point registers whose upper half is known to be all ones: a bit each.
   var boxed: UInt32 = 0
+  /// Whether loads and stores go through the window.
+  var usesWindow = false
+  /// Accesses that may fault.
+  var faults: [FaultTable.Entry] = []
+  /// Guest registers that hold an address in the window or near it: a bit each, and how far off it may be.
+  var inWindow: UInt32 = 0
+  var offWindow: [Int32] = Array(repeating: 0, count: 32)
   /// Guest registers whose value is known: a bit each, and the values.
   var knownMask: UInt32 = 0
   var known: [UInt64] = Array(repeating: 0, count: 32)
@@ -123,7 +138,8 @@ struct CodeGenerator: ~Copyable {
   /// ``sites`` with offsets from the buffer's start. The caller looks at the assembler's `failed`
   /// afterwards. `next`: the page that the block's one instruction ends on, and what must be mapped there.
   mutating func generate(
-    _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, pageIdentity: UInt32,
+    _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, usesWindow: Bool = false,
+    pageIdentity: UInt32,
     pool: Int, firstSite: Int, next: (address: UInt64, identity: UInt32)? = nil
   ) -> Int {
     assembler.resetLabels()
@@ -144,6 +160,9 @@ struct CodeGenerator: ~Copyable {
     knownMask = 0
     scratch = ScratchRegisters()
     flags = .nothing
+    self.usesWindow = usesWindow
+    inWindow = 0
+    faults.removeAll(keepingCapacity: true)
     if let next { requireNextPage(next) }
 
     plan.make(block, pc: start)
@@ -173,8 +192,11 @@ struct CodeGenerator: ~Copyable {
   private mutating func generate(at index: Int) -> Bool {
     let i = plan.instructions[index]
     switch plan.treatments[index] {
-    case .omit: return false
+    case .omit:
+      if usesWindow { followAddress(i) }
+      return false
     case .makeOnFault:
+      if usesWindow { followAddress(i) }
       overwrite(i.destination)
       dropHeld(i.destination)
       forget(i.destination)
@@ -195,9 +217,14 @@ struct CodeGenerator: ~Copyable {
     entryFlags = flags
     flags = .nothing
     let ended = emit(i, isLast: index == count - 1)
-    if i.destination >= 32 { rememberBoxing(i) }
-    if isAccess, !waiting.isEmpty {
+    if i.destination >= 32 {
+      rememberBoxing(i)
+    } else if usesWindow {
+      followAddress(i)
+    }
+    if isAccess {
       for cold in firstCold..<colds.count {
+        colds[cold].held = scratch.held
         colds[cold].firstWaiting = waitingForFaults.count
         colds[cold].waitingCount = waiting.count
       }

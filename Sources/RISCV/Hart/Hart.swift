@@ -48,6 +48,10 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   // MARK: State of the hart's own thread
 
   var views: ViewPool
+  /// The base of the window that generated code on the hart's thread uses.
+  var activeWindow: UInt = 0
+  /// Accesses that a window did not know.
+  package internal(set) var windowFaults = 0
   /// Decoded code pages by guest page, for the interpreter.
   var decoded: DecodedPages
   let lifter = Lifter()
@@ -206,8 +210,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     while let request = nextRequest() {
       switch request {
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
-      case .dropWrites(let page):
-        views.forEach { $0.dropWrites(toHostPage: UnsafeMutableRawPointer(bitPattern: page)!) }
+      case .dropWrites(let page, let host):
+        views.dropWrites(toPage: page, host: UnsafeMutableRawPointer(bitPattern: host)!)
       case .dropCode(let page): dropCode(page: page)
       case .quiesce: break
       }
@@ -245,6 +249,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     // The interpreter knows pages by the view they were seen in.
     if isNew { decoded.forgetAddresses() }
     context.word(ContextLayout.view).pointee = UInt64(UInt(bitPattern: view.base))
+    if views.windowPatience == 0, key & 3 == 0, views.windowBase == 0 { noteUserTick() }
+    if views.windowBase != 0, views.windowBase != activeWindow { activateWindow() }
   }
 
   @inline(__always) var view: AddressView {
@@ -262,9 +268,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
       views.clear(space: space)
       return
     }
-    views.forEach(space: space) { view in
-      for page in 0..<pages { view.drop(address &+ page << 12) }
-    }
+    for page in 0..<pages { views.drop(address &+ page << 12, space: space) }
   }
 
   func forgetTranslations() {

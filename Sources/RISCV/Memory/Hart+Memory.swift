@@ -30,6 +30,7 @@ extension Hart {
     let physical = try translate(address, .read)
     if let page = memory.host(of: physical & ~0xFFF, count: 4096) {
       view.fill(table: AddressView.readTable, address, host: page)
+      if views.windowBase != 0 { fillWindow(address, forWriting: false) }
       let place = UnsafeRawPointer(page + Int(physical & 0xFFF))
       switch width {
       case 1: return UInt64(place.load(as: UInt8.self))
@@ -98,6 +99,7 @@ extension Hart {
       GuestMemory.PageFlag.writeCached | GuestMemory.PageFlag.dirty, ofPage: number)
     if flags & GuestMemory.PageFlag.code != 0 { cluster.codeWritten(page: number) }
     view.fill(table: AddressView.writeTable, address, host: page)
+    if views.windowBase != 0 { fillWindow(address, forWriting: true) }
     return page
   }
 
