@@ -86,6 +86,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     /// How often code is interpreted before it is translated. Most code of a booting system runs a few
     /// times only, and would fill the arena for nothing.
     package var coldRuns: UInt8 = 0
+    /// The store is one CPU's alone: its atomic accesses need not lock anything.
+    package var hasOneCPU = false
     package var features = HostFeatures.host
     package init() {}
   }
@@ -171,7 +173,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
         generator: CodeGenerator(
           arena: arena, offset: firstFree, size: options.arenaSize - firstFree, features: options.features,
           thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions,
-          pairsCalls: options.links),
+          pairsCalls: options.links, isAlone: options.hasOneCPU),
         lifted: .allocate(capacity: architecture.blockLimit)))
   }
 
