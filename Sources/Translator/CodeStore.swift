@@ -330,7 +330,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
 
   private static func page(_ key: PageKey, _ state: inout State) -> CodePage {
     if let index = state.pageIndex[key] { return state.pages[index] }
-    let page = CodePage(identity: state.nextIdentity, number: key.number)
+    let page = CodePage(identity: state.nextIdentity, number: key.number, address: key.address)
     state.nextIdentity += 1
     state.pageIndex[key] = state.pages.count
     state.byNumber[key.number, default: []].append(state.pages.count)
@@ -387,22 +387,33 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   // MARK: - Dropping
 
   /// Drops the blocks of a page of the memory file, because its bytes change. Other CPUs may still run
-  /// them to their next exit; their jump caches are the caller's to clear.
-  package func invalidate(page number: Int, unmark: () -> Void) {
+  /// them to their next exit; their jump caches are the caller's to clear: of the addresses that are
+  /// returned, each with the block key, where there were blocks.
+  @discardableResult
+  package func invalidate(page number: Int, unmark: () -> Void) -> [UInt64] {
     locked { state in
       unmark()
-      guard let indexes = state.byNumber[number] else { return }
+      guard let indexes = state.byNumber[number] else { return [] }
       state.statistics.invalidatedPages += 1
+      var starts: [UInt64] = []
+      func start(_ slot: UInt16, of page: CodePage) -> UInt64 { page.address & ~0xFFF | UInt64(slot) }
       for index in indexes {
-        for block in state.pages[index].blocks.values { unlink(block, &state) }
-        for crossing in state.pages[index].crossings {
-          if let block = state.pages[crossing.page].blocks.removeValue(forKey: crossing.slot) {
+        let page = state.pages[index]
+        for (slot, block) in page.blocks {
+          unlink(block, &state)
+          starts.append(start(slot, of: page))
+        }
+        for crossing in page.crossings {
+          let other = state.pages[crossing.page]
+          if let block = other.blocks.removeValue(forKey: crossing.slot) {
             unlink(block, &state)
+            starts.append(start(crossing.slot, of: other))
           }
         }
         state.pages[index].crossings.removeAll()
         state.pages[index].blocks.removeAll()
       }
+      return starts
     }
   }
 

@@ -45,8 +45,11 @@
   @inlinable package static var stackLimit: Int32 { 528 }
   /// The host stack pointer at a call-out; 0 while generated code does not run.
   @inlinable package static var callOutStack: Int32 { 536 }
+  /// The views for each of eight modes of access to memory, as the front end numbers them; 0 for one that has to be
+  /// looked for.
+  @inlinable package static var modeViews: Int32 { 544 }
   /// The next free displacement; spare up to ``floatConstants``.
-  @inlinable package static var scratch: Int32 { 544 }
+  @inlinable package static var scratch: Int32 { 608 }
   /// What floating-point code needs from memory (``FloatConstants``).
   @inlinable package static var floatConstants: Int32 { 3072 }
   /// Where the front end's own half begins.

@@ -130,7 +130,9 @@ extension Hart {
     let mode = value >> 60
     guard mode == PageWalk.Mode.bare || (PageWalk.Mode.sv39...cluster.widestPaging).contains(mode)
     else { return }
-    state.pointee.translation = mode == PageWalk.Mode.bare ? 0 : value
-    selectView()
+    let new = mode == PageWalk.Mode.bare ? 0 : value
+    guard new != state.pointee.translation else { return }
+    state.pointee.translation = new
+    changeSpace()
   }
 }

@@ -103,7 +103,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     deadline.store(.max, ordering: .sequentiallyConsistent)
     forgetTranslations()
     decoded.removeAll()
-    selectView()
+    changeSpace()
   }
 
   /// Calls `body` with the hart of a context that generated code hands to a call-out, without counting the
@@ -208,7 +208,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
       case .dropWrites(let page):
         views.forEach { $0.dropWrites(toHostPage: UnsafeMutableRawPointer(bitPattern: page)!) }
-      case .dropCode(let page): dropCode(page: page)
+      case .dropCode(let page, let starts): dropCode(page: page, starts: starts)
       case .quiesce: break
       }
       served.add(1, ordering: .sequentiallyConsistent)
@@ -236,15 +236,47 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   // MARK: - Views
 
   /// Points the context at the view for the current privilege and address space.
-  func selectView() {
+  @inline(__always) func selectView() {
+    let mode = accessMode
+    let known = context.word(ContextLayout.modeViews + Int32(truncatingIfNeeded: mode) * 8).pointee
+    if known != 0 {
+      context.word(ContextLayout.view).pointee = known
+    } else {
+      findView(mode)
+    }
+  }
+
+  /// How memory is accessed now.
+  private var accessMode: UInt64 {
+    let state = state
+    let privilege = state.pointee.privilege
     let status = state.pointee.status
-    var key = state.pointee.privilege
-    if key == Privilege.supervisor.rawValue, status & Status.permitUserMemory != 0 { key |= 2 }
-    if status & Status.makeExecutableReadable != 0 { key |= 4 }
-    let (view, isNew) = views.select(translation: state.pointee.translation, mode: key)
+    var mode = privilege
+    if status & (Status.permitUserMemory | Status.makeExecutableReadable) != 0 {
+      if privilege == Privilege.supervisor.rawValue, status & Status.permitUserMemory != 0 {
+        mode |= ViewPool.Mode.permitsUser
+      }
+      if status & Status.makeExecutableReadable != 0 { mode |= ViewPool.Mode.readsExecutable }
+    }
+    return mode
+  }
+
+  @inline(never) private func findView(_ mode: UInt64) {
+    let (view, isNew) = views.select(translation: state.pointee.translation, mode: mode)
     // The interpreter knows pages by the view they were seen in.
     if isNew { decoded.forgetAddresses() }
-    context.word(ContextLayout.view).pointee = UInt64(UInt(bitPattern: view.base))
+    let base = UInt64(UInt(bitPattern: view.base))
+    context.word(ContextLayout.modeViews + Int32(truncatingIfNeeded: mode) * 8).pointee = base
+    context.word(ContextLayout.view).pointee = base
+  }
+
+  /// satp has changed.
+  func changeSpace() {
+    if views.changeSpace() { decoded.forgetAddresses() }
+    for mode in 0..<Int32(ViewPool.Mode.count) {
+      context.word(ContextLayout.modeViews + mode * 8).pointee = 0
+    }
+    selectView()
   }
 
   @inline(__always) var view: AddressView {
@@ -254,7 +286,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   }
 
   /// Forgets translations (SFENCE.VMA): `pages` pages from `address` on, nil for all, of one address
-  /// space or all.
+  /// space (but for global pages) or all.
   func fence(address: UInt64, pages: UInt64?, space: UInt64?) {
     context.forgetReturns()
     decoded.forgetAddresses()
@@ -263,7 +295,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
       return
     }
     views.forEach(space: space) { view in
-      for page in 0..<pages { view.drop(address &+ page << 12) }
+      for page in 0..<pages { view.drop(address &+ page << 12, keepsGlobal: space != nil) }
     }
   }
 
@@ -273,15 +305,17 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     decoded.forgetAddresses()
   }
 
-  func dropCode(page: Int) {
+  /// Forgets the code that was derived from a page of the memory file: the blocks that began at some addresses, each
+  /// with its key.
+  func dropCode(page: Int, starts: [UInt64]) {
     context.forgetReturns()
     decoded.remove(page: page)
-    views.forEach { $0.clearJumps() }
+    views.forEachCode { $0.dropJumps(to: starts) }
   }
 
   func forgetCode() {
     context.forgetReturns()
-    views.forEach { $0.clearCode() }
+    views.forEachCode { $0.clearCode() }
   }
 }
 

@@ -11,7 +11,12 @@ extension Hart {
   func translate(_ address: UInt64, _ kind: AccessKind) throws(Trap) -> UInt64 {
     let found = try PageWalk.find(
       address, kind, state: state.pointee, privilege: privilege, memory: memory)
-    if found.size > 4096 { view.noteLargePage(address, size: found.size) }
+    let view = view
+    if !found.isGlobal {
+      view.noteLocalPage(address)
+      if kind == .execute { view.noteLocalCode() }
+    }
+    if found.size > 4096 { view.noteLargePage(address, size: found.size, isGlobal: found.isGlobal) }
     return found.page | (address & 0xFFF)
   }
 

@@ -1,59 +1,122 @@
+internal import Glibc
 internal import HostSystem
 internal import Translator
 
-/// A hart's views of memory: a fixed number, given to (address space, privilege) pairs as they come,
-/// the least recently used first.
+/// A hart's views of memory.
+///
+/// Supervisor mode without access to user memory has one view for all address spaces: what it sees is the same in all
+/// of them, but for pages that are not marked global, which it forgets when the space changes. A fixed number of
+/// others is given to pairs of address space and mode as they come, the least recently used first: some to user mode,
+/// and some to supervisor mode with access to user memory. The latter fetch as supervisor mode does, and know code
+/// together with its view.
 package struct ViewPool {
-  static let count = 16
+  /// How a hart accesses memory.
+  enum Mode {
+    static let user: UInt64 = 0
+    static let supervisor: UInt64 = 1
+    /// Supervisor mode with sstatus.SUM.
+    static let permitsUser: UInt64 = 2
+    /// sstatus.MXR.
+    static let readsExecutable: UInt64 = 4
+    /// How many combinations there are.
+    static let count = 8
+  }
 
-  private struct Slot {
+  private struct Slot: BitwiseCopyable {
     var translation: UInt64 = 0
-    /// Privilege and the status bits that change what is permitted; all ones while unused.
+    /// All ones while unused.
     var mode: UInt64 = .max
     var lastUse: UInt64 = 0
   }
 
+  /// Views for pairs with user mode, and as many for pairs with supervisor mode.
+  private static let pairs = 10
+
   private let mapping: Mapping
-  private var slots = [Slot](repeating: Slot(), count: count)
+  /// Behind the views.
+  private let slots: UnsafeMutablePointer<Slot>
   private var clock: UInt64 = 0
   let missTarget: UnsafeRawPointer
 
   init(missTarget: UnsafeRawPointer) throws(Errno) {
     self.missTarget = missTarget
-    mapping = try Mapping.map(size: Self.count * AddressView.size)
+    let views = Self.pairs * 2 + 1
+    let file = try Descriptor.memory(name: "address-views")
+    let size = views * AddressView.size + 4096
+    try file.truncate(to: Int64(size))
+    mapping = try Mapping.map(size: size, descriptor: file)
+    for index in Self.pairs..<Self.pairs * 2 {
+      let start = index * AddressView.size + AddressView.dataSize
+      try mapping.show(
+        file, from: Self.pairs * 2 * AddressView.size + AddressView.dataSize,
+        in: start..<start + AddressView.codeSize)
+    }
+    slots = (mapping.base + views * AddressView.size).bindMemory(to: Slot.self, capacity: Self.pairs * 2)
+    slots.initialize(repeating: Slot(), count: Self.pairs * 2)
+    for index in 0..<views { view(index).clear() }
   }
 
   private func view(_ index: Int) -> AddressView {
     AddressView(base: mapping.base + index * AddressView.size, missTarget: missTarget)
   }
 
-  /// The view for an address space (satp's value) and mode; if it is new it is empty, and was perhaps
-  /// another space's.
+  /// Supervisor mode's.
+  private var shared: AddressView { view(Self.pairs * 2) }
+
+  /// The view for an address space (satp's value) and mode; if it has forgotten what it knew of another space, it is
+  /// new.
   mutating func select(translation: UInt64, mode: UInt64) -> (view: AddressView, isNew: Bool) {
+    if mode == Mode.supervisor { return (shared, false) }
     clock += 1
-    var oldest = 0
-    for index in 0..<Self.count {
+    let first = mode & Mode.supervisor == 0 ? 0 : Self.pairs
+    var oldest = first
+    for index in first..<first + Self.pairs {
       if slots[index].mode == mode, slots[index].translation == translation {
         slots[index].lastUse = clock
         return (view(index), false)
       }
       if slots[index].lastUse < slots[oldest].lastUse { oldest = index }
     }
+    let view = view(oldest)
+    if slots[oldest].mode == mode {
+      view.clearLocalData()
+    } else {
+      view.clearData()
+    }
+    if first == 0 { view.clearCode() }
     slots[oldest] = Slot(translation: translation, mode: mode, lastUse: clock)
-    view(oldest).clear()
-    return (view(oldest), true)
+    return (view, true)
+  }
+
+  /// The address space is another now: what is left of the last in views that all share is forgotten. True if there
+  /// was something.
+  mutating func changeSpace() -> Bool {
+    guard shared.hasLocals else { return false }
+    shared.clearLocal()
+    return true
   }
 
   /// The address space identifier in satp's value.
   static func space(of translation: UInt64) -> UInt64 { (translation >> 44) & 0xFFFF }
 
+  /// Calls `body` with every view in use, or with those that may know pages of one address space alone.
   func forEach(space: UInt64? = nil, _ body: (AddressView) -> Void) {
-    for index in 0..<Self.count where slots[index].mode != .max {
+    body(shared)
+    for index in 0..<Self.pairs * 2 where slots[index].mode != .max {
       if let space, Self.space(of: slots[index].translation) != space { continue }
       body(view(index))
     }
   }
 
-  /// Forgets all translations of one address space, or of all.
-  mutating func clear(space: UInt64?) { forEach(space: space) { $0.clear() } }
+  /// Calls `body` with one view of all that share what they know of code.
+  func forEachCode(_ body: (AddressView) -> Void) {
+    body(shared)
+    for index in 0..<Self.pairs where slots[index].mode != .max { body(view(index)) }
+  }
+
+  /// Forgets all translations of one address space, but for pages that are in all of them; or all of all.
+  mutating func clear(space: UInt64?) {
+    guard let space else { return forEach { $0.clear() } }
+    forEach(space: space) { $0.clearLocal() }
+  }
 }
