@@ -122,7 +122,11 @@ extension Hart {
     let old = state.pointee.status
     let new = Status.withSummary((old & ~Status.writable) | (value & Status.writable))
     state.pointee.status = new
-    if (old ^ new) & (Status.permitUserMemory | Status.makeExecutableReadable) != 0 { selectView() }
+    if (old ^ new) & Status.makeExecutableReadable != 0 {
+      forgetModeViews()
+    } else if (old ^ new) & Status.permitUserMemory != 0 {
+      selectView()
+    }
   }
 
   /// satp: an unsupported mode leaves it as it was.

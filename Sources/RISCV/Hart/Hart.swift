@@ -60,7 +60,10 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// What that number starts from.
   package var floatPatience = 128
   /// Whether supervisor mode uses floating point since it was entered.
-  var isSupervisorFloat = false
+  var isSupervisorFloat: Bool {
+    get { context.word(HartState.supervisorFloatPlace).pointee != 0 }
+    set { context.word(HartState.supervisorFloatPlace).pointee = newValue ? 1 : 0 }
+  }
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
@@ -237,8 +240,11 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
 
   /// Points the context at the view for the current privilege and address space.
   @inline(__always) func selectView() {
-    let mode = accessMode
-    let known = context.word(ContextLayout.modeViews + Int32(truncatingIfNeeded: mode) * 8).pointee
+    let status = state.pointee.status
+    let privilege = state.pointee.privilege
+    let permits = privilege != 0 && status & Status.permitUserMemory != 0
+    let mode = permits ? privilege | ViewPool.Mode.permitsUser : privilege
+    let known = context.word(ViewPool.place(ofMode: mode)).pointee
     if known != 0 {
       context.word(ContextLayout.view).pointee = known
     } else {
@@ -246,37 +252,30 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     }
   }
 
-  /// How memory is accessed now.
-  private var accessMode: UInt64 {
-    let state = state
-    let privilege = state.pointee.privilege
-    let status = state.pointee.status
-    var mode = privilege
-    if status & (Status.permitUserMemory | Status.makeExecutableReadable) != 0 {
-      if privilege == Privilege.supervisor.rawValue, status & Status.permitUserMemory != 0 {
-        mode |= ViewPool.Mode.permitsUser
-      }
-      if status & Status.makeExecutableReadable != 0 { mode |= ViewPool.Mode.readsExecutable }
-    }
-    return mode
-  }
-
   @inline(never) private func findView(_ mode: UInt64) {
-    let (view, isNew) = views.select(translation: state.pointee.translation, mode: mode)
+    let readsExecutable = state.pointee.status & Status.makeExecutableReadable != 0
+    let (view, isNew) = views.select(
+      translation: state.pointee.translation,
+      mode: readsExecutable ? mode | ViewPool.Mode.readsExecutable : mode)
     // The interpreter knows pages by the view they were seen in.
     if isNew { decoded.forgetAddresses() }
     let base = UInt64(UInt(bitPattern: view.base))
-    context.word(ContextLayout.modeViews + Int32(truncatingIfNeeded: mode) * 8).pointee = base
     context.word(ContextLayout.view).pointee = base
+    context.word(ViewPool.place(ofMode: mode)).pointee = base
+  }
+
+  /// Looks the views of all modes up anew, because satp or sstatus.MXR has changed.
+  func forgetModeViews() {
+    for mode in 0...(ViewPool.Mode.supervisor | ViewPool.Mode.permitsUser) {
+      context.word(ViewPool.place(ofMode: mode)).pointee = 0
+    }
+    selectView()
   }
 
   /// satp has changed.
   func changeSpace() {
     if views.changeSpace() { decoded.forgetAddresses() }
-    for mode in 0..<Int32(ViewPool.Mode.count) {
-      context.word(ContextLayout.modeViews + mode * 8).pointee = 0
-    }
-    selectView()
+    forgetModeViews()
   }
 
   @inline(__always) var view: AddressView {

@@ -18,8 +18,11 @@ package struct ViewPool {
     static let permitsUser: UInt64 = 2
     /// sstatus.MXR.
     static let readsExecutable: UInt64 = 4
-    /// How many combinations there are.
-    static let count = 8
+  }
+
+  /// Where the context holds the view for a mode.
+  static func place(ofMode mode: UInt64) -> Int32 {
+    ContextLayout.modeViews + Int32(truncatingIfNeeded: mode) * 8
   }
 
   private struct Slot: BitwiseCopyable {
