@@ -12,10 +12,7 @@ extension Hart {
     let found = try PageWalk.find(
       address, kind, state: state.pointee, privilege: privilege, memory: memory)
     let view = view
-    if !found.isGlobal {
-      view.noteLocalPage(address)
-      if kind == .execute { view.noteLocalCode() }
-    }
+    if !found.isGlobal { if kind == .execute { view.noteLocalCode() } else { view.noteLocalPage(address) } }
     if found.size > 4096 { view.noteLargePage(address, size: found.size, isGlobal: found.isGlobal) }
     return found.page | (address & 0xFFF)
   }
