@@ -124,10 +124,9 @@ extension LockstepTests {
       c.bind(right)
     }
 
-    /// Uses a page that can be used now.
-    private static func access(_ c: inout LockstepCode, _ model: inout Model, step: Int) {
-      var page = 0
-      repeat { page = model.dice.below(pages.count) } while pages[page].0 == .userData && !model.permitsUser
+    /// Uses a page, if it can be used now.
+    private static func access(_ c: inout LockstepCode, _ model: inout Model, page: Int, step: Int) {
+      if pages[page].0 == .userData, !model.permitsUser { return }
       let number = model.frame(page)
       c.li(9, address(page))
       if pages[page].0.isCode {
@@ -160,14 +159,16 @@ extension LockstepTests {
         let page = model.dice.below(pages.count)
         let space = model.dice.chance(50) ? model.space : model.dice.below(3)
         let number = model.dice.below(frameCount)
+        if model.dice.chance(70) { access(&c, &model, page: page, step: step) }
         model.local[pages[page].0.isGlobal ? 0 : space][page] = number
         c.li(5, entryPlace(page, space: space))
         c.li(6, entry(page, frame: number))
         c.sd(6, 5)
         forget(&c, page: page, space: space, &model.dice)
+        if model.dice.chance(70) { access(&c, &model, page: page, step: step) }
       case 4:
         forget(&c, page: model.dice.below(pages.count), space: model.dice.below(spaces.count), &model.dice)
-      default: access(&c, &model, step: step)
+      default: access(&c, &model, page: model.dice.below(pages.count), step: step)
       }
     }
 
