@@ -35,9 +35,13 @@ extension Hart {
   /// to look at first.
   private func redirect() {
     context.half(ContextLayout.redirect).pointee = 1
-    guard !exitRequest.isSet, !canTakeInterrupt, let code = cluster.code else { return }
-    let key = blockKey
-    if key != BlockKey.untranslated { context.word(ContextLayout.goOn).pointee = code.goOn(key: key) }
+    guard !exitRequest.isSet, !canTakeInterrupt else { return }
+    context.word(ContextLayout.goOn).pointee =
+      switch blockKey {
+      case BlockKey.floatOff: goOnPlaces.plain
+      case BlockKey.floatOn: goOnPlaces.float
+      default: 0
+      }
   }
 
   private func callOutLoad(_ address: UInt64, _ access: UInt32) -> UInt64 {
