@@ -26,6 +26,15 @@ package final class Mapping: @unchecked Sendable {  // immutable; the memory beh
 }
 
 extension Mapping {
+  /// Shows another part of a file in a range of whole pages of the mapping.
+  package func show(_ descriptor: Descriptor, from offset: Int, in range: Range<Int>) throws(Errno) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= size)
+    let address = mmap(
+      base + range.lowerBound, range.count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+      descriptor.raw, offset)
+    guard address != MAP_FAILED else { throw Errno(errno) }
+  }
+
   /// Gives the pages of a shared mapping's range back to the host (MADV_REMOVE); they read as zeroes.
   package func discard(_ range: Range<Int>) {
     _ = madvise(base + range.lowerBound, range.count, MADV_REMOVE)

@@ -21,6 +21,8 @@ struct CodeGenerator: ~Copyable {
     case poll
     /// Compares page identities, then jumps to a site's target.
     case guardedJump
+    /// Changes the status register, then goes back.
+    case changeStatus
     /// Forgets all calls that wait for their return, then goes back.
     case forgetCalls
   }

@@ -14,38 +14,21 @@ package struct GuestArchitecture: Sendable {
   package var linkRegisters: [UInt8]
   /// Displacements in the context of the control registers that are plain fields, 64 bits each.
   package var controlFields: [Int32]
-  /// The status register and what else decides about interrupts, when there is such a thing.
-  package var interrupts: InterruptFields?
+  /// The status register and what depends on it, when there is such a thing.
+  package var status: StatusFields?
   /// Instructions in a block at most.
   package var blockLimit: Int
 
   package init(
     pins: [UInt8], floatPins: [UInt8] = [], linkRegisters: [UInt8] = [], controlFields: [Int32] = [],
-    interrupts: InterruptFields? = nil, blockLimit: Int = 96
+    status: StatusFields? = nil, blockLimit: Int = 96
   ) {
     self.controlFields = controlFields
-    self.interrupts = interrupts
+    self.status = status
     self.linkRegisters = linkRegisters
     self.pins = pins
     self.floatPins = floatPins
     self.blockLimit = blockLimit
-  }
-}
-
-/// Where the context holds what decides whether an interrupt is taken: displacements.
-package struct InterruptFields: Sendable {
-  /// The status register, and in it the bit that lets interrupts in.
-  package var status: Int32
-  package var enableBit: UInt8
-  /// The interrupts that are pending, and those that are let in one by one.
-  package var pending: Int32
-  package var enabled: Int32
-
-  package init(status: Int32, enableBit: UInt8, pending: Int32, enabled: Int32) {
-    self.status = status
-    self.enableBit = enableBit
-    self.pending = pending
-    self.enabled = enabled
   }
 }
 
@@ -158,7 +141,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: 4096),
       executableBase: UInt64(UInt(bitPattern: arena.executable)))
     thunks = (
-      plain: Thunks(assembler: &assembler, pins: architecture.pins, key: 0, float: nil),
+      plain: Thunks(
+        assembler: &assembler, pins: architecture.pins, key: 0, float: nil, status: architecture.status),
       float: Thunks(
         assembler: &assembler, pins: architecture.pins, key: BlockKeyBit.usesFloat,
         float: FloatState(pins: architecture.floatPins))
@@ -211,6 +195,11 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     let result = enter(context.base, code)
     if result == 0 { return .dispatch }
     return result & 1 == 0 ? .site(Int(result >> 1)) : .interrupted(Int(result >> 1))
+  }
+
+  /// Where generated code goes on at the context's program counter, under a key (``ContextLayout/goOn``).
+  package func goOn(key: UInt64) -> UInt64 {
+    key & BlockKeyBit.usesFloat != 0 ? thunks.float.goOn : thunks.plain.goOn
   }
 
   /// The instructions that call-outs name by index; as long as the store.
@@ -338,7 +327,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
 
   private static func page(_ key: PageKey, _ state: inout State) -> CodePage {
     if let index = state.pageIndex[key] { return state.pages[index] }
-    let page = CodePage(identity: state.nextIdentity, number: key.number)
+    let page = CodePage(identity: state.nextIdentity, number: key.number, address: key.address)
     state.nextIdentity += 1
     state.pageIndex[key] = state.pages.count
     state.byNumber[key.number, default: []].append(state.pages.count)
@@ -395,22 +384,33 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   // MARK: - Dropping
 
   /// Drops the blocks of a page of the memory file, because its bytes change. Other CPUs may still run
-  /// them to their next exit; their jump caches are the caller's to clear.
-  package func invalidate(page number: Int, unmark: () -> Void) {
+  /// them to their next exit; their jump caches are the caller's to clear: of the addresses that are
+  /// returned, each with the block key, where there were blocks.
+  @discardableResult
+  package func invalidate(page number: Int, unmark: () -> Void) -> [UInt64] {
     locked { state in
       unmark()
-      guard let indexes = state.byNumber[number] else { return }
+      guard let indexes = state.byNumber[number] else { return [] }
       state.statistics.invalidatedPages += 1
+      var starts: [UInt64] = []
+      func start(_ slot: UInt16, of page: CodePage) -> UInt64 { page.address & ~0xFFF | UInt64(slot) }
       for index in indexes {
-        for block in state.pages[index].blocks.values { unlink(block, &state) }
-        for crossing in state.pages[index].crossings {
-          if let block = state.pages[crossing.page].blocks.removeValue(forKey: crossing.slot) {
+        let page = state.pages[index]
+        for (slot, block) in page.blocks {
+          unlink(block, &state)
+          starts.append(start(slot, of: page))
+        }
+        for crossing in page.crossings {
+          let other = state.pages[crossing.page]
+          if let block = other.blocks.removeValue(forKey: crossing.slot) {
             unlink(block, &state)
+            starts.append(start(crossing.slot, of: other))
           }
         }
         state.pages[index].crossings.removeAll()
         state.pages[index].blocks.removeAll()
       }
+      return starts
     }
   }
 
