@@ -37,6 +37,8 @@ package enum BlockKeyBit {
   /// The block uses floating point: the guest's registers and rounding mode are in the host's while it runs,
   /// and the mode is one that the host has. Without this bit floating-point arithmetic is called out for.
   package static let usesFloat: UInt64 = 1
+  /// Not part of the key but of the mode: the block's loads and stores go through the CPU's ``AddressWindow``.
+  package static let usesWindow: UInt64 = 8
 }
 
 /// Decodes guest code into blocks.
@@ -102,6 +104,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   }
 
   private let arena: CodeArena
+  private let faults: FaultTable
   private let architecture: GuestArchitecture
   private let thunks: (plain: Thunks, float: Thunks)
   private let firstFree: Int
@@ -113,6 +116,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   private let pool: UnsafeMutablePointer<Instruction>
   private let poolCapacity: Int
   private let poolMapping: Mapping
+
+  /// Whether generated code can use windows (``AddressWindow``) on this host.
+  package var canUseWindows: Bool { AddressWindow.isSupported && faults.isCatching }
 
   /// How often code is interpreted before it is translated.
   package var coldRuns: UInt8 { options.coldRuns }
@@ -127,6 +133,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     self.architecture = architecture
     self.options = options
     arena = try CodeArena(size: options.arenaSize)
+    faults = try FaultTable(arena: arena)
     poolCapacity = max(4096, options.arenaSize / 64)
     poolMapping = try Mapping.map(size: poolCapacity * MemoryLayout<Instruction>.stride)
     pool = poolMapping.base.assumingMemoryBound(to: Instruction.self)
@@ -226,7 +233,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     isClaimed: () -> Bool
   ) -> Found {
     find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
-      translate(pc: pc, key: key, codePage: codePage, next: nil, &state) { room, buffer in
+      translate(pc: pc, key: key, mode: mode, codePage: codePage, next: nil, &state) { room, buffer in
         lifter.lift(pc: pc, page: page, key: key | mode, into: buffer, room: room)
       }
     }
@@ -242,7 +249,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       let address = (pc & ~0xFFF) &+ 0x1000
       let nextPage = Self.page(PageKey(address: address | mode, number: nextNumber), &state)
       let found = translate(
-        pc: pc, key: key, codePage: codePage, next: (address, nextPage.identity), &state
+        pc: pc, key: key, mode: mode, codePage: codePage, next: (address, nextPage.identity), &state
       ) { _, buffer in
         buffer[0] = instruction
         return 1
@@ -274,7 +281,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
 
   /// Makes the block at `pc`, of the instructions that `lift` puts in a buffer with room for some.
   private func translate(
-    pc: UInt64, key: UInt64, codePage: CodePage, next: (address: UInt64, identity: UInt32)?,
+    pc: UInt64, key: UInt64, mode: UInt64, codePage: CodePage, next: (address: UInt64, identity: UInt32)?,
     _ state: inout State, lift: (_ room: Int, UnsafeMutablePointer<Instruction>) -> Int
   ) -> Found {
     guard poolCapacity - state.poolUsed >= architecture.blockLimit else { return .full }
@@ -284,8 +291,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     let start = state.generator.assembler.offset
     let entry = state.generator.generate(
       UnsafeBufferPointer(start: state.lifted, count: count), pc: pc, key: key,
-      pageIdentity: codePage.identity, pool: first, firstSite: state.sites.count + 1, next: next)
-    if state.generator.assembler.failed {
+      usesWindow: mode & BlockKeyBit.usesWindow != 0, pageIdentity: codePage.identity, pool: first,
+      firstSite: state.sites.count + 1, next: next)
+    if state.generator.assembler.failed || !faults.append(state.generator.faults, start: firstFree) {
       state.generator.assembler.rewind(to: start)
       return .full
     }
@@ -425,6 +433,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       let used = state.generator.assembler.offset
       state.generator.assembler.rewind(to: 0)
       arena.discard(firstFree..<min(arena.size, firstFree + ((used + 4095) & ~4095)))
+      faults.removeAll()
       state.pages.removeAll()
       state.pageIndex.removeAll()
       state.byNumber.removeAll()

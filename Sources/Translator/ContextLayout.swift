@@ -51,8 +51,10 @@
   /// Where a call-out that has set ``redirect`` has generated code go on, instead of leaving: 0, or what
   /// ``CodeStore/goOn(key:)`` gives.
   @inlinable package static var goOn: Int32 { 608 }
+  /// ``AddressWindow/size``, for comparisons.
+  @inlinable package static var windowSize: Int32 { 616 }
   /// The next free displacement; spare up to ``floatConstants``.
-  @inlinable package static var scratch: Int32 { 616 }
+  @inlinable package static var scratch: Int32 { 624 }
   /// What floating-point code needs from memory (``FloatConstants``).
   @inlinable package static var floatConstants: Int32 { 3072 }
   /// Where the front end's own half begins.
@@ -79,6 +81,7 @@ package struct Context: @unchecked Sendable {  // a pointer; who may use it when
   package init(memory: UnsafeMutableRawPointer) {
     base = memory + ContextLayout.origin
     FloatConstants.install(in: base)
+    word(ContextLayout.windowSize).pointee = AddressWindow.size
   }
   @inlinable package init(base: UnsafeMutableRawPointer) { self.base = base }
 

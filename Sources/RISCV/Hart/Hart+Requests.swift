@@ -54,8 +54,8 @@ extension Hart {
     while let (request, count) = nextRequest() {
       switch request {
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
-      case .dropWrites(let page):
-        views.forEach { $0.dropWrites(toHostPage: UnsafeMutableRawPointer(bitPattern: page)!) }
+      case .dropWrites(let page, let host):
+        views.dropWrites(toPage: page, host: UnsafeMutableRawPointer(bitPattern: host)!)
       case .dropCode(let page, let starts): dropCode(page: page, starts: starts)
       case .quiesce: break
       }

@@ -46,6 +46,10 @@ extension Hart {
 
   private func callOutLoad(_ address: UInt64, _ access: UInt32) -> UInt64 {
     let width = Int(access & MemoryAccessKind.widthMask)
+    if isBeyondWindow(address) {
+      interpretInstead()
+      return 0
+    }
     do {
       let value = try slowLoad(address, width: width)
       if access & MemoryAccessKind.signed != 0 {
@@ -60,11 +64,26 @@ extension Hart {
   }
 
   private func callOutStore(_ address: UInt64, _ value: UInt64, _ access: UInt32) {
+    if isBeyondWindow(address) { return interpretInstead() }
     do {
       try slowStore(address, width: Int(access & MemoryAccessKind.widthMask), value: value)
     } catch {
       redirect(error)
     }
+  }
+
+  /// Interprets the instruction at the program counter instead of the code's, which is not gone back to.
+  private func interpretAndLeave() {
+    context.word(ContextLayout.callOutStack).pointee = 0
+    _ = interpret(limit: 1)
+    context.half(ContextLayout.redirect).pointee = 1
+  }
+
+  /// As ``interpretAndLeave()``, in the middle of an instruction.
+  private func interpretInstead() {
+    // It is counted already.
+    if cluster.countsInstructions { context.word(ContextLayout.instructionsRetired).pointee &-= 1 }
+    interpretAndLeave()
   }
 
   private func callOutInterpret(_ index: UInt64) {
@@ -86,10 +105,7 @@ extension Hart {
         return
       }
       if instruction.operation == .refetch {
-        // Does not come back to the code either.
-        context.word(ContextLayout.callOutStack).pointee = 0
-        _ = interpret(limit: 1)
-        context.half(ContextLayout.redirect).pointee = 1
+        interpretAndLeave()
         return
       }
       if instruction.operation == .illegal, noteFloatBegins(instruction) {
@@ -135,7 +151,8 @@ extension Hart {
   /// Finds or makes the block at `pc`; nil when there is something else to do first: a trap was taken,
   /// an instruction interpreted, or requests wait.
   func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
-    let mode = privilege == .user ? 0 : BlockKey.supervisor
+    let mode =
+      privilege == .user ? views.windows.base == 0 ? 0 : BlockKeyBit.usesWindow : BlockKey.supervisor
     do throws(Trap) {
       while true {
         let found = try fetchPage(pc)

@@ -53,6 +53,10 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   // MARK: State of the hart's own thread
 
   var views: ViewPool
+  /// The base of the window that generated code on the hart's thread uses.
+  var activeWindow: UInt = 0
+  /// Accesses that a window did not know.
+  package internal(set) var windowFaults = 0
   /// Decoded code pages by guest page, for the interpreter.
   var decoded: DecodedPages
   let lifter = Lifter()
@@ -226,6 +230,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     let base = UInt64(UInt(bitPattern: view.base))
     context.word(ContextLayout.view).pointee = base
     context.word(ViewPool.place(ofMode: mode)).pointee = base
+    if mode == ViewPool.Mode.user { selectWindow() }
   }
 
   /// Looks the views of all modes up anew, because satp or sstatus.MXR has changed.
@@ -262,9 +267,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
       views.clear(space: space)
       return
     }
-    views.forEach(space: space) { view in
-      for page in 0..<pages { view.drop(address &+ page << 12, keepsGlobal: space != nil) }
-    }
+    for page in 0..<pages { views.drop(address &+ page << 12, space: space) }
   }
 
   func forgetTranslations() {

@@ -106,7 +106,7 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
     if old & GuestMemory.PageFlag.writeCached != 0 {
       memory.clearFlags(GuestMemory.PageFlag.writeCached, ofPage: page)
       let host = UInt(bitPattern: memory.host(of: memory.address(ofPage: page), count: 4096)!)
-      broadcast(.dropWrites(hostPage: host), from: hart)
+      broadcast(.dropWrites(page: page, host: host), from: hart)
     }
     // Unless it was written, and lost its mark, in between.
     memory.setFlags(GuestMemory.PageFlag.codeReady, ofPage: page, if: GuestMemory.PageFlag.code)

@@ -66,13 +66,13 @@ package final class Lifter: BlockLifter {
 
   /// What an encoding is in a block under a key, which the mode is part of.
   static func instruction(_ bits: UInt32, key keyAndMode: UInt64) -> Instruction {
-    let key = keyAndMode & ~BlockKey.supervisor
+    let key = keyAndMode & BlockKeyBit.usesFloat
     let instruction = Decoder.decode(bits)
     if key == BlockKey.floatOff {
       if Hart.usesFloat(instruction) {
         return Instruction(.illegal, length: instruction.length, imm: Int64(bits))
       }
-      if keyAndMode != key, instruction.operation == .system {
+      if keyAndMode & BlockKey.supervisor != 0, instruction.operation == .system {
         return supervisorControl(instruction) ?? instruction
       }
     } else if instruction.operation == .system {

@@ -32,6 +32,7 @@ extension Hart {
     let physical = try translate(address, .read)
     if let page = memory.host(of: physical & ~0xFFF, count: 4096) {
       view.fill(table: AddressView.readTable, address, host: page)
+      if views.windows.base != 0 { fillWindow(address, forWriting: false) }
       let place = UnsafeRawPointer(page + Int(physical & 0xFFF))
       switch width {
       case 1: return UInt64(place.load(as: UInt8.self))
@@ -100,6 +101,7 @@ extension Hart {
       GuestMemory.PageFlag.writeCached | GuestMemory.PageFlag.dirty, ofPage: number)
     if flags & GuestMemory.PageFlag.code != 0 { cluster.codeWritten(page: number) }
     view.fill(table: AddressView.writeTable, address, host: page)
+    if views.windows.base != 0 { fillWindow(address, forWriting: true) }
     return page
   }
 

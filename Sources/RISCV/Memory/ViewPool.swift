@@ -40,6 +40,8 @@ package struct ViewPool {
   private let slots: UnsafeMutablePointer<Slot>
   private var clock: UInt64 = 0
   let missTarget: UnsafeRawPointer
+  /// Those of the views for user mode.
+  var windows = WindowPool(views: pairs)
 
   init(missTarget: UnsafeRawPointer) throws(Errno) {
     self.missTarget = missTarget
@@ -76,6 +78,7 @@ package struct ViewPool {
     for index in first..<first + Self.pairs {
       if slots[index].mode == mode, slots[index].translation == translation {
         slots[index].lastUse = clock
+        if first == 0 { windows.select(index) }
         return (view(index), false)
       }
       if slots[index].lastUse < slots[oldest].lastUse { oldest = index }
@@ -86,7 +89,11 @@ package struct ViewPool {
     } else {
       view.clearData()
     }
-    if first == 0 { view.clearCode() }
+    if first == 0 {
+      view.clearCode()
+      _ = windows.forget(oldest)
+      windows.select(oldest)
+    }
     slots[oldest] = Slot(translation: translation, mode: mode, lastUse: clock)
     return (view, true)
   }
@@ -105,9 +112,13 @@ package struct ViewPool {
   /// Calls `body` with every view in use, or with those that may know pages of one address space alone.
   func forEach(space: UInt64? = nil, _ body: (AddressView) -> Void) {
     body(shared)
+    forEachIndex(space: space) { body(view($0)) }
+  }
+
+  private func forEachIndex(space: UInt64?, _ body: (Int) -> Void) {
     for index in 0..<Self.pairs * 2 where slots[index].mode != .max {
       if let space, Self.space(of: slots[index].translation) != space { continue }
-      body(view(index))
+      body(index)
     }
   }
 
@@ -119,7 +130,38 @@ package struct ViewPool {
 
   /// Forgets all translations of one address space, but for pages that are in all of them; or all of all.
   mutating func clear(space: UInt64?) {
-    guard let space else { return forEach { $0.clear() } }
-    forEach(space: space) { $0.clearLocal() }
+    if let space { forEach(space: space) { $0.clearLocal() } } else { forEach { $0.clear() } }
+    var losers: [Int] = []
+    forEachIndex(space: space) { if $0 < Self.pairs { losers.append($0) } }
+    for index in losers where windows.forget(index) { view(index).clearCode() }
+  }
+
+  /// Forgets one page's translations in an address space, or in all.
+  mutating func drop(_ address: UInt64, space: UInt64?) {
+    var larges: [Int] = []
+    forEachIndex(space: space) { index in
+      guard index < Self.pairs else { return }
+      if view(index).mayBeLarge(address) { larges.append(index) } else { windows.drop(address, in: index) }
+    }
+    // A window does not know which of its pages are parts of a larger one.
+    for index in larges where windows.forget(index) { view(index).clearCode() }
+    forEach(space: space) { $0.drop(address, keepsGlobal: space != nil) }
+  }
+
+  /// Forgets that a page of the memory file, at host address `host`, may be written.
+  func dropWrites(toPage number: Int, host: UnsafeMutableRawPointer) {
+    forEach { $0.dropWrites(toHostPage: host) }
+    windows.dropWrites(toPage: number)
+  }
+
+  /// Notes that a timer interrupt found a program running; `make` makes a window for it.
+  mutating func noteTick(make: () -> AddressWindow?) {
+    for index in windows.noteTick(make: make) { view(index).clearCode() }
+  }
+
+  /// The window of the current view for user mode does not work out: it has none from now on.
+  mutating func giveUpWindow(_ current: AddressView) {
+    windows.giveUp()
+    current.clearCode()
   }
 }
