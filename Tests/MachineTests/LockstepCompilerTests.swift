@@ -1,5 +1,6 @@
 import Foundation
 import HostSystem
+import Machine
 import RISCV
 import Testing
 import Translator
