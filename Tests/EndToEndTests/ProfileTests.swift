@@ -37,7 +37,7 @@ extension EndToEndTests {
       let machine = try VolaryRun.job("cat; \(Self.work)", options: ["--perf-map"])
       var path: String?
       let isThere = Bench.eventually(within: 200) {
-        path = Bench.children(of: machine.pid).map { "/tmp/perf-\($0).map" }
+        path = Bench.children(of: machine.pid).values.map { "/tmp/perf-\($0).map" }
           .first { (try? FileManager.default.attributesOfItem(atPath: $0)[.size] as? Int ?? 0) ?? 0 > 0 }
         return path != nil
       }
