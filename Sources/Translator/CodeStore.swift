@@ -70,6 +70,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     /// times only, and would fill the arena for nothing.
     package var coldRuns: UInt8 = 0
     package var features = HostFeatures.host
+    /// What keeps a profile of this store, if one is wanted.
+    package var profile: TranslationProfile?
     package init() {}
   }
 
@@ -142,10 +144,11 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       executableBase: UInt64(UInt(bitPattern: arena.executable)))
     thunks = (
       plain: Thunks(
-        assembler: &assembler, pins: architecture.pins, key: 0, float: nil, status: architecture.status),
+        assembler: &assembler, pins: architecture.pins, key: 0, float: nil, status: architecture.status,
+        counts: options.profile != nil),
       float: Thunks(
         assembler: &assembler, pins: architecture.pins, key: BlockKeyBit.usesFloat,
-        float: FloatState(pins: architecture.floatPins))
+        float: FloatState(pins: architecture.floatPins), counts: options.profile != nil)
     )
     precondition(!assembler.failed)
     firstFree = 4096
@@ -157,6 +160,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
           thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions,
           pairsCalls: options.links),
         lifted: .allocate(capacity: architecture.blockLimit)))
+    nameFixedCode(size: firstFree)
   }
 
   deinit {
@@ -233,9 +237,12 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     isClaimed: () -> Bool
   ) -> Found {
     find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
-      translate(pc: pc, key: key, mode: mode, codePage: codePage, next: nil, &state) { room, buffer in
+      let found = translate(pc: pc, key: key, mode: mode, codePage: codePage, next: nil, &state) {
+        room, buffer in
         lifter.lift(pc: pc, page: page, key: key | mode, into: buffer, room: room)
       }
+      noteTranslation(found, pc, key | mode, page: page, state)
+      return found
     }
   }
 
@@ -254,6 +261,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
         buffer[0] = instruction
         return 1
       }
+      noteTranslation(found, pc, key | mode, page: nil, state)
       if case .code = found, let index = Self.index(of: codePage.identity, state) {
         nextPage.crossings.append((index, Self.slot(pc, key)))
       }
@@ -285,6 +293,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     _ state: inout State, lift: (_ room: Int, UnsafeMutablePointer<Instruction>) -> Int
   ) -> Found {
     guard poolCapacity - state.poolUsed >= architecture.blockLimit else { return .full }
+    state.generator.profile = options.profile?.nextBlock
     let count = lift(architecture.blockLimit, state.lifted)
     guard count > 0 else { return .interpret }
     let first = state.poolUsed
@@ -430,6 +439,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// Drops everything. No CPU may be in translated code or hold an address in it.
   package func removeAll() {
     locked { state in
+      options.profile?.emptied(arena: arena.executable + firstFree, describe: describe)
       let used = state.generator.assembler.offset
       state.generator.assembler.rewind(to: 0)
       arena.discard(firstFree..<min(arena.size, firstFree + ((used + 4095) & ~4095)))
@@ -446,4 +456,51 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   }
 
   package var statistics: Statistics { locked { $0.statistics } }
+}
+
+// MARK: - Profiling
+
+extension CodeStore {
+  /// What keeps a profile of this store, if one is wanted.
+  package var profile: TranslationProfile? { options.profile }
+
+  /// Bytes of generated code at most.
+  package var arenaSize: Int { options.arenaSize }
+
+  /// Which host registers hold guest registers, integers first, by name.
+  package var pinnedRegisters: [(guest: UInt8, host: String)] {
+    zip(architecture.pins, HostRegisters.pins).map { ($0, "\($1)") }
+      + zip(architecture.floatPins, HostRegisters.floatPins).map { ($0, "\($1)") }
+  }
+
+  /// All blocks that were ever translated, the hottest first; `listings` of them with their code.
+  package func profiledBlocks(listings: Int) -> [ProfiledBlock] {
+    locked { _ in
+      options.profile?.blocks(arena: arena.executable + firstFree, listings: listings, describe: describe)
+        ?? []
+    }
+  }
+
+  /// Tells the profile of a block that was just made, on the page at `page`, or on two.
+  private func noteTranslation(
+    _ found: Found, _ pc: UInt64, _ key: UInt64, page: UnsafeRawPointer?, _ state: borrowing State
+  ) {
+    guard let profile = options.profile, case .code(let code, _) = found, let made = state.generator.profile
+    else { return }
+    let entry = code - (arena.executable + firstFree)
+    profile.add(
+      address: pc, key: key, code: entry..<state.generator.assembler.offset, marks: made, page: page,
+      arena: arena.executable + firstFree)
+  }
+
+  /// Names the fixed pieces of generated code.
+  private func nameFixedCode(size: Int) {
+    options.profile?.addFixed("volary:between-blocks", address: arena.executable, size: size)
+  }
+
+  /// What is at a distance from where blocks begin in the arena: a fixed piece of code.
+  private func describe(_ offset: Int) -> String? {
+    let address = UInt64(UInt(bitPattern: arena.executable + firstFree)) &+ UInt64(bitPattern: Int64(offset))
+    return thunks.plain.name(of: address) ?? thunks.float.name(of: address)
+  }
 }

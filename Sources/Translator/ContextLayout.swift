@@ -53,8 +53,12 @@
   @inlinable package static var goOn: Int32 { 608 }
   /// ``AddressWindow/size``, for comparisons.
   @inlinable package static var windowSize: Int32 { 616 }
-  /// The next free displacement; spare up to ``floatConstants``.
+  /// The next free displacement; spare up to ``blockCounters``.
   @inlinable package static var scratch: Int32 { 624 }
+  /// While the machine is profiled: the address of this CPU's counters of block executions.
+  @inlinable package static var blockCounters: Int32 { 2560 }
+  /// While the machine is profiled: what the fixed pieces of code count (``ProfileCounter``).
+  @inlinable package static var profileCounters: Int32 { 2568 }
   /// What floating-point code needs from memory (``FloatConstants``).
   @inlinable package static var floatConstants: Int32 { 3072 }
   /// Where the front end's own half begins.

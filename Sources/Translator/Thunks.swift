@@ -27,9 +27,12 @@ struct Thunks {
   /// Calls that may wait for their return, each with 16 bytes of the host's stack.
   static let callDepth: Int32 = 2048
 
-  /// `float`: the floating-point state that blocks entered by these thunks have in host registers.
+  /// `float`: the floating-point state that blocks entered by these thunks have in host registers. `counts`: the
+  /// machine is profiled (``ProfileCounter``).
   init(
-    assembler: inout X86Assembler, pins: [UInt8], key: UInt64, float: FloatState?, status: StatusFields? = nil
+    assembler: inout X86Assembler, pins: [UInt8], key: UInt64, float: FloatState?,
+    status: StatusFields? = nil,
+    counts: Bool = false
   ) {
     assembler.align(to: 16)
     func at(_ displacement: Int32) -> Address {
@@ -43,6 +46,9 @@ struct Thunks {
     func storePins(_ assembler: inout X86Assembler) {
       for (guest, host) in pairs { assembler.mov(.w64, at(ContextLayout.register(guest)), host) }
       float?.store(&assembler)
+    }
+    func count(_ counter: ProfileCounter, _ assembler: inout X86Assembler) {
+      if counts { assembler.inc(.w64, at(counter.place)) }
     }
     let saved: [Register] = [.rbx, .rbp, .r12, .r13, .r14, .r15]
 
@@ -62,11 +68,25 @@ struct Thunks {
 
     assembler.align(to: 16)
     leaveIndirect = assembler.executableAddress
+    count(.unknownTarget, &assembler)
     assembler.mov(.w64, at(ContextLayout.programCounter), .rcx)
     assembler.mov(.w32, .rax, 0)
     leave = assembler.executableAddress
     storePins(&assembler)
     let leaveStored = assembler.executableAddress
+    if counts {
+      // A site that was left at, or 0; its lowest bit says that leaving was asked for.
+      let (request, counted) = (assembler.newLabel(), assembler.newLabel())
+      assembler.test(.w32, .rax, .rax)
+      assembler.jump(.e, to: counted)
+      assembler.test(.w32, .rax, 1)
+      assembler.jump(.ne, to: request)
+      count(.unlinkedExit, &assembler)
+      assembler.jump(to: counted)
+      assembler.bind(request)
+      count(.request, &assembler)
+      assembler.bind(counted)
+    }
     assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
     assembler.mov(.w64, at(ContextLayout.callOutStack), 0)
     assembler.add(.w64, .rsp, 24)
@@ -75,6 +95,7 @@ struct Thunks {
 
     assembler.align(to: 16)
     let redirected = assembler.executableAddress
+    count(.redirection, &assembler)
     assembler.mov(.w32, at(ContextLayout.redirect), 0)
     assembler.mov(.w64, .rcx, at(ContextLayout.goOn))
     assembler.mov(.w32, .rax, 0)
@@ -94,6 +115,7 @@ struct Thunks {
 
     assembler.align(to: 16)
     returnElsewhere = assembler.executableAddress
+    count(.strayReturn, &assembler)
     assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
     assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: leaveIndirect))
 
@@ -120,5 +142,18 @@ struct Thunks {
     store = callOut(.store, &assembler)
     interpret = callOut(.interpret, &assembler)
     if let status { changeStatus = Self.emitChangeStatus(&assembler, status) }
+  }
+
+  /// What a piece is called in listings, by its address.
+  func name(of address: UInt64) -> String? {
+    switch address {
+    case leave: "leave"
+    case leaveIndirect: "leaveIndirect"
+    case returnElsewhere: "returnElsewhere"
+    case load: "load"
+    case store: "store"
+    case interpret: "interpret"
+    default: nil
+    }
   }
 }

@@ -70,6 +70,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   var floatCredit = 0
   /// What that number starts from.
   package var floatPatience = 128
+  /// What the hart counts, while its machine is profiled.
+  package internal(set) var profile: HartProfile?
   /// Whether supervisor mode uses floating point since it was entered.
   var isSupervisorFloat: Bool {
     get { context.word(HartState.supervisorFloatPlace).pointee != 0 }
