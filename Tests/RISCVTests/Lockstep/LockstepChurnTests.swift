@@ -1,4 +1,5 @@
 import Foundation
+import GuestMemory
 import HostSystem
 import RISCV
 import Synchronization
