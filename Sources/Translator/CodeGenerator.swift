@@ -21,6 +21,8 @@ struct CodeGenerator: ~Copyable {
     case poll
     /// Compares page identities, then jumps to a site's target.
     case guardedJump
+    /// Changes the status register, then goes back.
+    case changeStatus
     /// Forgets all calls that wait for their return, then goes back.
     case forgetCalls
   }
@@ -106,6 +108,9 @@ struct CodeGenerator: ~Copyable {
   /// The instruction behind the one that is being generated.
   var following = Instruction(.illegal)
 
+  /// While the machine is profiled: what is noted about the block.
+  var profile: BlockMarks?
+
   init(
     arena: CodeArena, offset: Int, size: Int, features: HostFeatures,
     thunks: (plain: Thunks, float: Thunks), architecture: GuestArchitecture, countsInstructions: Bool,
@@ -166,6 +171,7 @@ struct CodeGenerator: ~Copyable {
     self.usesWindow = usesWindow
     inWindow = 0
     faults.removeAll(keepingCapacity: true)
+    if profile != nil { countExecution(from: 0) }
     if let next { requireNextPage(next) }
 
     plan.make(block, pc: start)
@@ -174,19 +180,26 @@ struct CodeGenerator: ~Copyable {
     waitingForFaults.removeAll(keepingCapacity: true)
     var ended = false
     for index in 0..<count {
+      if profile != nil { markInstruction(start: start, entry: entry) }
       if countsInstructions {
         assembler.inc(.w64, field(ContextLayout.instructionsRetired))
         flags = .nothing
       }
+      let siteCount = sites.count
       ended = generate(at: index)
       pc &+= UInt64(block[index].length)
       if ended { break }
+      if profile != nil, sites.count > siteCount {
+        countExecution(from: index + 1)
+        flags = .nothing
+      }
     }
     if !ended {
       makeWaiting()
       release()
       jumpOut(to: pc)
     }
+    if profile != nil { markCold(start: start, entry: entry) }
     emitColds()
     return entry
   }

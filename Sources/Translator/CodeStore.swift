@@ -14,38 +14,21 @@ package struct GuestArchitecture: Sendable {
   package var linkRegisters: [UInt8]
   /// Displacements in the context of the control registers that are plain fields, 64 bits each.
   package var controlFields: [Int32]
-  /// The status register and what else decides about interrupts, when there is such a thing.
-  package var interrupts: InterruptFields?
+  /// The status register and what depends on it, when there is such a thing.
+  package var status: StatusFields?
   /// Instructions in a block at most.
   package var blockLimit: Int
 
   package init(
     pins: [UInt8], floatPins: [UInt8] = [], linkRegisters: [UInt8] = [], controlFields: [Int32] = [],
-    interrupts: InterruptFields? = nil, blockLimit: Int = 96
+    status: StatusFields? = nil, blockLimit: Int = 96
   ) {
     self.controlFields = controlFields
-    self.interrupts = interrupts
+    self.status = status
     self.linkRegisters = linkRegisters
     self.pins = pins
     self.floatPins = floatPins
     self.blockLimit = blockLimit
-  }
-}
-
-/// Where the context holds what decides whether an interrupt is taken: displacements.
-package struct InterruptFields: Sendable {
-  /// The status register, and in it the bit that lets interrupts in.
-  package var status: Int32
-  package var enableBit: UInt8
-  /// The interrupts that are pending, and those that are let in one by one.
-  package var pending: Int32
-  package var enabled: Int32
-
-  package init(status: Int32, enableBit: UInt8, pending: Int32, enabled: Int32) {
-    self.status = status
-    self.enableBit = enableBit
-    self.pending = pending
-    self.enabled = enabled
   }
 }
 
@@ -89,6 +72,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     /// The store is one CPU's alone: its atomic accesses need not lock anything.
     package var hasOneCPU = false
     package var features = HostFeatures.host
+    /// What keeps a profile of this store, if one is wanted.
+    package var profile: TranslationProfile?
     package init() {}
   }
 
@@ -160,10 +145,12 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: 4096),
       executableBase: UInt64(UInt(bitPattern: arena.executable)))
     thunks = (
-      plain: Thunks(assembler: &assembler, pins: architecture.pins, key: 0, float: nil),
+      plain: Thunks(
+        assembler: &assembler, pins: architecture.pins, key: 0, float: nil, status: architecture.status,
+        counts: options.profile != nil),
       float: Thunks(
         assembler: &assembler, pins: architecture.pins, key: BlockKeyBit.usesFloat,
-        float: FloatState(pins: architecture.floatPins))
+        float: FloatState(pins: architecture.floatPins), counts: options.profile != nil)
     )
     precondition(!assembler.failed)
     firstFree = 4096
@@ -175,6 +162,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
           thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions,
           pairsCalls: options.links, isAlone: options.hasOneCPU),
         lifted: .allocate(capacity: architecture.blockLimit)))
+    nameFixedCode(size: firstFree)
   }
 
   deinit {
@@ -215,6 +203,11 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     return result & 1 == 0 ? .site(Int(result >> 1)) : .interrupted(Int(result >> 1))
   }
 
+  /// Where generated code goes on at the context's program counter, under a key (``ContextLayout/goOn``).
+  package func goOn(key: UInt64) -> UInt64 {
+    key & BlockKeyBit.usesFloat != 0 ? thunks.float.goOn : thunks.plain.goOn
+  }
+
   /// The instructions that call-outs name by index; as long as the store.
   package var instructions: UnsafePointer<Instruction> { UnsafePointer(pool) }
 
@@ -246,9 +239,12 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     isClaimed: () -> Bool
   ) -> Found {
     find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
-      translate(pc: pc, key: key, mode: mode, codePage: codePage, next: nil, &state) { room, buffer in
+      let found = translate(pc: pc, key: key, mode: mode, codePage: codePage, next: nil, &state) {
+        room, buffer in
         lifter.lift(pc: pc, page: page, key: key | mode, into: buffer, room: room)
       }
+      noteTranslation(found, pc, key | mode, page: page, state)
+      return found
     }
   }
 
@@ -267,6 +263,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
         buffer[0] = instruction
         return 1
       }
+      noteTranslation(found, pc, key | mode, page: nil, state)
       if case .code = found, let index = Self.index(of: codePage.identity, state) {
         nextPage.crossings.append((index, Self.slot(pc, key)))
       }
@@ -298,6 +295,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     _ state: inout State, lift: (_ room: Int, UnsafeMutablePointer<Instruction>) -> Int
   ) -> Found {
     guard poolCapacity - state.poolUsed >= architecture.blockLimit else { return .full }
+    state.generator.profile = options.profile?.nextBlock
     let count = lift(architecture.blockLimit, state.lifted)
     guard count > 0 else { return .interpret }
     let first = state.poolUsed
@@ -340,7 +338,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
 
   private static func page(_ key: PageKey, _ state: inout State) -> CodePage {
     if let index = state.pageIndex[key] { return state.pages[index] }
-    let page = CodePage(identity: state.nextIdentity, number: key.number)
+    let page = CodePage(identity: state.nextIdentity, number: key.number, address: key.address)
     state.nextIdentity += 1
     state.pageIndex[key] = state.pages.count
     state.byNumber[key.number, default: []].append(state.pages.count)
@@ -397,22 +395,33 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   // MARK: - Dropping
 
   /// Drops the blocks of a page of the memory file, because its bytes change. Other CPUs may still run
-  /// them to their next exit; their jump caches are the caller's to clear.
-  package func invalidate(page number: Int, unmark: () -> Void) {
+  /// them to their next exit; their jump caches are the caller's to clear: of the addresses that are
+  /// returned, each with the block key, where there were blocks.
+  @discardableResult
+  package func invalidate(page number: Int, unmark: () -> Void) -> [UInt64] {
     locked { state in
       unmark()
-      guard let indexes = state.byNumber[number] else { return }
+      guard let indexes = state.byNumber[number] else { return [] }
       state.statistics.invalidatedPages += 1
+      var starts: [UInt64] = []
+      func start(_ slot: UInt16, of page: CodePage) -> UInt64 { page.address & ~0xFFF | UInt64(slot) }
       for index in indexes {
-        for block in state.pages[index].blocks.values { unlink(block, &state) }
-        for crossing in state.pages[index].crossings {
-          if let block = state.pages[crossing.page].blocks.removeValue(forKey: crossing.slot) {
+        let page = state.pages[index]
+        for (slot, block) in page.blocks {
+          unlink(block, &state)
+          starts.append(start(slot, of: page))
+        }
+        for crossing in page.crossings {
+          let other = state.pages[crossing.page]
+          if let block = other.blocks.removeValue(forKey: crossing.slot) {
             unlink(block, &state)
+            starts.append(start(crossing.slot, of: other))
           }
         }
         state.pages[index].crossings.removeAll()
         state.pages[index].blocks.removeAll()
       }
+      return starts
     }
   }
 
@@ -432,6 +441,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// Drops everything. No CPU may be in translated code or hold an address in it.
   package func removeAll() {
     locked { state in
+      options.profile?.emptied(arena: arena.executable + firstFree, describe: describe)
       let used = state.generator.assembler.offset
       state.generator.assembler.rewind(to: 0)
       arena.discard(firstFree..<min(arena.size, firstFree + ((used + 4095) & ~4095)))
@@ -448,4 +458,51 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   }
 
   package var statistics: Statistics { locked { $0.statistics } }
+}
+
+// MARK: - Profiling
+
+extension CodeStore {
+  /// What keeps a profile of this store, if one is wanted.
+  package var profile: TranslationProfile? { options.profile }
+
+  /// Bytes of generated code at most.
+  package var arenaSize: Int { options.arenaSize }
+
+  /// Which host registers hold guest registers, integers first, by name.
+  package var pinnedRegisters: [(guest: UInt8, host: String)] {
+    zip(architecture.pins, HostRegisters.pins).map { ($0, "\($1)") }
+      + zip(architecture.floatPins, HostRegisters.floatPins).map { ($0, "\($1)") }
+  }
+
+  /// All blocks that were ever translated, the hottest first; `listings` of them with their code.
+  package func profiledBlocks(listings: Int) -> [ProfiledBlock] {
+    locked { _ in
+      options.profile?.blocks(arena: arena.executable + firstFree, listings: listings, describe: describe)
+        ?? []
+    }
+  }
+
+  /// Tells the profile of a block that was just made, on the page at `page`, or on two.
+  private func noteTranslation(
+    _ found: Found, _ pc: UInt64, _ key: UInt64, page: UnsafeRawPointer?, _ state: borrowing State
+  ) {
+    guard let profile = options.profile, case .code(let code, _) = found, let made = state.generator.profile
+    else { return }
+    let entry = code - (arena.executable + firstFree)
+    profile.add(
+      address: pc, key: key, code: entry..<state.generator.assembler.offset, marks: made, page: page,
+      arena: arena.executable + firstFree)
+  }
+
+  /// Names the fixed pieces of generated code.
+  private func nameFixedCode(size: Int) {
+    options.profile?.addFixed("volary:between-blocks", address: arena.executable, size: size)
+  }
+
+  /// What is at a distance from where blocks begin in the arena: a fixed piece of code.
+  private func describe(_ offset: Int) -> String? {
+    let address = UInt64(UInt(bitPattern: arena.executable + firstFree)) &+ UInt64(bitPattern: Int64(offset))
+    return thunks.plain.name(of: address) ?? thunks.float.name(of: address)
+  }
 }

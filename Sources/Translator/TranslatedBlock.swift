@@ -15,14 +15,17 @@ final class CodePage {
   let identity: UInt32
   /// The page's number in the memory file.
   let number: Int
+  /// The virtual address it is seen at, with the mode of whoever runs it.
+  let address: UInt64
   /// Blocks by the offset of their start in the page, with the block key in bit 0.
   var blocks: [UInt16: TranslatedBlock] = [:]
   /// Blocks of other pages whose instruction ends on this one: the page's place among all, and the block's.
   var crossings: [(page: Int, slot: UInt16)] = []
 
-  init(identity: UInt32, number: Int) {
+  init(identity: UInt32, number: Int, address: UInt64) {
     self.identity = identity
     self.number = number
+    self.address = address
   }
 }
 

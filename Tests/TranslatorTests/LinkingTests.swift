@@ -126,7 +126,7 @@ import Translator
       #expect(runner.go(0x1000) == 1)
       #expect(runner.go(0x1000) == 0)
       // Another guest page takes the place in the table.
-      cpu.view.setPageIdentity(12345, 0x2000 + UInt64(AddressView.entryCount) << 12)
+      cpu.view.setPageIdentity(12345, 0x2000 + UInt64(AddressView.identityCount) << 12)
       #expect(runner.go(0x1000) == 1)
     }
   }

@@ -27,11 +27,16 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Bits of ``InterruptBit`` that are pending, whoever raised them.
   private let pending: UnsafeMutablePointer<Atomic<UInt64>>
   /// Nonzero while the hart's thread touches no guest state: it waits, or is not in its run loop.
-  private let parked = Atomic<UInt32>(1)
-  private let requests = Mutex<[HartRequest]>([])
+  let parked = Atomic<UInt32>(1)
+  let requests = Mutex<[PostedRequests]>([])
   /// How many requests were posted, and carried out.
-  private let posted = Atomic<UInt64>(0)
-  private let served = Atomic<UInt64>(0)
+  let posted = Atomic<UInt64>(0)
+  let served = Atomic<UInt64>(0)
+  /// Changes with ``served`` and when the hart parks, if others wait for that.
+  let servedChanges: UnsafeMutablePointer<Atomic<UInt32>>
+  let servedWaiters = Atomic<UInt32>(0)
+  /// The number of the address space that the hart uses. It serves requests before it uses another.
+  let currentSpace = Atomic<UInt64>(0)
   /// Where the hart is in its life (SBI HSM states).
   package let lifecycle: Mutex<Lifecycle>
   /// The next timer interrupt, in ticks.
@@ -57,14 +62,21 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   let lifter = Lifter()
   /// What generated code names when it calls out.
   let instructions: UnsafePointer<Instruction>?
+  /// Where generated code goes on after a call-out that has changed the program counter, by block key.
+  let goOnPlaces: (plain: UInt64, float: UInt64)
   let heat = HeatTable()
   /// How many traps it takes until programs in user mode count as free of floating point, unless they use it
   /// again: ``noteFloatBegins(_:)``.
   var floatCredit = 0
   /// What that number starts from.
   package var floatPatience = 128
+  /// What the hart counts, while its machine is profiled.
+  package internal(set) var profile: HartProfile?
   /// Whether supervisor mode uses floating point since it was entered.
-  var isSupervisorFloat = false
+  var isSupervisorFloat: Bool {
+    get { context.word(HartState.supervisorFloatPlace).pointee != 0 }
+    set { context.word(HartState.supervisorFloatPlace).pointee = newValue ? 1 : 0 }
+  }
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
@@ -79,7 +91,13 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     state.initialize(to: HartState())
     pending = UnsafeMutableRawPointer(context.word(HartState.pendingPlace)).assumingMemoryBound(
       to: Atomic<UInt64>.self)
+    servedChanges = UnsafeMutableRawPointer(context.word(HartState.servedPlace)).assumingMemoryBound(
+      to: Atomic<UInt32>.self)
     instructions = cluster.code?.instructions
+    goOnPlaces = (
+      plain: cluster.code?.goOn(key: BlockKey.floatOff) ?? 0,
+      float: cluster.code?.goOn(key: BlockKey.floatOn) ?? 0
+    )
     lifecycle = Mutex(.stopped)
     views = try ViewPool(missTarget: missTarget)
     decoded = DecodedPages()
@@ -107,7 +125,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     deadline.store(.max, ordering: .sequentiallyConsistent)
     forgetTranslations()
     decoded.removeAll()
-    selectView()
+    changeSpace()
   }
 
   /// Calls `body` with the hart of a context that generated code hands to a call-out, without counting the
@@ -147,7 +165,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
 
   /// Waits for a kick, at most until the timer's next interrupt.
   func park() {
-    parked.store(1, ordering: .sequentiallyConsistent)
+    leave()
     let limit =
       cluster.clock.isManual ? nil : cluster.clock.nanoseconds(until: deadline.load(ordering: .relaxed))
     if !exitRequest.isSet, limit != 0 {
@@ -164,7 +182,10 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   }
 
   /// The hart touches no guest state until it enters again.
-  func leave() { parked.store(1, ordering: .sequentiallyConsistent) }
+  func leave() {
+    parked.store(1, ordering: .sequentiallyConsistent)
+    tellServed()
+  }
 
   /// Raises the timer interrupt if its time has come.
   func checkTimer() {
@@ -185,72 +206,52 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     }
   }
 
-  // MARK: - Requests of other harts
-
-  /// Leaves a request for the hart; ``waitServed(_:)`` waits until it has been carried out.
-  package func post(_ request: HartRequest) -> UInt64 {
-    let ticket = requests.withLock {
-      $0.append(request)
-      return posted.add(1, ordering: .sequentiallyConsistent).newValue
-    }
-    kick()
-    return ticket
-  }
-
-  /// Whether a request has been carried out, or will be before the hart touches guest state again.
-  package func hasServed(_ ticket: UInt64) -> Bool {
-    served.load(ordering: .sequentiallyConsistent) >= ticket
-      || parked.load(ordering: .sequentiallyConsistent) != 0
-  }
-
-  /// Carries out what other harts asked.
-  func serveRequests() {
-    guard posted.load(ordering: .sequentiallyConsistent) != served.load(ordering: .sequentiallyConsistent)
-    else { return }
-    while let request = nextRequest() {
-      switch request {
-      case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
-      case .dropWrites(let page, let host):
-        views.dropWrites(toPage: page, host: UnsafeMutableRawPointer(bitPattern: host)!)
-      case .dropCode(let page): dropCode(page: page)
-      case .quiesce: break
-      }
-      served.add(1, ordering: .sequentiallyConsistent)
-      if case .quiesce(let generation) = request {
-        // Another hart that has called out may have to be answered before it can stay out too.
-        while !cluster.isCacheEmptied(since: generation) {
-          serveRequests()
-          hostYield()
-        }
-        forgetCode()
-      }
-    }
-  }
-
-  /// The first request that may be served now.
-  private func nextRequest() -> HartRequest? {
-    // Generated code that called out is gone back to: it must be left before it may be dropped.
-    let isCalledOut = context.word(ContextLayout.callOutStack).pointee != 0
-    return requests.withLock { queue in
-      guard let first = queue.first, !(isCalledOut && first.isQuiesce) else { return nil }
-      return queue.removeFirst()
-    }
-  }
-
   // MARK: - Views
 
   /// Points the context at the view for the current privilege and address space.
-  func selectView() {
+  @inline(__always) func selectView() {
     let status = state.pointee.status
-    var key = state.pointee.privilege
-    if key == Privilege.supervisor.rawValue, status & Status.permitUserMemory != 0 { key |= 2 }
-    if status & Status.makeExecutableReadable != 0 { key |= 4 }
-    let (view, isNew) = views.select(translation: state.pointee.translation, mode: key)
+    let privilege = state.pointee.privilege
+    let permits = privilege != 0 && status & Status.permitUserMemory != 0
+    let mode = permits ? privilege | ViewPool.Mode.permitsUser : privilege
+    let known = context.word(ViewPool.place(ofMode: mode)).pointee
+    if known != 0 {
+      context.word(ContextLayout.view).pointee = known
+    } else {
+      findView(mode)
+    }
+  }
+
+  @inline(never) private func findView(_ mode: UInt64) {
+    let readsExecutable = state.pointee.status & Status.makeExecutableReadable != 0
+    let (view, isNew) = views.select(
+      translation: state.pointee.translation,
+      mode: readsExecutable ? mode | ViewPool.Mode.readsExecutable : mode)
     // The interpreter knows pages by the view they were seen in.
     if isNew { decoded.forgetAddresses() }
-    context.word(ContextLayout.view).pointee = UInt64(UInt(bitPattern: view.base))
-    if views.windowPatience == 0, key & 3 == 0, views.windowBase == 0 { noteUserTick() }
-    if views.windowBase != 0, views.windowBase != activeWindow { activateWindow() }
+    let base = UInt64(UInt(bitPattern: view.base))
+    context.word(ContextLayout.view).pointee = base
+    context.word(ViewPool.place(ofMode: mode)).pointee = base
+    if mode == ViewPool.Mode.user { selectWindow() }
+  }
+
+  /// Looks the views of all modes up anew, because satp or sstatus.MXR has changed.
+  func forgetModeViews() {
+    for mode in 0...(ViewPool.Mode.supervisor | ViewPool.Mode.permitsUser) {
+      context.word(ViewPool.place(ofMode: mode)).pointee = 0
+    }
+    selectView()
+  }
+
+  /// satp has changed.
+  func changeSpace() {
+    currentSpace.store(ViewPool.space(of: state.pointee.translation), ordering: .sequentiallyConsistent)
+    // Others do not wait for harts that do not use the space that they change.
+    serveRequests()
+    // Those behind one that cannot be served here.
+    if hasRequests { exitRequest.set() }
+    if views.changeSpace() { decoded.forgetAddresses() }
+    forgetModeViews()
   }
 
   @inline(__always) var view: AddressView {
@@ -260,7 +261,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   }
 
   /// Forgets translations (SFENCE.VMA): `pages` pages from `address` on, nil for all, of one address
-  /// space or all.
+  /// space (but for global pages) or all.
   func fence(address: UInt64, pages: UInt64?, space: UInt64?) {
     context.forgetReturns()
     decoded.forgetAddresses()
@@ -277,15 +278,17 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     decoded.forgetAddresses()
   }
 
-  func dropCode(page: Int) {
+  /// Forgets the code that was derived from a page of the memory file: the blocks that began at some addresses, each
+  /// with its key.
+  func dropCode(page: Int, starts: [UInt64]) {
     context.forgetReturns()
     decoded.remove(page: page)
-    views.forEach { $0.clearJumps() }
+    views.forEachCode { $0.dropJumps(to: starts) }
   }
 
   func forgetCode() {
     context.forgetReturns()
-    views.forEach { $0.clearCode() }
+    views.forEachCode { $0.clearCode() }
   }
 }
 

@@ -2,14 +2,16 @@
 package enum HartRequest: Sendable {
   /// Forget translations: of `pages` from an address on (nil: all), in one address space (nil: all).
   case fence(address: UInt64, pages: UInt64?, space: UInt64?)
-  /// Drop the cached right to write the host page at this address.
+  /// Drop the cached right to write a page of the memory file, at this host address.
   case dropWrites(page: Int, host: UInt)
-  /// Forget translated code that was derived from this page of the memory file.
-  case dropCode(page: Int)
+  /// Forget code that was derived from this page of the memory file: translated, the blocks that began at some
+  /// addresses, each with its block key.
+  case dropCode(page: Int, starts: [UInt64])
   /// Stay out of translated code until the cache has been emptied.
   case quiesce(generation: UInt32)
 }
 
 extension HartRequest {
   var isQuiesce: Bool { if case .quiesce = self { true } else { false } }
+  var isFence: Bool { if case .fence = self { true } else { false } }
 }

@@ -34,12 +34,15 @@ final class LockstepCluster {
   let code: CodeStore?
 
   init(
-    _ engine: LockstepEngine, harts: Int, memorySize: Int = 64 << 20, arenaSize: Int = 4 << 20
+    _ engine: LockstepEngine, harts: Int, memorySize: Int = 64 << 20, arenaSize: Int = 4 << 20,
+    profile: TranslationProfile? = nil, countsInstructions: Bool = false
   ) throws {
     memory = try GuestMemory(regions: [(base: Self.base, size: memorySize)])
     var options = CodeStore.Options()
     options.arenaSize = arenaSize
     options.coldRuns = engine == .tiered ? 3 : 0
+    options.profile = profile
+    options.countsInstructions = countsInstructions
     code = engine == .interpreter ? nil : try CodeStore(architecture: Lifter.architecture, options: options)
     cluster = try HartCluster(
       harts: harts, memory: memory, bus: NoDevices(), clock: MachineClock(), code: code)
@@ -154,5 +157,10 @@ extension LockstepCode {
   /// Makes other harts forget translations.
   mutating func remoteSFence(harts mask: UInt64, address: UInt64, size: UInt64) {
     call(Self.remoteFence, 1, [mask, 0, address, size])
+  }
+
+  /// Makes other harts forget translations of one address space.
+  mutating func remoteSFence(harts mask: UInt64, address: UInt64, size: UInt64, space: UInt64) {
+    call(Self.remoteFence, 2, [mask, 0, address, size, space])
   }
 }
