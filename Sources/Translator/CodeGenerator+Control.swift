@@ -11,9 +11,9 @@ extension CodeGenerator {
 
   mutating func branch(_ i: Instruction, _ condition: Condition) {
     let to = pc &+ UInt64(bitPattern: i.imm)
-    var comparison = i
-    comparison.imm = 0
-    compare(comparison)
+    let condition = compare(i.a, i.b, 0, condition)
+    // What the scratch registers hold lasts to where the branch is not taken.
+    settle()
     if to > pc, to & ~0xFFF == blockPage {
       // Forward on the same page: one conditional jump, linked to its target later.
       let site = newSite(to)
@@ -157,6 +157,7 @@ extension CodeGenerator {
 
   mutating func emitColds() {
     var index = 0
+    scratch = ScratchRegisters()
     // A guarded jump adds an exit while the list is walked.
     while index < colds.count {
       let cold = colds[index]
@@ -204,22 +205,34 @@ extension CodeGenerator {
 
   /// The address is in rcx; the call-out's value comes back in rax.
   private mutating func coldLoad(_ cold: Cold) {
+    makeWaiting(at: cold)
     pc = cold.pc
     storePC(scratch: .rax)
     assembler.mov(.w32, .rax, Int64(cold.access))
     assembler.call(to: thunks.load)
     if let host = host(cold.register), cold.register != 0 { assembler.mov(.w64, host, .rax) }
     if let xmm = xmm(cold.register) { assembler.movq(xmm, .rax) }
+    holdAgain(cold, but: cold.register)
     assembler.jump(to: cold.back)
   }
 
   /// The address is in rcx.
   private mutating func coldStore(_ cold: Cold) {
+    makeWaiting(at: cold)
     pc = cold.pc
     storePC(scratch: .rax)
     load(cold.register, into: .rdx)
     assembler.mov(.w32, .rax, Int64(cold.access))
     assembler.call(to: thunks.store)
+    holdAgain(cold)
     assembler.jump(to: cold.back)
+  }
+
+  /// Gives the scratch registers back what they hold in line, but for what was just loaded.
+  private mutating func holdAgain(_ cold: Cold, but loaded: UInt8 = 0) {
+    for number in 0..<3 as Range<UInt8> {
+      let guest = cold.held[Int(number)]
+      if guest != 0, guest != loaded { assembler.mov(.w64, Register(code: number), home(guest)) }
+    }
   }
 }

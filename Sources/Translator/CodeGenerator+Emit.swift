@@ -3,6 +3,7 @@ internal import Assembler
 extension CodeGenerator {
   /// Generates one instruction. True if the block ends with it.
   mutating func emit(_ i: Instruction, isLast: Bool) -> Bool {
+    if !Self.keepsScratch(i.operation) || i.destination >= 32 || i.b >= 32 { release() }
     switch i.operation {
     case .constant: constant(i, UInt64(bitPattern: i.imm))
     case .addressOf: constant(i, pc &+ UInt64(bitPattern: i.imm))
@@ -90,6 +91,7 @@ extension CodeGenerator {
 
   /// Has the front end's interpreter carry out an instruction.
   mutating func callOut(_ i: Instruction) {
+    release()
     storePC(scratch: .rax)
     assembler.mov(.w32, .rdx, Int64(firstCalledOut + calledOut.count))
     calledOut.append(i)
@@ -103,8 +105,18 @@ extension CodeGenerator {
     assembler.jmp(to: thunks.leave)
   }
 
-  private mutating func constant(_ i: Instruction, _ value: UInt64) {
-    setConstant(i.destination, value)
-    know(i.destination, value)
+  /// Whether what is generated for an operation heeds what the scratch registers hold.
+  private static func keepsScratch(_ operation: Operation) -> Bool {
+    operation.rawValue <= Operation.keepIfZero.rawValue || isAccess(operation) || isBranch(operation)
+  }
+
+  /// A load or store of an integer register.
+  static func isAccess(_ operation: Operation) -> Bool {
+    operation.rawValue >= Operation.load8.rawValue && operation.rawValue <= Operation.store64.rawValue
+  }
+
+  static func isBranch(_ operation: Operation) -> Bool {
+    operation.rawValue >= Operation.branchEqual.rawValue
+      && operation.rawValue <= Operation.branchGreaterEqualUnsigned.rawValue
   }
 }

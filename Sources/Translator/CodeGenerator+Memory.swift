@@ -28,19 +28,21 @@ extension CodeGenerator {
   }
 
   private mutating func address(_ i: Instruction) {
+    settle()
     let imm = Int32(truncatingIfNeeded: i.imm)
-    if let known = knownValue(i.a) {
-      assembler.mov(.w64, .rcx, Int64(bitPattern: known &+ UInt64(bitPattern: i.imm)))
-    } else if let a = host(i.a) {
-      if imm == 0 {
-        assembler.mov(.w64, .rcx, a)
-      } else {
+    if i.a == 0 {
+      assembler.mov(.w64, .rcx, i.imm)
+    } else if let a = location(i.a) {
+      if imm != 0 {
         assembler.lea(.w64, .rcx, Address(base: a, displacement: imm))
+      } else if a != .rcx {
+        assembler.mov(.w64, .rcx, a)
       }
     } else {
       assembler.mov(.w64, .rcx, home(i.a))
       if imm != 0 { assembler.add(.w64, .rcx, imm) }
     }
+    forgetScratch()
   }
 
   static func bytes(_ width: Width) -> Int32 {
@@ -59,6 +61,7 @@ extension CodeGenerator {
     var cold = Cold(kind: .load, entry: slow, back: back, register: i.destination, pc: pc)
     let source = locate(i, table: AddressView.readTable, bytes: bytes, &cold)
     let work = target(i.destination)
+    if work == .rax { scratch.held[0] = 0 }
     if cold.kind == .windowLoad { assembler.gs() }
     if signed {
       assembler.movsx(.w64, work, source, from: width)
@@ -71,7 +74,11 @@ extension CodeGenerator {
     if work == .rax {
       // The slow path comes back with its value in rax too.
       assembler.bind(back)
-      store(work, to: i.destination)
+      if i.destination < 32 {
+        if i.destination != 0 { define(i.destination, in: work) }
+      } else {
+        store(work, to: i.destination)
+      }
     } else {
       assembler.bind(back)
     }
@@ -89,7 +96,9 @@ extension CodeGenerator {
     let back = assembler.newLabel()
     var cold = Cold(kind: .store, entry: slow, back: back, register: i.b, access: UInt32(bytes), pc: pc)
     let place = locate(i, table: AddressView.writeTable, bytes: bytes, &cold)
-    let source = i.b == 0 ? nil : value(i.b, .rax)
+    occupy(cold.kind == .windowStore ? cold.base : .rcx)
+    let source = i.b == 0 ? nil : i.b < 32 ? fetch(i.b) : value(i.b, .rax)
+    scratch.busy = 0
     cold.access32 = Int32(assembler.offset)
     if cold.kind == .windowStore { assembler.gs() }
     if let source { assembler.mov(width, place, source) } else { assembler.mov(width, place, 0) }

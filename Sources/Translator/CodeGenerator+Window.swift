@@ -9,12 +9,21 @@ extension CodeGenerator {
   /// Where a load or store goes to, through the window or by the view's table, and what its slow path
   /// needs to know.
   mutating func locate(_ i: Instruction, table: Int, bytes: Int32, _ cold: inout Cold) -> Address {
+    if usesWindow, i.a == 0, UInt64(bitPattern: i.imm) < AddressWindow.size {
+      settle()
+      cold.kind = cold.kind == .load ? .windowLoad : .windowStore
+      cold.base = fresh()
+      assembler.mov(.w64, cold.base, i.imm)
+      cold.access32 = Int32(assembler.offset)
+      return Address(base: cold.base)
+    }
     guard usesWindow, let displacement = Int32(exactly: i.imm), abs(displacement) < Self.reach else {
       look(i, table: table, bytes: bytes, slow: cold.entry)
       return Address(base: .rcx)
     }
     cold.kind = cold.kind == .load ? .windowLoad : .windowStore
-    cold.base = value(i.a, .rcx)
+    settle()
+    cold.base = fetch(i.a)
     cold.displacement = displacement
     if i.a != 0, inWindow & (1 << UInt32(i.a)) == 0 {
       assembler.cmp(.w64, cold.base, field(ContextLayout.windowSize))

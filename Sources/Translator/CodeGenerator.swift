@@ -41,6 +41,12 @@ struct CodeGenerator: ~Copyable {
     var site: Int = 0
     /// What to interpret.
     var instruction = Instruction(.illegal)
+    /// Instructions whose results must be made before anything else can see the registers: where they are among
+    /// ``CodeGenerator/waitingForFaults``.
+    var firstWaiting = 0
+    var waitingCount = 0
+    /// What the scratch registers hold where it goes back to.
+    var held: InlineArray<3, UInt8> = [0, 0, 0]
     /// Of an access through the window: its address's base, its displacement and where it is.
     var base = Register.rcx
     var displacement: Int32 = 0
@@ -85,6 +91,20 @@ struct CodeGenerator: ~Copyable {
   /// Guest registers whose value is known: a bit each, and the values.
   var knownMask: UInt32 = 0
   var known: [UInt64] = Array(repeating: 0, count: 32)
+  /// What is generated for each instruction, and how many there are.
+  var plan: BlockPlan
+  var count = 0
+  /// Places of instructions whose results have not been made, because only a fault could show them.
+  var waiting: [Int] = []
+  /// Of pieces of cold code, what waited there.
+  var waitingForFaults: [Int] = []
+  /// What the scratch registers hold.
+  var scratch = ScratchRegisters()
+  /// What the flags say after the instruction that is being generated, and what they said before it.
+  var flags = FlagsMeaning.nothing
+  var entryFlags = FlagsMeaning.nothing
+  /// The instruction behind the one that is being generated.
+  var following = Instruction(.illegal)
 
   /// While the machine is profiled: what is noted about the block.
   var profile: BlockMarks?
@@ -111,6 +131,9 @@ struct CodeGenerator: ~Copyable {
       floatHosts[Int(guest)] = host
     }
     self.floatHosts = floatHosts
+    plan = BlockPlan(capacity: architecture.blockLimit)
+    waiting.reserveCapacity(architecture.blockLimit)
+    waitingForFaults.reserveCapacity(256)
     sites.reserveCapacity(256)
     colds.reserveCapacity(512)
   }
@@ -140,31 +163,130 @@ struct CodeGenerator: ~Copyable {
     floatNoted = false
     boxed = 0
     knownMask = 0
+    scratch = ScratchRegisters()
+    flags = .nothing
     self.usesWindow = usesWindow
     inWindow = 0
     faults.removeAll(keepingCapacity: true)
     if profile != nil { countExecution(from: 0) }
     if let next { requireNextPage(next) }
 
+    plan.make(block, pc: start)
+    count = block.count
+    waiting.removeAll(keepingCapacity: true)
+    waitingForFaults.removeAll(keepingCapacity: true)
     var ended = false
-    for index in 0..<block.count {
+    for index in 0..<count {
       if profile != nil { markInstruction(start: start, entry: entry) }
-      if countsInstructions { assembler.inc(.w64, field(ContextLayout.instructionsRetired)) }
-      let siteCount = sites.count
-      ended = emit(block[index], isLast: index == block.count - 1)
-      if block[index].destination >= 32 {
-        rememberBoxing(block[index])
-      } else if usesWindow {
-        followAddress(block[index])
+      if countsInstructions {
+        assembler.inc(.w64, field(ContextLayout.instructionsRetired))
+        flags = .nothing
       }
+      let siteCount = sites.count
+      ended = generate(at: index)
       pc &+= UInt64(block[index].length)
       if ended { break }
-      if profile != nil, sites.count > siteCount { countExecution(from: index + 1) }
+      if profile != nil, sites.count > siteCount {
+        release()
+        flags = .nothing
+        countExecution(from: index + 1)
+      }
     }
-    if !ended { jumpOut(to: pc) }
+    if !ended {
+      makeWaiting()
+      release()
+      jumpOut(to: pc)
+    }
     if profile != nil { markCold(start: start, entry: entry) }
     emitColds()
     return entry
+  }
+
+  /// Generates what is planned for an instruction. True if the block ends with it.
+  private mutating func generate(at index: Int) -> Bool {
+    let i = plan.instructions[index]
+    switch plan.treatments[index] {
+    case .omit:
+      if usesWindow { followAddress(i) }
+      return false
+    case .makeOnFault:
+      if usesWindow { followAddress(i) }
+      overwrite(i.destination)
+      dropHeld(i.destination)
+      forget(i.destination)
+      waiting.append(index)
+      return false
+    case .generate: break
+    }
+    following = index + 1 < count ? plan.instructions[index + 1] : Instruction(.illegal)
+    let firstCold = colds.count
+    let isAccess = Self.isAccess(i.operation)
+    if BlockPlan.isPure(i.operation) || isAccess {
+      makeWaiting(on: i.destination)
+    } else {
+      // A link register is overwritten before the block is left.
+      if i.operation == .jump || i.operation == .jumpIndirect { dropWaiting(i.destination) }
+      makeWaiting()
+    }
+    entryFlags = flags
+    flags = .nothing
+    let ended = emit(i, isLast: index == count - 1)
+    if i.destination >= 32 {
+      rememberBoxing(i)
+    } else if usesWindow {
+      followAddress(i)
+    }
+    if isAccess {
+      for cold in firstCold..<colds.count {
+        colds[cold].held = scratch.held
+        colds[cold].firstWaiting = waitingForFaults.count
+        colds[cold].waitingCount = waiting.count
+      }
+      waitingForFaults += waiting
+    }
+    dropWaiting(i.destination)
+    return ended
+  }
+
+  // MARK: - Results that wait
+
+  /// Makes what waits for a register that is about to be overwritten, and forgets what waits to be put there.
+  private mutating func overwrite(_ register: UInt8) {
+    makeWaiting(on: register)
+    dropWaiting(register)
+  }
+
+  /// Makes the results that have waited and are read from a register, or all.
+  private mutating func makeWaiting(on register: UInt8? = nil) {
+    if waiting.isEmpty || register == 0 { return }
+    var kept = 0
+    for place in 0..<waiting.count {
+      let index = waiting[place]
+      let i = plan.instructions[index]
+      if let register, i.a != register {
+        waiting[kept] = index
+        kept += 1
+        continue
+      }
+      entryFlags = .nothing
+      _ = emit(i, isLast: false)
+      flags = .nothing
+    }
+    waiting.removeLast(waiting.count - kept)
+  }
+
+  private mutating func dropWaiting(_ register: UInt8) {
+    if waiting.isEmpty || register == 0 { return }
+    waiting.removeAll { plan.instructions[$0].destination == register }
+  }
+
+  /// Makes what waits at a piece of cold code, with rax alone; afterwards again if there is another fault.
+  mutating func makeWaiting(at cold: Cold) {
+    for place in cold.firstWaiting..<cold.firstWaiting + cold.waitingCount {
+      knownMask = 0
+      _ = emit(plan.instructions[waitingForFaults[place]], isLast: false)
+      release()
+    }
   }
 
   /// Has the instruction looked at again unless the page it ends on is the one that it was decoded from.
@@ -249,6 +371,9 @@ struct CodeGenerator: ~Copyable {
       assembler.mov(.w64, field(ContextLayout.programCounter), scratch)
     }
   }
+
+  /// Whether the next instruction has a use for the register's value in a host register.
+  func isReadNext(_ register: UInt8) -> Bool { following.a == register || following.b == register }
 
   // MARK: - Known values
 

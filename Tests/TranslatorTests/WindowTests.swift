@@ -77,6 +77,20 @@ import Translator
     #expect(!window.isMapped(102, forWriting: false) && window.mappings == 0)
   }
 
+  /// Blocks of chance with the page in the window, and with each access's slow path.
+  @Test func blocks() throws {
+    let machine = try Machine()
+    machine.enter(BlockTests.page, number: 5, inWindow: true)
+    BlockTests.check(
+      rounds: 6000, seed: 18, cpu: machine.cpu, host: machine.memory.page(5), mode: BlockKeyBit.usesWindow
+    ) { round in
+      if round % 8 == 0 { machine.window.clear() }
+      if round % 8 == 4 {
+        #expect(machine.window.map(Int(BlockTests.page >> 12), number: 5, count: 1, forWriting: true))
+      }
+    }
+  }
+
   @Test func loadsAndStores() throws {
     let machine = try Machine()
     machine.enter(0x12_3456_7000, number: 7, inWindow: true)
