@@ -51,6 +51,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       code = try host("making room for translated code") { () throws(Errno) in
         var options = CodeStore.Options()
         options.coldRuns = 24
+        options.arenaSize = 128 << 20
         return try CodeStore(architecture: Lifter.architecture, options: options)
       }
     }

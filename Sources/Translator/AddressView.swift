@@ -25,12 +25,18 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   @inlinable package static var jumpTable: Int { entryCount * 32 }
   @inlinable package static var jumpEntryCount: Int { 4096 }
   @inlinable package static var pageIdentityTable: Int { jumpTable + jumpEntryCount * 16 }
+  /// Pages of code whose identity can be known: the code of a large compiler, and its libraries'.
+  @inlinable package static var identityCount: Int { 8192 }
   /// The upper bits of the page that an identity is known for, 32 bits each.
-  @inlinable package static var identityTagTable: Int { pageIdentityTable + entryCount * 4 }
+  @inlinable package static var identityTagTable: Int { pageIdentityTable + identityCount * 4 }
   /// A bit for every 2 MiB, by address modulo 2 GiB and its uppermost bit, that may hold parts of pages of up
   /// to 2 MiB; then a word with a bit for every GiB, modulo 32 GiB and its uppermost bit, that may hold parts
   /// of larger ones; then a word that is not zero when there were pages larger still.
-  @inlinable package static var largePageBits: Int { identityTagTable + entryCount * 4 }
+  /// The places of identities that were entered since all were forgotten: their number, then 16 bits each, for as many
+  /// as there is room for.
+  @inlinable package static var identityLog: Int { identityTagTable + identityCount * 4 }
+  @inlinable package static var identityLogCapacity: Int { 1022 }
+  @inlinable package static var largePageBits: Int { identityLog + 2048 }
   @inlinable package static var hugePageBits: Int { largePageBits + 256 }
   /// A word that is not zero while the jump cache is empty.
   @inlinable package static var jumpsAreClear: Int { hugePageBits + 16 }
@@ -42,7 +48,7 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   /// hold it.
   @usableFromInline package let missTarget: UnsafeRawPointer
 
-  /// `base`: ``size`` bytes, eight-byte aligned. ``clear()`` makes them a view.
+  /// `base`: ``size`` bytes, zero at first, eight-byte aligned. ``clear()`` makes them a view.
   @inlinable package init(base: UnsafeMutableRawPointer, missTarget: UnsafeRawPointer) {
     self.base = base
     self.missTarget = missTarget
@@ -132,7 +138,7 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   /// The displacement from the view's base of a guest page's identity.
   @inlinable package static func pageIdentityOffset(_ address: UInt64) -> Int32 {
     Int32(truncatingIfNeeded: pageIdentityTable)
-      + Int32(truncatingIfNeeded: (address &>> pageShift) & UInt64(entryCount - 1)) * 4
+      + Int32(truncatingIfNeeded: (address &>> pageShift) & UInt64(identityCount - 1)) * 4
   }
 
   /// The identity of the code page that a guest page was last found to map; 0 for none.
@@ -142,26 +148,52 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
 
   @inlinable package func setPageIdentity(_ identity: UInt32, _ address: UInt64) {
     let offset = Int(Self.pageIdentityOffset(address))
-    let old = base.load(fromByteOffset: offset + Self.entryCount * 4, as: UInt32.self)
+    let old = base.load(fromByteOffset: offset + Self.identityCount * 4, as: UInt32.self)
     let tag = Self.identityTag(address)
-    let isShared = pageIdentity(address) != 0 && old != tag
+    let known = pageIdentity(address)
+    let isShared = known != 0 && old != tag
+    if known == 0 { logIdentity(offset) }
     base.storeBytes(of: identity, toByteOffset: offset, as: UInt32.self)
     base.storeBytes(
-      of: isShared ? Self.sharedTag : tag, toByteOffset: offset + Self.entryCount * 4, as: UInt32.self)
+      of: isShared ? Self.sharedTag : tag, toByteOffset: offset + Self.identityCount * 4, as: UInt32.self)
+  }
+
+  @inlinable func logIdentity(_ offset: Int) {
+    let log = base + Self.identityLog
+    let count = Int(log.load(as: UInt32.self))
+    log.storeBytes(of: UInt32(count &+ 1), as: UInt32.self)
+    guard count < Self.identityLogCapacity else { return }
+    let place = UInt16(truncatingIfNeeded: (offset &- Self.pageIdentityTable) &>> 2)
+    log.storeBytes(of: place, toByteOffset: 4 &+ count &* 2, as: UInt16.self)
+  }
+
+  private func clearIdentities() {
+    let log = base + Self.identityLog
+    let count = Int(log.load(as: UInt32.self))
+    let table = base + Self.pageIdentityTable
+    if count <= Self.identityLogCapacity {
+      for index in 0..<count {
+        let place = Int(log.load(fromByteOffset: 4 &+ index &* 2, as: UInt16.self))
+        table.storeBytes(of: 0, toByteOffset: place &* 4, as: UInt32.self)
+      }
+    } else {
+      table.initializeMemory(as: UInt8.self, repeating: 0, count: Self.identityCount * 4)
+    }
+    log.storeBytes(of: 0, as: UInt32.self)
   }
 
   /// The tag of a place that several pages had, so that the jump cache may know code of any.
   @inlinable static var sharedTag: UInt32 { .max }
 
   @inlinable static func identityTag(_ address: UInt64) -> UInt32 {
-    UInt32(truncatingIfNeeded: address &>> (pageShift + 11))
+    UInt32(truncatingIfNeeded: address &>> (pageShift + 13))
   }
 
   /// Forgets a page's identity; false if it had none, so that the jump cache knows no code of it.
   private func dropIdentity(_ address: UInt64) -> Bool {
     let offset = Int(Self.pageIdentityOffset(address))
     guard pageIdentity(address) != 0 else { return false }
-    let tag = base.load(fromByteOffset: offset + Self.entryCount * 4, as: UInt32.self)
+    let tag = base.load(fromByteOffset: offset + Self.identityCount * 4, as: UInt32.self)
     guard tag == Self.identityTag(address) || tag == Self.sharedTag else { return false }
     base.storeBytes(of: 0, toByteOffset: offset, as: UInt32.self)
     return true
@@ -219,14 +251,14 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
 
   /// Forgets all that is derived from translated code.
   package func clearCode() {
-    (base + Self.pageIdentityTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 4)
+    clearIdentities()
     clearJumps()
   }
 
   /// Forgets everything.
   package func clear() {
     (base + Self.readTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 32)
-    (base + Self.pageIdentityTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 4)
+    clearIdentities()
     (base + Self.largePageBits).initializeMemory(
       as: UInt8.self, repeating: 0, count: Self.size - Self.largePageBits)
     base.storeBytes(of: 0x1000, toByteOffset: Self.readTable, as: UInt64.self)

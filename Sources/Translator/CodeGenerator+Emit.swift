@@ -90,8 +90,9 @@ extension CodeGenerator {
   /// Has the front end's interpreter carry out an instruction.
   mutating func callOut(_ i: Instruction) {
     storePC(scratch: .rax)
-    assembler.mov(.w32, .rdx, Int64(firstCalledOut + calledOut.count))
-    calledOut.append(i)
+    assembler.mov(.w32, .rdx, Int64(firstCalledOut &+ calledOutCount))
+    (calledOut + calledOutCount).initialize(to: i)
+    calledOutCount &+= 1
     assembler.call(to: thunks.interpret)
     if i.operation != .system { forget(i.destination) } else { knownMask = 0 }
   }

@@ -58,10 +58,13 @@ struct CodeGenerator: ~Copyable {
   var blockPage: UInt64 = 0
   var key: UInt64 = 0
   var pageIdentity: UInt32 = 0
+  /// The exits, in the store's own list, and the number of the first.
+  var sites: UnsafeMutablePointer<ExitSite>
+  var siteCount = 0
   var firstSite = 0
-  var sites: [ExitSite] = []
-  /// Instructions that the code calls out for, and the number of the first.
-  var calledOut: [Instruction] = []
+  /// Instructions that the code calls out for, in the store's own list, and the number of the first.
+  var calledOut: UnsafeMutablePointer<Instruction>
+  var calledOutCount = 0
   var firstCalledOut = 0
   var colds: [Cold] = []
   var floatNoted = false
@@ -93,17 +96,20 @@ struct CodeGenerator: ~Copyable {
       floatHosts[Int(guest)] = host
     }
     self.floatHosts = floatHosts
-    sites.reserveCapacity(256)
+    sites = UnsafeMutablePointer(bitPattern: 8).unsafelyUnwrapped
+    calledOut = UnsafeMutablePointer(bitPattern: 8).unsafelyUnwrapped
     colds.reserveCapacity(512)
   }
 
   /// Generates a block and returns where it starts in the buffer. Instructions that are called out for
-  /// are left in ``calledOut``, numbered from `pool` on. `firstSite` numbers its exits; they are left in
-  /// ``sites`` with offsets from the buffer's start. The caller looks at the assembler's `failed`
+  /// are put where `pool` says, ``calledOutCount`` of them, and exits where `sites` does, ``siteCount`` of them, with
+  /// offsets from the buffer's start; both with the number of the first. The caller looks at the assembler's `failed`
   /// afterwards. `next`: the page that the block's one instruction ends on, and what must be mapped there.
   mutating func generate(
     _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, pageIdentity: UInt32,
-    pool: Int, firstSite: Int, next: (address: UInt64, identity: UInt32)? = nil
+    pool: (UnsafeMutablePointer<Instruction>, first: Int),
+    sites: (UnsafeMutablePointer<ExitSite>, first: Int),
+    next: (address: UInt64, identity: UInt32)? = nil
   ) -> Int {
     assembler.resetLabels()
     assembler.align(to: 16)
@@ -113,10 +119,10 @@ struct CodeGenerator: ~Copyable {
     self.key = key
     thunks = usesFloat ? allThunks.float : allThunks.plain
     self.pageIdentity = pageIdentity
-    self.firstSite = firstSite
-    firstCalledOut = pool
-    calledOut.removeAll(keepingCapacity: true)
-    sites.removeAll(keepingCapacity: true)
+    (self.sites, firstSite) = sites
+    siteCount = 0
+    (calledOut, firstCalledOut) = pool
+    calledOutCount = 0
     colds.removeAll(keepingCapacity: true)
     floatNoted = false
     boxed = 0

@@ -122,12 +122,17 @@ extension Hart {
   /// Finds or makes the block at `pc`; nil when there is something else to do first: a trap was taken,
   /// an instruction interpreted, or requests wait.
   func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
+    let view = view
+    if let known = code.known(pc, key: key, view: view) {
+      view.setCode(known.code, at: pc, key: key)
+      return known
+    }
     let mode = privilege == .user ? 0 : BlockKey.supervisor
     do throws(Trap) {
       while true {
-        let found = try fetchPage(pc)
-        if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
-          interpretCold(pc, page: UnsafeRawPointer(found.host))
+        let found = try fetchCode(pc)
+        if code.coldRuns > 0, heat.count(page: found.number, offset: pc & 0xFFF) <= code.coldRuns {
+          interpretCold(pc, page: found.host)
           return nil
         }
         guard cluster.isClaimed(page: found.number) else {
@@ -136,7 +141,7 @@ extension Hart {
           continue
         }
         var result = code.find(
-          pc: pc, number: found.number, page: UnsafeRawPointer(found.host), key: key,
+          pc: pc, number: found.number, page: found.host, key: key,
           mode: mode, lifter: lifter,
           isClaimed: { cluster.isClaimed(page: found.number) })
         if case .interpret = result, pc & 0xFFF == 0xFFE, let next = try? fetchPage(pc &+ 2) {
@@ -170,5 +175,15 @@ extension Hart {
       if cluster.countsInstructions { context.word(ContextLayout.instructionsRetired).pointee &+= 1 }
       return nil
     }
+  }
+
+  /// As ``fetchPage(_:)``, from what is known of the view's pages.
+  private func fetchCode(_ pc: UInt64) throws(Trap) -> FetchedPages.Page {
+    let base = UInt64(UInt(bitPattern: view.base))
+    if let known = decoded.fetched.find(pc, view: base) { return known }
+    let found = try fetchPage(pc)
+    let page = FetchedPages.Page(host: UnsafeRawPointer(found.host), number: found.number)
+    decoded.fetched.enter(page, at: pc, view: base)
+    return page
   }
 }
