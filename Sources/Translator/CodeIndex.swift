@@ -26,7 +26,10 @@ struct CodeIndex {
   func find(_ pc: UInt64, key: UInt64, view: AddressView) -> (code: UnsafeRawPointer, identity: UInt32)? {
     let identity = view.pageIdentity(pc)
     // What the view says may be of another page that shares the place in its table.
-    guard identity != 0, (pages[Int(identity &- firstIdentity)].address ^ pc) &>> 12 == 0 else { return nil }
+    let page = pages + Int(identity &- firstIdentity)
+    guard identity != 0, (page.pointee.address ^ pc) &>> 12 == 0, page.pointee.starts.contains(pc) else {
+      return nil
+    }
     let value = blocks[Self.key(identity, Self.slot(pc, key))]
     return value == 0 ? nil : (code + Int(truncatingIfNeeded: value & 0xFFFF_FFFF), identity)
   }

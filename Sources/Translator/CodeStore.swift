@@ -327,6 +327,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       return .full
     }
     state.pages[page].firstBlock = Int32(state.blocks.append(block) + 1)
+    state.pages[page].starts.insert(pc)
     state.pool.grow(by: state.generator.calledOutCount)
     state.sites.grow(by: state.generator.siteCount)
     state.statistics.blocks += 1

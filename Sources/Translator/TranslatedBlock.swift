@@ -30,6 +30,34 @@ struct CodePage: BitwiseCopyable {
   /// ``TranslatedBlock/next``.
   var firstBlock: Int32 = 0
   var firstCrossing: Int32 = 0
+  /// A bit for every 16 bytes of the page in which blocks may start.
+  var starts = Starts()
+
+  /// 256 bits.
+  struct Starts: BitwiseCopyable {
+    private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+    @inline(__always) func contains(_ pc: UInt64) -> Bool {
+      let word: UInt64
+      switch (pc &>> 10) & 3 {
+      case 0: word = words.0
+      case 1: word = words.1
+      case 2: word = words.2
+      default: word = words.3
+      }
+      return word & (1 &<< (pc &>> 4)) != 0
+    }
+
+    mutating func insert(_ pc: UInt64) {
+      let bit: UInt64 = 1 &<< (pc &>> 4)
+      switch (pc &>> 10) & 3 {
+      case 0: words.0 |= bit
+      case 1: words.1 |= bit
+      case 2: words.2 |= bit
+      default: words.3 |= bit
+      }
+    }
+  }
 }
 
 /// A place where a block ends at a known guest address.

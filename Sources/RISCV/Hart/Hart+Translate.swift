@@ -131,8 +131,8 @@ extension Hart {
     do throws(Trap) {
       while true {
         let found = try fetchCode(pc)
-        if code.coldRuns > 0, heat.count(page: found.number, offset: pc & 0xFFF) <= code.coldRuns {
-          interpretCold(pc, page: found.host)
+        if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
+          interpretCold(pc, page: found, runs: code.coldRuns)
           return nil
         }
         guard cluster.isClaimed(page: found.number) else {
@@ -152,7 +152,7 @@ extension Hart {
           let low = UInt16(littleEndian: (found.host + 0xFFE).load(as: UInt16.self))
           let high = UInt16(littleEndian: next.host.load(as: UInt16.self))
           result = code.findCrossing(
-            pc: pc, instruction: Lifter.instruction(UInt32(low) | UInt32(high) << 16, key: key | mode),
+            pc: pc, instruction: lifter.instruction(UInt32(low) | UInt32(high) << 16, key: key | mode),
             number: found.number, nextNumber: next.number, key: key, mode: mode,
             isClaimed: { cluster.isClaimed(page: found.number) && cluster.isClaimed(page: next.number) })
         }

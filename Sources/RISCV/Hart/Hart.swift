@@ -48,6 +48,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   // MARK: State of the hart's own thread
 
   var views: ViewPool
+  /// Where the views hold the right to write pages.
+  let writers: PageWriters
   /// Decoded code pages by guest page, for the interpreter.
   var decoded: DecodedPages
   let lifter = Lifter()
@@ -78,6 +80,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     instructions = cluster.code?.instructions
     lifecycle = Mutex(.stopped)
     views = try ViewPool(missTarget: missTarget)
+    writers = try PageWriters(pages: memory.size >> GuestMemory.pageShift)
     decoded = DecodedPages()
     installCallOuts()
     reset()
@@ -207,7 +210,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
       switch request {
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
       case .dropWrites(let page):
-        views.forEach { $0.dropWrites(toHostPage: UnsafeMutableRawPointer(bitPattern: page)!) }
+        dropWrites(page: page)
       case .dropCode(let page): dropCode(page: page)
       case .quiesce: break
       }
@@ -271,6 +274,16 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.forgetReturns()
     views.clear(space: nil)
     decoded.forgetAddresses()
+  }
+
+  /// Forgets the right to write a page of the memory file without asking.
+  func dropWrites(page: Int) {
+    guard let host = memory.host(of: memory.address(ofPage: page), count: 4096) else { return }
+    switch writers.take(page: page) {
+    case .none: break
+    case .offset(let offset): views.forEach { $0.dropWrite(at: offset, toHostPage: host) }
+    case .several: views.forEach { $0.dropWrites(toHostPage: host) }
+    }
   }
 
   func dropCode(page: Int) {

@@ -2,8 +2,8 @@
 package enum HartRequest: Sendable {
   /// Forget translations: of `pages` from an address on (nil: all), in one address space (nil: all).
   case fence(address: UInt64, pages: UInt64?, space: UInt64?)
-  /// Drop the cached right to write the host page at this address.
-  case dropWrites(hostPage: UInt)
+  /// Drop the cached right to write this page of the memory file.
+  case dropWrites(page: Int)
   /// Forget translated code that was derived from this page of the memory file.
   case dropCode(page: Int)
   /// Stay out of translated code until the cache has been emptied.

@@ -1,6 +1,5 @@
-/// How often code was reached that has no translation: a counter for a hash of each place in memory, which tells
-/// code that runs a few times from code that is worth translating. A shared counter only warms sooner. Places are
-/// those of the memory file, so that a library is warm for the second program that uses it.
+/// How often addresses were reached that have no translation: a counter for a hash of each, which tells
+/// code that runs a few times from code that is worth translating. A shared counter only warms sooner.
 struct HeatTable: ~Copyable {
   private static let size = 1 << 18
   private let counters: UnsafeMutablePointer<UInt8>
@@ -12,10 +11,9 @@ struct HeatTable: ~Copyable {
 
   deinit { counters.deallocate() }
 
-  /// Counts a visit to an offset in a page of the memory file and returns how many there were, at most 255.
-  @inline(__always) func count(page: Int, offset: UInt64) -> UInt8 {
-    let place = UInt64(truncatingIfNeeded: page) &<< 11 | offset &>> 1
-    let cell = counters + Int(truncatingIfNeeded: (place ^ place &>> 18) & UInt64(Self.size - 1))
+  /// Counts a visit and returns how many there were, at most 255.
+  @inline(__always) func count(_ pc: UInt64) -> UInt8 {
+    let cell = counters + Int(truncatingIfNeeded: ((pc >> 1) ^ (pc >> 19)) & UInt64(Self.size - 1))
     if cell.pointee < .max { cell.pointee += 1 }
     return cell.pointee
   }

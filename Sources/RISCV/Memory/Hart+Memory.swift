@@ -98,6 +98,7 @@ extension Hart {
       GuestMemory.PageFlag.writeCached | GuestMemory.PageFlag.dirty, ofPage: number)
     if flags & GuestMemory.PageFlag.code != 0 { cluster.codeWritten(page: number) }
     view.fill(table: AddressView.writeTable, address, host: page)
+    writers.note(page: number, address: address)
     return page
   }
 
