@@ -101,8 +101,10 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     var generator: CodeGenerator
     /// What ``CodeIndex/blocks`` reads.
     var table: FlatTable
-    /// The places of pages, plus 1, by their numbers in the memory file, plus 1.
+    /// The places of pages, plus 1, by their numbers in the memory file, plus 1; and by a hash of number and address
+    /// (``pageHash(_:_:)``), of the pages that it is the same for the one that was made last.
     var numbers: FlatTable
+    var places: FlatTable
     var pages: PlainList<CodePage>
     var blocks: PlainList<TranslatedBlock>
     var sites: PlainList<ExitSite>
@@ -169,7 +171,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
           arena: arena, offset: firstFree, size: options.arenaSize - firstFree, features: options.features,
           thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions,
           pairsCalls: options.links),
-        table: table, numbers: try FlatTable(), pages: pages,
+        table: table, numbers: try FlatTable(), places: try FlatTable(), pages: pages,
         blocks: try PlainList(capacity: max(4096, options.arenaSize >> 6)), sites: sites, pool: pool,
         lifted: .allocate(capacity: architecture.blockLimit)))
   }
@@ -350,16 +352,27 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// The place of a page, which is made if it is new; nil when there is no room.
   private func page(at address: UInt64, number: Int, _ state: inout State) -> Int? {
     let key = UInt64(number) &+ 1
+    let hash = Self.pageHash(address, number)
     let first = Int32(truncatingIfNeeded: state.numbers.reader[key])
-    var page = first
-    while page != 0 {
-      if state.pages[Int(page) - 1].address == address { return Int(page) - 1 }
-      page = state.pages[Int(page) - 1].next
+    var page = Int32(truncatingIfNeeded: state.places.reader[hash])
+    if page != 0 {
+      let known = state.pages[Int(page) - 1]
+      if known.address == address, known.number == number { return Int(page) - 1 }
+      // Another page with the same hash.
+      page = first
+      while page != 0 {
+        if state.pages[Int(page) - 1].address == address { return Int(page) - 1 }
+        page = state.pages[Int(page) - 1].next
+      }
     }
-    guard state.pages.hasRoom(for: 1), state.numbers.set(key, to: UInt64(state.pages.count + 1)) else {
-      return nil
-    }
+    let place = UInt64(state.pages.count + 1)
+    guard state.pages.hasRoom(for: 1), state.places.set(hash, to: place), state.numbers.set(key, to: place)
+    else { return nil }
     return state.pages.append(CodePage(address: address, number: number, next: first))
+  }
+
+  private static func pageHash(_ address: UInt64, _ number: Int) -> UInt64 {
+    (address ^ UInt64(truncatingIfNeeded: number) &* 0xD6E8_FEB8_6659_FD93) | 1 << 63
   }
 
   // MARK: - Linking
@@ -464,6 +477,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       index.pointee.firstIdentity &+= UInt32(state.pages.count)
       state.table.removeAll()
       state.numbers.removeAll()
+      state.places.removeAll()
       state.pages.removeAll()
       state.blocks.removeAll()
       state.sites.removeAll()
