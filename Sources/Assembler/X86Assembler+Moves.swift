@@ -1,5 +1,8 @@
 // Moves, extensions, conditional moves (Intel SDM volume 1, 7.3.1 and 7.3.2).
 extension X86Assembler {
+  /// The gs segment's base is added to the next instruction's memory operand (Intel SDM volume 1, 3.4.4.1).
+  @inlinable package mutating func gs() { emit(0x65, count: 1) }
+
   // MARK: - mov
 
   /// `mov`: copies a register. Between 32-bit registers it clears the upper half.

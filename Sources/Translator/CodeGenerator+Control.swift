@@ -166,6 +166,12 @@ extension CodeGenerator {
       switch cold.kind {
       case .load: coldLoad(cold)
       case .store: coldStore(cold)
+      case .windowLoad:
+        windowAddress(cold)
+        coldLoad(cold)
+      case .windowStore:
+        windowAddress(cold)
+        coldStore(cold)
       case .interpret:
         pc = cold.pc
         callOut(cold.instruction)

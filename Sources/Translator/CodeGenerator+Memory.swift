@@ -56,9 +56,10 @@ extension CodeGenerator {
     let bytes = Self.bytes(width)
     let slow = assembler.newLabel()
     let back = assembler.newLabel()
-    look(i, table: AddressView.readTable, bytes: bytes, slow: slow)
+    var cold = Cold(kind: .load, entry: slow, back: back, register: i.destination, pc: pc)
+    let source = locate(i, table: AddressView.readTable, bytes: bytes, &cold)
     let work = target(i.destination)
-    let source = Address(base: .rcx)
+    if cold.kind == .windowLoad { assembler.gs() }
     if signed {
       assembler.movsx(.w64, work, source, from: width)
     } else if width == .w64 {
@@ -76,9 +77,9 @@ extension CodeGenerator {
     }
     // Only now: a load that faults has changed nothing.
     if i.destination >= 32 { noteFloat() }
-    let access = UInt32(bytes) | (signed ? MemoryAccessKind.signed : 0) | (boxed ? MemoryAccessKind.boxed : 0)
-    colds.append(
-      Cold(kind: .load, entry: slow, back: back, register: i.destination, access: access, pc: pc))
+    cold.access =
+      UInt32(bytes) | (signed ? MemoryAccessKind.signed : 0) | (boxed ? MemoryAccessKind.boxed : 0)
+    colds.append(cold)
     forget(i.destination)
   }
 
@@ -86,15 +87,14 @@ extension CodeGenerator {
     let bytes = Self.bytes(width)
     let slow = assembler.newLabel()
     let back = assembler.newLabel()
-    look(i, table: AddressView.writeTable, bytes: bytes, slow: slow)
-    if i.b == 0 {
-      assembler.mov(width, Address(base: .rcx), 0)
-    } else {
-      assembler.mov(width, Address(base: .rcx), value(i.b, .rax))
-    }
+    var cold = Cold(kind: .store, entry: slow, back: back, register: i.b, access: UInt32(bytes), pc: pc)
+    let place = locate(i, table: AddressView.writeTable, bytes: bytes, &cold)
+    let source = i.b == 0 ? nil : value(i.b, .rax)
+    cold.access32 = Int32(assembler.offset)
+    if cold.kind == .windowStore { assembler.gs() }
+    if let source { assembler.mov(width, place, source) } else { assembler.mov(width, place, 0) }
     assembler.bind(back)
-    colds.append(
-      Cold(kind: .store, entry: slow, back: back, register: i.b, access: UInt32(bytes), pc: pc))
+    colds.append(cold)
   }
 
   /// Sets the upper half of a register whose upper half is zero.

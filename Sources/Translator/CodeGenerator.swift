@@ -9,6 +9,8 @@ struct CodeGenerator: ~Copyable {
   /// What a piece of cold code does.
   enum ColdKind {
     case load, store
+    /// As ``load`` and ``store``, for an access through the window: its address is put in rcx first.
+    case windowLoad, windowStore
     /// Has an instruction interpreted that could not be done in line, then goes back.
     case interpret
     /// As ``interpret``, then leaves to the dispatcher: what follows relies on something that does not hold.
@@ -37,6 +39,10 @@ struct CodeGenerator: ~Copyable {
     var site: Int = 0
     /// What to interpret.
     var instruction = Instruction(.illegal)
+    /// Of an access through the window: its address's base, its displacement and where it is.
+    var base = Register.rcx
+    var displacement: Int32 = 0
+    var access32: Int32 = 0
   }
 
   var assembler: X86Assembler
@@ -70,6 +76,13 @@ struct CodeGenerator: ~Copyable {
   var floatNoted = false
   /// Floating-point registers whose upper half is known to be all ones: a bit each.
   var boxed: UInt32 = 0
+  /// Whether loads and stores go through the window.
+  var usesWindow = false
+  /// Accesses that may fault.
+  var faults: [FaultTable.Entry] = []
+  /// Guest registers that hold an address in the window or near it: a bit each, and how far off it may be.
+  var inWindow: UInt32 = 0
+  var offWindow: [Int32] = Array(repeating: 0, count: 32)
   /// Guest registers whose value is known: a bit each, and the values.
   var knownMask: UInt32 = 0
   var known: [UInt64] = Array(repeating: 0, count: 32)
@@ -106,7 +119,8 @@ struct CodeGenerator: ~Copyable {
   /// offsets from the buffer's start; both with the number of the first. The caller looks at the assembler's `failed`
   /// afterwards. `next`: the page that the block's one instruction ends on, and what must be mapped there.
   mutating func generate(
-    _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, pageIdentity: UInt32,
+    _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, usesWindow: Bool = false,
+    pageIdentity: UInt32,
     pool: (UnsafeMutablePointer<Instruction>, first: Int),
     sites: (UnsafeMutablePointer<ExitSite>, first: Int),
     next: (address: UInt64, identity: UInt32)? = nil
@@ -127,13 +141,20 @@ struct CodeGenerator: ~Copyable {
     floatNoted = false
     boxed = 0
     knownMask = 0
+    self.usesWindow = usesWindow
+    inWindow = 0
+    faults.removeAll(keepingCapacity: true)
     if let next { requireNextPage(next) }
 
     var ended = false
     for index in 0..<block.count {
       if countsInstructions { assembler.inc(.w64, field(ContextLayout.instructionsRetired)) }
       ended = emit(block[index], isLast: index == block.count - 1)
-      if block[index].destination >= 32 { rememberBoxing(block[index]) }
+      if block[index].destination >= 32 {
+        rememberBoxing(block[index])
+      } else if usesWindow {
+        followAddress(block[index])
+      }
       pc &+= UInt64(block[index].length)
       if ended { break }
     }

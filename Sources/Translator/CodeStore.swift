@@ -54,6 +54,8 @@ package enum BlockKeyBit {
   /// The block uses floating point: the guest's registers and rounding mode are in the host's while it runs,
   /// and the mode is one that the host has. Without this bit floating-point arithmetic is called out for.
   package static let usesFloat: UInt64 = 1
+  /// Not part of the key but of the mode: the block's loads and stores go through the CPU's ``AddressWindow``.
+  package static let usesWindow: UInt64 = 8
 }
 
 /// Decodes guest code into blocks.
@@ -118,6 +120,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   }
 
   private let arena: CodeArena
+  private let faults: FaultTable
   private let architecture: GuestArchitecture
   private let thunks: (plain: Thunks, float: Thunks)
   private let firstFree: Int
@@ -129,6 +132,9 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   private let index: UnsafeMutablePointer<CodeIndex>
   private let sites: UnsafeMutablePointer<ExitSite>
   private let emptied = Atomic<UInt32>(0)
+
+  /// Whether generated code can use windows (``AddressWindow``) on this host.
+  package var canUseWindows: Bool { AddressWindow.isSupported && faults.isCatching }
 
   /// How often code is interpreted before it is translated.
   package var coldRuns: UInt8 { options.coldRuns }
@@ -143,6 +149,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     self.architecture = architecture
     self.options = options
     arena = try CodeArena(size: options.arenaSize)
+    faults = try FaultTable(arena: arena)
     let table = try FlatTable()
     // Lists with room for more than code of that size can need, but for guests that do strange things.
     let pages = try PlainList<CodePage>(capacity: max(4096, options.arenaSize >> 8))
@@ -255,7 +262,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     isClaimed: () -> Bool
   ) -> Found {
     find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
-      translate(pc: pc, key: key, page: codePage, next: nil, &state) { room, buffer in
+      translate(pc: pc, key: key, mode: mode, page: codePage, next: nil, &state) { room, buffer in
         lifter.lift(pc: pc, page: page, key: key | mode, into: buffer, room: room)
       }
     }
@@ -271,7 +278,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       let address = (pc & ~0xFFF) &+ 0x1000
       guard let nextPage = page(at: address | mode, number: nextNumber, &state) else { return .full }
       let found = translate(
-        pc: pc, key: key, page: codePage, next: (address, index.pointee.firstIdentity &+ UInt32(nextPage)),
+        pc: pc, key: key, mode: mode, page: codePage,
+        next: (address, index.pointee.firstIdentity &+ UInt32(nextPage)),
         &state
       ) { _, buffer in
         buffer[0] = instruction
@@ -303,7 +311,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
 
   /// Makes the block at `pc`, of the instructions that `lift` puts in a buffer with room for some.
   private func translate(
-    pc: UInt64, key: UInt64, page: Int, next: (address: UInt64, identity: UInt32)?,
+    pc: UInt64, key: UInt64, mode: UInt64, page: Int, next: (address: UInt64, identity: UInt32)?,
     _ state: inout State, lift: (_ room: Int, UnsafeMutablePointer<Instruction>) -> Int
   ) -> Found {
     let limit = architecture.blockLimit
@@ -318,13 +326,19 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     let start = state.generator.assembler.offset
     let entry = state.generator.generate(
       UnsafeBufferPointer(start: state.lifted, count: count), pc: pc, key: key,
-      pageIdentity: identity, pool: (state.pool.end, state.pool.count),
+      usesWindow: mode & BlockKeyBit.usesWindow != 0, pageIdentity: identity,
+      pool: (state.pool.end, state.pool.count),
       sites: (state.sites.end, state.sites.count + 1), next: next)
     let block = TranslatedBlock(page: Int32(page), slot: slot, next: state.pages[page].firstBlock)
     let place = UInt64(firstFree + entry)
     guard !state.generator.assembler.failed,
       state.table.set(CodeIndex.key(identity, slot), to: place | UInt64(state.blocks.count + 1) << 32)
     else {
+      state.generator.assembler.rewind(to: start)
+      return .full
+    }
+    guard faults.append(state.generator.faults, start: firstFree) else {
+      _ = state.table.set(CodeIndex.key(identity, slot), to: 0)
       state.generator.assembler.rewind(to: start)
       return .full
     }
@@ -478,6 +492,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       state.table.removeAll()
       state.numbers.removeAll()
       state.places.removeAll()
+      faults.removeAll()
       state.pages.removeAll()
       state.blocks.removeAll()
       state.sites.removeAll()

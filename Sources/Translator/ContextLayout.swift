@@ -45,8 +45,10 @@
   @inlinable package static var stackLimit: Int32 { 528 }
   /// The host stack pointer at a call-out; 0 while generated code does not run.
   @inlinable package static var callOutStack: Int32 { 536 }
+  /// ``AddressWindow/size``, for comparisons.
+  @inlinable package static var windowSize: Int32 { 544 }
   /// The next free displacement; spare up to ``floatConstants``.
-  @inlinable package static var scratch: Int32 { 544 }
+  @inlinable package static var scratch: Int32 { 552 }
   /// What floating-point code needs from memory (``FloatConstants``).
   @inlinable package static var floatConstants: Int32 { 3072 }
   /// Where the front end's own half begins.
@@ -73,6 +75,7 @@ package struct Context: @unchecked Sendable {  // a pointer; who may use it when
   package init(memory: UnsafeMutableRawPointer) {
     base = memory + ContextLayout.origin
     FloatConstants.install(in: base)
+    word(ContextLayout.windowSize).pointee = AddressWindow.size
   }
   @inlinable package init(base: UnsafeMutableRawPointer) { self.base = base }
 

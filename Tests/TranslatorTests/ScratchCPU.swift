@@ -169,13 +169,13 @@ final class ScratchCPU {
 
   /// Finds or makes the block at `pc`, on a page of the memory file of the same number.
   func find(
-    _ pc: UInt64, key: UInt64 = 0, number: Int? = nil, lifter: PreparedLifter
+    _ pc: UInt64, key: UInt64 = 0, mode: UInt64 = 0, number: Int? = nil, lifter: PreparedLifter
   ) -> (code: UnsafeRawPointer, identity: UInt32) {
     while true {
       let found = code.find(
         pc: pc, number: number ?? Int(truncatingIfNeeded: pc >> 12 & 0xF_FFFF),
         page: UnsafeRawPointer(codeBytes),
-        key: key, lifter: lifter, isClaimed: { true })
+        key: key, mode: mode, lifter: lifter, isClaimed: { true })
       switch found {
       case .code(let entry, let identity): return (entry, identity)
       case .full:
@@ -187,9 +187,9 @@ final class ScratchCPU {
   }
 
   /// Runs the block at `pc` and says where it left to.
-  func run(_ pc: UInt64, key: UInt64 = 0, lifter: PreparedLifter) -> CodeStore.Exit {
+  func run(_ pc: UInt64, key: UInt64 = 0, mode: UInt64 = 0, lifter: PreparedLifter) -> CodeStore.Exit {
     context.programCounter = pc
-    return code.run(find(pc, key: key, lifter: lifter).code, key: key, context: context)
+    return code.run(find(pc, key: key, mode: mode, lifter: lifter).code, key: key, context: context)
   }
 }
 

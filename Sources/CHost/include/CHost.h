@@ -68,5 +68,6 @@ uint64_t volary_realtime_ns(void);
 #include "Sandbox.h"
 #include "CHostConfine.h"
 #include "CHostStorage.h"
+#include "Faults.h"
 
 #endif

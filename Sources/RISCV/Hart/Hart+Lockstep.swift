@@ -11,6 +11,7 @@ extension Hart {
   /// and takes the most urgent enabled interrupt. False while the hart is stopped.
   package func stepBoundary() -> Bool {
     enter()
+    activateWindow()
     exitRequest.clear()
     guard startIfAsked() else { return false }
     serveRequests()

@@ -6,6 +6,8 @@ extension Hart {
   package func run() {
     enter()
     defer { leave() }
+    // Another thread may have run the hart before.
+    activateWindow()
     let code = cluster.code
     // Whoever stops or starts the hart kicks it.
     var isKnownToRun = false

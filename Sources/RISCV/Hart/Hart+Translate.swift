@@ -33,6 +33,10 @@ extension Hart {
 
   private func callOutLoad(_ address: UInt64, _ access: UInt32) -> UInt64 {
     let width = Int(access & MemoryAccessKind.widthMask)
+    if isBeyondWindow(address) {
+      interpretInstead()
+      return 0
+    }
     do {
       let value = try slowLoad(address, width: width)
       if access & MemoryAccessKind.signed != 0 {
@@ -47,11 +51,26 @@ extension Hart {
   }
 
   private func callOutStore(_ address: UInt64, _ value: UInt64, _ access: UInt32) {
+    if isBeyondWindow(address) { return interpretInstead() }
     do {
       try slowStore(address, width: Int(access & MemoryAccessKind.widthMask), value: value)
     } catch {
       redirect(error)
     }
+  }
+
+  /// Interprets the instruction at the program counter instead of the code's, which is not gone back to.
+  private func interpretAndLeave() {
+    context.word(ContextLayout.callOutStack).pointee = 0
+    _ = interpret(limit: 1)
+    context.half(ContextLayout.redirect).pointee = 1
+  }
+
+  /// As ``interpretAndLeave()``, in the middle of an instruction.
+  private func interpretInstead() {
+    // It is counted already.
+    if cluster.countsInstructions { context.word(ContextLayout.instructionsRetired).pointee &-= 1 }
+    interpretAndLeave()
   }
 
   private func callOutInterpret(_ index: UInt64) {
@@ -73,10 +92,7 @@ extension Hart {
         return
       }
       if instruction.operation == .refetch {
-        // Does not come back to the code either.
-        context.word(ContextLayout.callOutStack).pointee = 0
-        _ = interpret(limit: 1)
-        context.half(ContextLayout.redirect).pointee = 1
+        interpretAndLeave()
         return
       }
       if instruction.operation == .illegal, noteFloatBegins(instruction) {
@@ -127,7 +143,8 @@ extension Hart {
       view.setCode(known.code, at: pc, key: key)
       return known
     }
-    let mode = privilege == .user ? 0 : BlockKey.supervisor
+    let mode =
+      privilege == .user ? views.windowBase == 0 ? 0 : BlockKeyBit.usesWindow : BlockKey.supervisor
     do throws(Trap) {
       while true {
         let found = try fetchCode(pc)

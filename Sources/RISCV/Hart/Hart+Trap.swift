@@ -6,6 +6,7 @@ extension Hart {
   func takeTrap(cause: UInt64, value: UInt64, pc: UInt64) {
     noteFloatUse()
     noteTrapForFloat()
+    if cause == Trap.Cause.supervisorTimerInterrupt, state.pointee.privilege == 0 { noteUserTick() }
     let old = state.pointee.status
     var status = old & ~(Status.previousPrivilege | Status.previousInterruptEnable | Status.interruptEnable)
     if old & Status.interruptEnable != 0 { status |= Status.previousInterruptEnable }
@@ -49,7 +50,7 @@ extension Hart {
     guard ready != 0 else { return false }
     // External before software before timer.
     let number: UInt64 = ready & InterruptBit.external != 0 ? 9 : ready & InterruptBit.software != 0 ? 1 : 5
-    takeTrap(cause: 1 << 63 | number, value: 0, pc: context.programCounter)
+    takeTrap(cause: Trap.Cause.interrupt | number, value: 0, pc: context.programCounter)
     return true
   }
 }

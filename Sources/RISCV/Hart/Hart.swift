@@ -50,6 +50,10 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   var views: ViewPool
   /// Where the views hold the right to write pages.
   let writers: PageWriters
+  /// The base of the window that generated code on the hart's thread uses.
+  var activeWindow: UInt = 0
+  /// Accesses that a window did not know.
+  package internal(set) var windowFaults = 0
   /// Decoded code pages by guest page, for the interpreter.
   var decoded: DecodedPages
   let lifter = Lifter()
@@ -248,6 +252,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     // The interpreter knows pages by the view they were seen in.
     if isNew { decoded.forgetAddresses() }
     context.word(ContextLayout.view).pointee = UInt64(UInt(bitPattern: view.base))
+    if views.windowPatience == 0, key & 3 == 0, views.windowBase == 0 { noteUserTick() }
+    if views.windowBase != 0, views.windowBase != activeWindow { activateWindow() }
   }
 
   @inline(__always) var view: AddressView {
@@ -265,9 +271,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
       views.clear(space: space)
       return
     }
-    views.forEach(space: space) { view in
-      for page in 0..<pages { view.drop(address &+ page << 12) }
-    }
+    for page in 0..<pages { views.drop(address &+ page << 12, space: space) }
   }
 
   func forgetTranslations() {
@@ -279,11 +283,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Forgets the right to write a page of the memory file without asking.
   func dropWrites(page: Int) {
     guard let host = memory.host(of: memory.address(ofPage: page), count: 4096) else { return }
-    switch writers.take(page: page) {
-    case .none: break
-    case .offset(let offset): views.forEach { $0.dropWrite(at: offset, toHostPage: host) }
-    case .several: views.forEach { $0.dropWrites(toHostPage: host) }
-    }
+    views.dropWrites(toPage: page, host: host, at: writers.take(page: page))
   }
 
   func dropCode(page: Int) {

@@ -63,14 +63,14 @@ package final class Lifter: BlockLifter {
   /// What an encoding is in a block under a key, which the mode is part of.
   @inline(__always)
   func instruction(_ bits: UInt32, key keyAndMode: UInt64) -> Instruction {
-    let key = keyAndMode & ~BlockKey.supervisor
+    let key = keyAndMode & BlockKeyBit.usesFloat
     let entry = decoded.entry(bits)
     let instruction = entry.pointee.instruction
     if key == BlockKey.floatOff {
       if entry.pointee.usesFloat {
         return Instruction(.illegal, length: instruction.length, imm: Int64(bits))
       }
-      if keyAndMode != key, instruction.operation == .system {
+      if keyAndMode & BlockKey.supervisor != 0, instruction.operation == .system {
         return Self.supervisorControl(instruction) ?? instruction
       }
     } else if instruction.operation == .system {

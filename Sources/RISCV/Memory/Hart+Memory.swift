@@ -30,6 +30,7 @@ extension Hart {
     let physical = try translate(address, .read)
     if let page = memory.host(of: physical & ~0xFFF, count: 4096) {
       view.fill(table: AddressView.readTable, address, host: page)
+      if views.windowBase != 0 { fillWindow(address, forWriting: false) }
       let place = UnsafeRawPointer(page + Int(physical & 0xFFF))
       switch width {
       case 1: return UInt64(place.load(as: UInt8.self))
@@ -96,9 +97,14 @@ extension Hart {
     else { return nil }
     let flags = memory.setFlags(
       GuestMemory.PageFlag.writeCached | GuestMemory.PageFlag.dirty, ofPage: number)
-    if flags & GuestMemory.PageFlag.code != 0 { cluster.codeWritten(page: number) }
+    if flags & GuestMemory.PageFlag.code != 0 {
+      cluster.codeWritten(page: number)
+      // A page that is code and data by turns is mapped and unmapped each time.
+      if views.windowBase != 0 { views.noteFault(10) }
+    }
     view.fill(table: AddressView.writeTable, address, host: page)
     writers.note(page: number, address: address)
+    if views.windowBase != 0 { fillWindow(address, forWriting: true) }
     return page
   }
 

@@ -125,7 +125,7 @@ package enum PageWalk {
 
   /// The 4 KiB frame number, or nil for a misaligned superpage, a reserved memory type or a
   /// contiguous-page encoding that does not exist.
-  private static func frame(of entry: UInt64, address: UInt64, level: Int) -> UInt64? {
+  static func frame(of entry: UInt64, address: UInt64, level: Int) -> UInt64? {
     guard (entry >> 61) & 3 != 3 else { return nil }
     var frame = (entry >> 10) & 0xFFF_FFFF_FFFF
     var low = UInt64(9 * level)

@@ -112,6 +112,22 @@ extension LockstepTests {
       #expect(machines.code.statistics.emptied > 10)
     }
 
+    /// The same with a window for every address space of user mode.
+    @Test(arguments: LockstepPace.allCases)
+    func windows(pace: LockstepPace) throws {
+      let machines = try LockstepMachines(pace: pace, coldRuns: 0)
+      try #require(machines.code.canUseWindows)
+      machines.translated.hart.windowPatience = 0
+      for seed in (2_000_000 as UInt64)..<(Self.isSoak ? 2_100_000 : 2_001_500) {
+        let program = LockstepGenerator.program(seed: seed)
+        if Self.run(program, on: machines)?.difference != nil {
+          Issue.record(Comment(rawValue: Self.report(program, on: machines)))
+          return
+        }
+      }
+      #expect(machines.translated.hart.windowFaults > 1000)
+    }
+
     /// Bits of chance, most of which are no instructions.
     @Test func noise() throws {
       let machines = try LockstepMachines(pace: .block)
