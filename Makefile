@@ -7,6 +7,12 @@ VOLARY_DATA ?= $(if $(XDG_DATA_HOME),$(XDG_DATA_HOME),$(HOME)/.local/share)/vola
 IMAGE ?= debian/13
 # How long `make fuzz` runs.
 SECONDS ?= 60
+# How long `make soak` lets a guest rewrite its own code, in seconds; rounds of each litmus test; instructions of
+# gcc in lockstep; minutes of stress.
+SOAK_SECONDS ?= 3600
+LITMUS_ROUNDS ?= 2000000
+GCC_INSTRUCTIONS ?= 1000000000
+STRESS_MINUTES ?= 10
 
 programs := volary volary-machine volary-nat
 built := .build/release
@@ -14,7 +20,7 @@ tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
   VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
 
-.PHONY: run build image install test lockstep fuzz check soak bench bench-translator format lint clean
+.PHONY: run build image install test lockstep golden fuzz check soak bench bench-translator format lint clean
 
 ## run: a shell in a Debian 13 machine; where input is no terminal, a short command in one.
 run: build
@@ -54,6 +60,12 @@ lockstep: image
 	$(SWIFT) build -c release --build-tests
 	$(tests) $(SWIFT) test -c release --skip-build --filter Lockstep
 
+## golden: the kept listings of generated code written anew, for whoever changes what is generated to look at.
+golden:
+	$(SWIFT) build -c release --build-tests
+	VOLARY_WRITE_GOLDEN=1 $(SWIFT) test -c release --skip-build --filter GoldenTests
+	@git --no-pager diff --stat -- Tests/Golden
+
 ## fuzz: random and structured input for all that reads what guests and files say. SECONDS=600 for long.
 fuzz:
 	@scripts/require-swift "$(SWIFT)"
@@ -64,12 +76,18 @@ fuzz:
 ## check: what has to be right before a change goes in.
 check: lint test
 
-## soak: the long runs, hours in all.
+## soak: the long runs, hours in all. SOAK_SECONDS=60 LITMUS_ROUNDS=100000 STRESS_MINUTES=1 for a short one.
 soak: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
+	$(tests) VOLARY_SOAK_SECONDS=$(SOAK_SECONDS) $(SWIFT) test -c release --skip-build --filter ChurnTests
+	VOLARY_LITMUS_ROUNDS=$(LITMUS_ROUNDS) $(SWIFT) test -c release --skip-build --filter LitmusTests
+	VOLARY_DATA=$(VOLARY_DATA) $(built)/volary image build debian/13 --name soak/gcc --package gcc --if-missing
+	Tests/Soak/gcc-initrd $(VOLARY_DATA)/images/soak_gcc_riscv64 $(built)/gcc-initrd
+	$(tests) VOLARY_TEST_GCC_INITRD=$(CURDIR)/$(built)/gcc-initrd VOLARY_LOCKSTEP_INSTRUCTIONS=$(GCC_INSTRUCTIONS) \
+	  $(SWIFT) test -c release --skip-build --filter LockstepCompiler
 	$(tests) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
-	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Tests/Soak/stress.sh 10
+	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Tests/Soak/stress.sh $(STRESS_MINUTES)
 
 ## bench: figures beside QEMU's, as a table. As root, or memory cannot be read.
 bench: image

@@ -143,7 +143,7 @@ extension X86Assembler {
 
   // MARK: - Addresses and byte order
 
-  /// `lea`: computes an address.
+  /// `lea`: computes an address; not for 8 bits.
   @inlinable @inline(__always)
   package mutating func lea(_ width: Width, _ destination: Register, _ source: Address) {
     encode(.one(0x8D), width, reg: destination.code, source)

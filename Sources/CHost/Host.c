@@ -23,6 +23,18 @@ int volary_memfd_create(const char *name, bool allow_sealing) {
   return result(memfd_create(name, MFD_CLOEXEC | (allow_sealing ? MFD_ALLOW_SEALING : 0)));
 }
 
+int volary_map_again(void *address, size_t size, int protection, void **again) {
+  void *place = mremap(address, 0, size, MREMAP_MAYMOVE);
+  if (place == MAP_FAILED) return -errno;
+  if (mprotect(place, size, protection) < 0) {
+    int failure = -errno;
+    munmap(place, size);
+    return failure;
+  }
+  *again = place;
+  return 0;
+}
+
 int volary_eventfd(unsigned initial) { return result(eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK)); }
 
 int volary_timerfd(void) { return result(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)); }

@@ -23,6 +23,8 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
   private var balloon: VirtioBalloon?
   private var code: CodeStore?
   private var serial: SerialStream?
+  /// Where the profile is written when the machine ends.
+  private var report: Descriptor?
   private var engine = MachineConfiguration.Engine.auto
   private let ended = Mutex(false)
   private var hasStarted = false
@@ -52,6 +54,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
         var options = CodeStore.Options()
         options.coldRuns = 24
         options.arenaSize = 128 << 20
+        options.profile = Self.profile(configuration, descriptors, arenaSize: options.arenaSize)
         return try CodeStore(architecture: Lifter.architecture, options: options)
       }
     }
@@ -114,6 +117,12 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     }
     self.console = console
     self.balloon = balloon
+    if let profile = code?.profile {
+      report = configuration.profile.map { descriptors[$0] }
+      try host("making room for the profile") { () throws(Errno) in
+        for hart in board.cluster.harts { try hart.startProfile(profile) }
+      }
+    }
     if let serial {
       try host("starting the serial port") { () throws(Errno) in try serial.connect(to: board.serial) }
     }
@@ -130,6 +139,17 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       throw ControlFailure(.invalidConfiguration, phase: "loading the guest", message: error.description)
     }
     self.machine = machine
+  }
+
+  /// What keeps the profile that was asked for; nil when none was.
+  private static func profile(
+    _ configuration: MachineConfiguration, _ descriptors: [Descriptor], arenaSize: Int
+  ) -> TranslationProfile? {
+    guard configuration.profile != nil || configuration.perfMap != nil else { return nil }
+    return TranslationProfile(
+      arenaSize: arenaSize, countsExecutions: configuration.profile != nil,
+      perfMap: configuration.perfMap.map { PerfMap(descriptors[$0]) },
+      name: { Lifter.name(ofBlockAt: $0, key: $1) })
   }
 
   /// A line on the process's own standard error.
@@ -273,8 +293,22 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
 
   private func end(with event: ControlEvent) {
     serial?.stop()
+    writeProfile()
     ended.withLock { $0 = true }
     send(event)
     onEnd()
+  }
+  /// Writes what was asked to be known of the machine that has ended.
+  private func writeProfile() {
+    guard let code, let profile = code.profile, let machine else { return }
+    profile.flush()
+    guard let report else { return }
+    var text = ProfileReport.text(
+      code: code, profile: profile, harts: machine.board.cluster.harts, runningTime: machine.runningTime)
+    let failure = text.withUTF8 { bytes -> Errno? in
+      do throws(Errno) { try report.writeAll(UnsafeRawBufferPointer(bytes)) } catch { return error }
+      return nil
+    }
+    if let failure { send(.warning(line: "the profile could not be written: \(failure)")) }
   }
 }

@@ -69,6 +69,8 @@ extension MachineConfiguration {
     uses += consolePorts.enumerated().map { ("console port \($0.offset)", $0.element.stream) }
     if let network { uses.append(("the network", network.frames)) }
     if let serial { uses.append(("the serial line", serial)) }
+    if let profile { uses.append(("the profile", profile)) }
+    if let perfMap { uses.append(("the perf map", perfMap)) }
     let bases = disks.enumerated().compactMap { disk in
       disk.element.base.map { (what: "the base of disk \(disk.offset)", index: $0) }
     }

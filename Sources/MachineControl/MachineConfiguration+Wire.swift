@@ -20,6 +20,8 @@ extension MachineConfiguration {
     }
     writer.optional(serial) { $0.index($1) }
     writer.data(entropySeed)
+    writer.optional(profile) { $0.index($1) }
+    writer.optional(perfMap) { $0.index($1) }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -42,7 +44,9 @@ extension MachineConfiguration {
         ConsolePort(name: try reader.string("port name"), stream: try reader.index())
       },
       serial: try reader.optional("serial") { (reader) throws(WireError) in try reader.index() },
-      entropySeed: try reader.data("entropy seed"))
+      entropySeed: try reader.data("entropy seed"),
+      profile: try reader.optional("profile") { (reader) throws(WireError) in try reader.index() },
+      perfMap: try reader.optional("perf map") { (reader) throws(WireError) in try reader.index() })
   }
 }
 

@@ -46,6 +46,10 @@ package struct MachineConfiguration: Equatable, Sendable {
   package var serial: DescriptorIndex?
   /// Random bytes for the guest's kernel (`rng-seed`), at most 64.
   package var entropySeed: [UInt8]
+  /// A file for what the translator did, written when the machine ends; counting costs the guest some time.
+  package var profile: DescriptorIndex?
+  /// A file for the names of generated code, which perf(1) looks for at `/tmp/perf-PID.map`.
+  package var perfMap: DescriptorIndex?
 
   /// The kernel and what it is told.
   package struct Boot: Equatable, Sendable {
@@ -127,7 +131,8 @@ package struct MachineConfiguration: Equatable, Sendable {
     name: String, architecture: Architecture = .riscv64, engine: Engine = .auto,
     resetAction: ResetAction = .restart, cpus: Int = 1, memory: UInt64 = 1 << 30, boot: Boot,
     disks: [Disk] = [], network: Network? = nil, consolePorts: [ConsolePort] = [],
-    serial: DescriptorIndex? = nil, entropySeed: [UInt8] = []
+    serial: DescriptorIndex? = nil, entropySeed: [UInt8] = [], profile: DescriptorIndex? = nil,
+    perfMap: DescriptorIndex? = nil
   ) {
     self.name = name
     self.architecture = architecture
@@ -141,5 +146,7 @@ package struct MachineConfiguration: Equatable, Sendable {
     self.consolePorts = consolePorts
     self.serial = serial
     self.entropySeed = entropySeed
+    self.profile = profile
+    self.perfMap = perfMap
   }
 }

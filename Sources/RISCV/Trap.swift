@@ -53,3 +53,28 @@ extension Trap {
     package static let counterOverflowInterrupt = interrupt | 13
   }
 }
+
+extension Trap.Cause {
+  /// What a cause is called, as the specification's table of supervisor causes has it.
+  package static func name(_ cause: UInt64) -> String {
+    switch cause {
+    case instructionAddressMisaligned: "instruction address misaligned"
+    case instructionAccessFault: "instruction access fault"
+    case illegalInstruction: "illegal instruction"
+    case breakpoint: "breakpoint"
+    case loadAddressMisaligned: "load address misaligned"
+    case loadAccessFault: "load access fault"
+    case storeAddressMisaligned: "store or AMO address misaligned"
+    case storeAccessFault: "store or AMO access fault"
+    case environmentCallFromUser: "environment call from user mode"
+    case environmentCallFromSupervisor: "environment call from supervisor mode"
+    case instructionPageFault: "instruction page fault"
+    case loadPageFault: "load page fault"
+    case storePageFault: "store or AMO page fault"
+    case interrupt | 1: "supervisor software interrupt"
+    case interrupt | 5: "supervisor timer interrupt"
+    case interrupt | 9: "supervisor external interrupt"
+    default: (cause & interrupt != 0 ? "interrupt " : "exception ") + String(cause & ~interrupt)
+    }
+  }
+}

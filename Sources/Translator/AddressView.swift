@@ -11,6 +11,8 @@
 ///
 /// Tables hold pages of 4 KiB. Of larger ones only the parts that were used are in them; two sets of bits
 /// note where there are some, because whatever forgets one address of a large page forgets all of it.
+/// What was entered and where is noted, as far as it has to be forgotten often: forgetting costs by what there
+/// is, not by the size of the tables.
 ///
 /// A write entry exists only while the page is marked dirty in the guest's page table and holds no
 /// translated code, so that neither needs a check on the way.
@@ -19,29 +21,42 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   @inlinable package static var entryCount: Int { 2048 }
   @inlinable package static var pageShift: UInt64 { 12 }
 
+  // A view is two parts of whole host pages. What is known of data comes first; then what is known of code, which
+  // views that fetch alike may share (they map the same memory there).
+
   /// Byte offsets of the tables.
   @inlinable package static var readTable: Int { 0 }
   @inlinable package static var writeTable: Int { entryCount * 16 }
-  @inlinable package static var jumpTable: Int { entryCount * 32 }
-  @inlinable package static var jumpEntryCount: Int { 4096 }
-  @inlinable package static var pageIdentityTable: Int { jumpTable + jumpEntryCount * 16 }
-  /// Pages of code whose identity can be known: the code of a large compiler, and its libraries'.
-  @inlinable package static var identityCount: Int { 8192 }
-  /// The upper bits of the page that an identity is known for, 32 bits each.
-  @inlinable package static var identityTagTable: Int { pageIdentityTable + identityCount * 4 }
   /// A bit for every 2 MiB, by address modulo 2 GiB and its uppermost bit, that may hold parts of pages of up
   /// to 2 MiB; then a word with a bit for every GiB, modulo 32 GiB and its uppermost bit, that may hold parts
   /// of larger ones; then a word that is not zero when there were pages larger still.
-  /// The places of identities that were entered since all were forgotten: their number, then 16 bits each, for as many
-  /// as there is room for.
-  @inlinable package static var identityLog: Int { identityTagTable + identityCount * 4 }
-  @inlinable package static var identityLogCapacity: Int { 1022 }
-  @inlinable package static var largePageBits: Int { identityLog + 2048 }
+  @inlinable package static var largePageBits: Int { entryCount * 32 }
   @inlinable package static var hugePageBits: Int { largePageBits + 256 }
-  /// A word that is not zero while the jump cache is empty.
-  @inlinable package static var jumpsAreClear: Int { hugePageBits + 16 }
+  /// A word that is not zero when some of those are in all address spaces.
+  @inlinable package static var hasGlobalLargePages: Int { hugePageBits + 16 }
+  /// The places of pages that one address space alone has (``TouchLog``).
+  @inlinable package static var localLog: Int { hugePageBits + 64 }
+  /// Bytes of the part about data.
+  @inlinable package static var dataSize: Int { largePageBits + 4096 }
+
+  @inlinable package static var jumpTable: Int { dataSize }
+  @inlinable package static var jumpEntryCount: Int { 4096 }
+  @inlinable package static var pageIdentityTable: Int { jumpTable + jumpEntryCount * 16 }
+  /// More than of the others: a direct jump to a page whose place another has must ask the dispatcher each time, and
+  /// a kernel's code has 16 MiB.
+  @inlinable package static var identityCount: Int { 8192 }
+  /// The upper bits of the page that an identity is known for, 32 bits each.
+  @inlinable package static var identityTagTable: Int { pageIdentityTable + identityCount * 4 }
+  /// A word that is not zero when there is code of pages that one address space alone has.
+  @inlinable static var localCodeFlag: Int { identityTagTable + identityCount * 4 }
+  /// The entries of the jump cache in use (``TouchLog``).
+  @inlinable package static var jumpLog: Int { localCodeFlag + 64 }
+  /// The places of identities that are known (``TouchLog``).
+  @inlinable package static var identityLog: Int { localCodeFlag + 4096 }
+  /// Bytes of the part about code.
+  @inlinable package static var codeSize: Int { localCodeFlag + 8192 - dataSize }
   /// Bytes of a view.
-  @inlinable package static var size: Int { hugePageBits + 64 }
+  @inlinable package static var size: Int { dataSize + codeSize }
 
   @usableFromInline package let base: UnsafeMutableRawPointer
   /// Where an unknown jump leads: the code that asks the dispatcher. Empty entries of the jump cache
@@ -119,23 +134,15 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   }
 
   @inlinable package func setCode(_ code: UnsafeRawPointer, at pc: UInt64, key: UInt64) {
-    let entry = base + Self.jumpTable + Self.jumpOffset(pc)
+    let offset = Self.jumpOffset(pc)
+    let entry = base + Self.jumpTable + offset
     entry.storeBytes(of: pc | key, as: UInt64.self)
     entry.storeBytes(of: code, toByteOffset: 8, as: UnsafeRawPointer.self)
-    base.storeBytes(of: 0, toByteOffset: Self.jumpsAreClear, as: UInt64.self)
+    jumps.note(offset >> 4)
   }
 
-  /// Forgets where every jump leads.
-  package func clearJumps() {
-    guard base.load(fromByteOffset: Self.jumpsAreClear, as: UInt64.self) == 0 else { return }
-    let start = base + Self.jumpTable
-    for offset in stride(from: 0, to: Self.jumpEntryCount * 16, by: 16) {
-      // No address that is looked up at an entry has this tag.
-      start.storeBytes(of: offset == 0 ? 3 : 0, toByteOffset: offset, as: UInt64.self)
-      start.storeBytes(of: missTarget, toByteOffset: offset + 8, as: UnsafeRawPointer.self)
-    }
-    base.storeBytes(of: 1, toByteOffset: Self.jumpsAreClear, as: UInt64.self)
-  }
+  @inlinable var jumps: TouchLog { TouchLog(base: base + Self.jumpLog) }
+  @inlinable var identities: TouchLog { TouchLog(base: base + Self.identityLog) }
 
   /// The displacement from the view's base of a guest page's identity.
   @inlinable package static func pageIdentityOffset(_ address: UInt64) -> Int32 {
@@ -152,36 +159,12 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
     let offset = Int(Self.pageIdentityOffset(address))
     let old = base.load(fromByteOffset: offset + Self.identityCount * 4, as: UInt32.self)
     let tag = Self.identityTag(address)
-    let known = pageIdentity(address)
-    let isShared = known != 0 && old != tag
-    if known == 0 { logIdentity(offset) }
+    let isNew = pageIdentity(address) == 0
+    let isShared = !isNew && old != tag
+    if isNew { identities.note((offset - Self.pageIdentityTable) >> 2) }
     base.storeBytes(of: identity, toByteOffset: offset, as: UInt32.self)
     base.storeBytes(
       of: isShared ? Self.sharedTag : tag, toByteOffset: offset + Self.identityCount * 4, as: UInt32.self)
-  }
-
-  @inlinable func logIdentity(_ offset: Int) {
-    let log = base + Self.identityLog
-    let count = Int(log.load(as: UInt32.self))
-    log.storeBytes(of: UInt32(count &+ 1), as: UInt32.self)
-    guard count < Self.identityLogCapacity else { return }
-    let place = UInt16(truncatingIfNeeded: (offset &- Self.pageIdentityTable) &>> 2)
-    log.storeBytes(of: place, toByteOffset: 4 &+ count &* 2, as: UInt16.self)
-  }
-
-  private func clearIdentities() {
-    let log = base + Self.identityLog
-    let count = Int(log.load(as: UInt32.self))
-    let table = base + Self.pageIdentityTable
-    if count <= Self.identityLogCapacity {
-      for index in 0..<count {
-        let place = Int(log.load(fromByteOffset: 4 &+ index &* 2, as: UInt16.self))
-        table.storeBytes(of: 0, toByteOffset: place &* 4, as: UInt32.self)
-      }
-    } else {
-      table.initializeMemory(as: UInt8.self, repeating: 0, count: Self.identityCount * 4)
-    }
-    log.storeBytes(of: 0, as: UInt32.self)
   }
 
   /// The tag of a place that several pages had, so that the jump cache may know code of any.
@@ -191,20 +174,11 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
     UInt32(truncatingIfNeeded: address &>> (pageShift + 13))
   }
 
-  /// Forgets a page's identity; false if it had none, so that the jump cache knows no code of it.
-  private func dropIdentity(_ address: UInt64) -> Bool {
-    let offset = Int(Self.pageIdentityOffset(address))
-    guard pageIdentity(address) != 0 else { return false }
-    let tag = base.load(fromByteOffset: offset + Self.identityCount * 4, as: UInt32.self)
-    guard tag == Self.identityTag(address) || tag == Self.sharedTag else { return false }
-    base.storeBytes(of: 0, toByteOffset: offset, as: UInt32.self)
-    return true
-  }
-
   // MARK: - Large pages
 
   /// Notes that what is entered for `address` is part of a page of `size` bytes, more than 4 KiB.
-  @inlinable package func noteLargePage(_ address: UInt64, size: UInt64) {
+  @inlinable package func noteLargePage(_ address: UInt64, size: UInt64, isGlobal: Bool) {
+    if isGlobal { base.storeBytes(of: 1, toByteOffset: Self.hasGlobalLargePages, as: UInt64.self) }
     if size > 1 << 30 { base.storeBytes(of: 1, toByteOffset: Self.hugePageBits + 8, as: UInt64.self) }
     let isHuge = size > 1 << 21
     let bit = isHuge ? Self.hugeBit(address) : Self.largeBit(address)
@@ -216,55 +190,4 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
     (address >> 21) & 1023 | (address >> 63) << 10
   }
   @inlinable static func hugeBit(_ address: UInt64) -> UInt64 { (address >> 30) & 31 | (address >> 63) << 5 }
-
-  /// The bytes around `address` that a large page may cover; 4 KiB if there is none.
-  private func extent(around address: UInt64) -> UInt64 {
-    let huge = (base + Self.hugePageBits).load(as: UInt64.self)
-    if huge & (1 << Self.hugeBit(address)) != 0 { return 1 << 30 }
-    let bit = Self.largeBit(address)
-    let large = (base + Self.largePageBits + Int(bit >> 6) * 8).load(as: UInt64.self)
-    return large & (1 << (bit & 63)) != 0 ? 1 << 21 : 1 << Self.pageShift
-  }
-
-  /// Forgets all that is known of the guest pages in `size` bytes around `address`.
-  private func dropAll(around address: UInt64, size: UInt64) {
-    for table in [Self.readTable, Self.writeTable] {
-      for offset in stride(from: 0, to: Self.entryCount * 16, by: 16) {
-        let entry = base + table + offset
-        if (entry.load(as: UInt64.self) ^ address) & ~(size - 1) == 0 {
-          entry.storeBytes(of: Self.emptyTag(offset), as: UInt64.self)
-        }
-      }
-    }
-    clearCode()
-  }
-
-  // MARK: - Forgetting
-
-  /// Forgets all that is known of one guest page, and of the large page that it may be part of.
-  package func drop(_ address: UInt64) {
-    if base.load(fromByteOffset: Self.hugePageBits + 8, as: UInt64.self) != 0 { return clear() }
-    let extent = extent(around: address)
-    if extent > 1 << Self.pageShift { return dropAll(around: address, size: extent) }
-    drop(table: Self.readTable, address)
-    drop(table: Self.writeTable, address)
-    if dropIdentity(address) { clearJumps() }
-  }
-
-  /// Forgets all that is derived from translated code.
-  package func clearCode() {
-    clearIdentities()
-    clearJumps()
-  }
-
-  /// Forgets everything.
-  package func clear() {
-    (base + Self.readTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 32)
-    clearIdentities()
-    (base + Self.largePageBits).initializeMemory(
-      as: UInt8.self, repeating: 0, count: Self.size - Self.largePageBits)
-    base.storeBytes(of: 0x1000, toByteOffset: Self.readTable, as: UInt64.self)
-    base.storeBytes(of: 0x1000, toByteOffset: Self.writeTable, as: UInt64.self)
-    clearJumps()
-  }
 }

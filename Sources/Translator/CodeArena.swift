@@ -1,8 +1,10 @@
 package import HostSystem
 internal import Glibc
 
-/// Memory for generated code: one memory file mapped twice, once to write and once to execute, so that
-/// no page is ever both. Made before the sandbox closes; its size never changes.
+/// Memory for generated code: the same pages mapped twice, once to write and once to execute, so that no page is
+/// ever both. Made before the sandbox closes; its size never changes.
+///
+/// It is memory without a name: what runs in a named file perf(1) does not look up in its map (``PerfMap``).
 package final class CodeArena: @unchecked Sendable {  // immutable; writers hold the code store's lock
   /// Bytes in all.
   package let size: Int
@@ -16,10 +18,8 @@ package final class CodeArena: @unchecked Sendable {  // immutable; writers hold
   /// Throws `Errno` when the host refuses memory or executable mappings.
   package init(size: Int) throws(Errno) {
     self.size = size
-    let file = try Descriptor.memory(name: "generated-code")
-    try file.truncate(to: Int64(size))
-    writableMapping = try Mapping.map(size: size, descriptor: file)
-    executableMapping = try Mapping.map(size: size, descriptor: file, protection: PROT_READ | PROT_EXEC)
+    writableMapping = try Mapping.shared(size: size)
+    executableMapping = try writableMapping.again(protection: PROT_READ | PROT_EXEC)
     writable = writableMapping.base
     executable = UnsafeRawPointer(executableMapping.base)
   }

@@ -192,6 +192,10 @@ extension CodeGenerator {
         assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1 | 1))
         assembler.jmp(to: thunks.leave)
       case .guardedJump: guardedJump(cold.site)
+      case .changeStatus:
+        pc = cold.pc
+        changeStatus(cold.instruction)
+        assembler.jump(to: cold.back)
       case .forgetCalls:
         assembler.mov(.w64, .rsp, field(ContextLayout.hostStack))
         assembler.jump(to: cold.back)

@@ -64,6 +64,7 @@ extension CodeGenerator {
     case .controlExchange: controlExchange(i)
     case .interruptsOff: interruptsOff(i)
     case .interruptsOn, .interruptsRestore: interruptsOn(i)
+    case .statusExchange, .statusSet, .statusClear: changeStatus(i)
 
     case .system, .illegal, .refetch:
       callOut(i)

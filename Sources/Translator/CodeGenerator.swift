@@ -21,6 +21,8 @@ struct CodeGenerator: ~Copyable {
     case poll
     /// Compares page identities, then jumps to a site's target.
     case guardedJump
+    /// Changes the status register, then goes back.
+    case changeStatus
     /// Forgets all calls that wait for their return, then goes back.
     case forgetCalls
   }
@@ -87,6 +89,9 @@ struct CodeGenerator: ~Copyable {
   var knownMask: UInt32 = 0
   var known: [UInt64] = Array(repeating: 0, count: 32)
 
+  /// While the machine is profiled: what is noted about the block.
+  var profile: BlockMarks?
+
   init(
     arena: CodeArena, offset: Int, size: Int, features: HostFeatures,
     thunks: (plain: Thunks, float: Thunks), architecture: GuestArchitecture, countsInstructions: Bool,
@@ -144,11 +149,14 @@ struct CodeGenerator: ~Copyable {
     self.usesWindow = usesWindow
     inWindow = 0
     faults.removeAll(keepingCapacity: true)
+    if profile != nil { countExecution(from: 0) }
     if let next { requireNextPage(next) }
 
     var ended = false
     for index in 0..<block.count {
+      if profile != nil { markInstruction(start: start, entry: entry) }
       if countsInstructions { assembler.inc(.w64, field(ContextLayout.instructionsRetired)) }
+      let sitesBefore = siteCount
       ended = emit(block[index], isLast: index == block.count - 1)
       if block[index].destination >= 32 {
         rememberBoxing(block[index])
@@ -157,8 +165,10 @@ struct CodeGenerator: ~Copyable {
       }
       pc &+= UInt64(block[index].length)
       if ended { break }
+      if profile != nil, siteCount > sitesBefore { countExecution(from: index + 1) }
     }
     if !ended { jumpOut(to: pc) }
+    if profile != nil { markCold(start: start, entry: entry) }
     emitColds()
     return entry
   }

@@ -14,38 +14,21 @@ package struct GuestArchitecture: Sendable {
   package var linkRegisters: [UInt8]
   /// Displacements in the context of the control registers that are plain fields, 64 bits each.
   package var controlFields: [Int32]
-  /// The status register and what else decides about interrupts, when there is such a thing.
-  package var interrupts: InterruptFields?
+  /// The status register and what depends on it, when there is such a thing.
+  package var status: StatusFields?
   /// Instructions in a block at most.
   package var blockLimit: Int
 
   package init(
     pins: [UInt8], floatPins: [UInt8] = [], linkRegisters: [UInt8] = [], controlFields: [Int32] = [],
-    interrupts: InterruptFields? = nil, blockLimit: Int = 96
+    status: StatusFields? = nil, blockLimit: Int = 96
   ) {
     self.controlFields = controlFields
-    self.interrupts = interrupts
+    self.status = status
     self.linkRegisters = linkRegisters
     self.pins = pins
     self.floatPins = floatPins
     self.blockLimit = blockLimit
-  }
-}
-
-/// Where the context holds what decides whether an interrupt is taken: displacements.
-package struct InterruptFields: Sendable {
-  /// The status register, and in it the bit that lets interrupts in.
-  package var status: Int32
-  package var enableBit: UInt8
-  /// The interrupts that are pending, and those that are let in one by one.
-  package var pending: Int32
-  package var enabled: Int32
-
-  package init(status: Int32, enableBit: UInt8, pending: Int32, enabled: Int32) {
-    self.status = status
-    self.enableBit = enableBit
-    self.pending = pending
-    self.enabled = enabled
   }
 }
 
@@ -87,6 +70,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     /// times only, and would fill the arena for nothing.
     package var coldRuns: UInt8 = 0
     package var features = HostFeatures.host
+    /// What keeps a profile of this store, if one is wanted.
+    package var profile: TranslationProfile?
     package init() {}
   }
 
@@ -123,7 +108,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   private let faults: FaultTable
   private let architecture: GuestArchitecture
   private let thunks: (plain: Thunks, float: Thunks)
-  private let firstFree: Int
+  /// Bytes at the arena's start that the thunks have room in.
+  private let firstFree = 8192
   private let options: Options
   private let lock = Mutex(())
   /// Under the lock.
@@ -161,16 +147,17 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     self.sites = sites.elements
     instructions = UnsafePointer(pool.elements)
     var assembler = X86Assembler(
-      buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: 4096),
+      buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: firstFree),
       executableBase: UInt64(UInt(bitPattern: arena.executable)))
     thunks = (
-      plain: Thunks(assembler: &assembler, pins: architecture.pins, key: 0, float: nil, index: index),
+      plain: Thunks(
+        assembler: &assembler, pins: architecture.pins, key: 0, float: nil, index: index,
+        status: architecture.status, counts: options.profile != nil),
       float: Thunks(
         assembler: &assembler, pins: architecture.pins, key: BlockKeyBit.usesFloat,
-        float: FloatState(pins: architecture.floatPins), index: index)
+        float: FloatState(pins: architecture.floatPins), index: index, counts: options.profile != nil)
     )
     precondition(!assembler.failed)
-    firstFree = 4096
     state = .allocate(capacity: 1)
     state.initialize(
       to: State(
@@ -181,6 +168,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
         table: table, numbers: try FlatTable(), places: try FlatTable(), pages: pages,
         blocks: try PlainList(capacity: max(4096, options.arenaSize >> 6)), sites: sites, pool: pool,
         lifted: .allocate(capacity: architecture.blockLimit)))
+    nameFixedCode(size: firstFree)
   }
 
   deinit {
@@ -220,6 +208,11 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     let result = enter(context.base, code)
     if result == 0 { return .dispatch }
     return result & 1 == 0 ? .site(Int(result >> 1)) : .interrupted(Int(result >> 1))
+  }
+
+  /// Where generated code goes on at the context's program counter, under a key (``ContextLayout/goOn``).
+  package func goOn(key: UInt64) -> UInt64 {
+    key & BlockKeyBit.usesFloat != 0 ? thunks.float.goOn : thunks.plain.goOn
   }
 
   /// The instructions that call-outs name by index; as long as the store.
@@ -262,9 +255,11 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     isClaimed: () -> Bool
   ) -> Found {
     find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
-      translate(pc: pc, key: key, mode: mode, page: codePage, next: nil, &state) { room, buffer in
+      let found = translate(pc: pc, key: key, mode: mode, page: codePage, next: nil, &state) { room, buffer in
         lifter.lift(pc: pc, page: page, key: key | mode, into: buffer, room: room)
       }
+      noteTranslation(found, pc, key | mode, page: page, state)
+      return found
     }
   }
 
@@ -285,6 +280,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
         buffer[0] = instruction
         return 1
       }
+      noteTranslation(found, pc, key | mode, page: nil, state)
       if case .code = found {
         let block = state.blocks.count - 1
         state.blocks[block].nextCrossing = state.pages[nextPage].firstCrossing
@@ -319,6 +315,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     guard state.blocks.hasRoom(for: 1), state.pool.hasRoom(for: 2 * limit + 2),
       state.sites.hasRoom(for: 2 * limit + 2)
     else { return .full }
+    state.generator.profile = options.profile?.nextBlock
     let count = lift(limit, state.lifted)
     guard count > 0 else { return .interpret }
     let identity = index.pointee.firstIdentity &+ UInt32(page)
@@ -485,6 +482,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// Drops everything. No CPU may be in translated code or hold an address in it.
   package func removeAll() {
     locked { state in
+      options.profile?.emptied(arena: arena.executable + firstFree, describe: describe)
       let used = state.generator.assembler.offset
       state.generator.assembler.rewind(to: 0)
       arena.discard(firstFree..<min(arena.size, firstFree + ((used + 4095) & ~4095)))
@@ -504,4 +502,51 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   }
 
   package var statistics: Statistics { locked { $0.statistics } }
+}
+
+// MARK: - Profiling
+
+extension CodeStore {
+  /// What keeps a profile of this store, if one is wanted.
+  package var profile: TranslationProfile? { options.profile }
+
+  /// Bytes of generated code at most.
+  package var arenaSize: Int { options.arenaSize }
+
+  /// Which host registers hold guest registers, integers first, by name.
+  package var pinnedRegisters: [(guest: UInt8, host: String)] {
+    zip(architecture.pins, HostRegisters.pins).map { ($0, "\($1)") }
+      + zip(architecture.floatPins, HostRegisters.floatPins).map { ($0, "\($1)") }
+  }
+
+  /// All blocks that were ever translated, the hottest first; `listings` of them with their code.
+  package func profiledBlocks(listings: Int) -> [ProfiledBlock] {
+    locked { _ in
+      options.profile?.blocks(arena: arena.executable + firstFree, listings: listings, describe: describe)
+        ?? []
+    }
+  }
+
+  /// Tells the profile of a block that was just made, on the page at `page`, or on two.
+  private func noteTranslation(
+    _ found: Found, _ pc: UInt64, _ key: UInt64, page: UnsafeRawPointer?, _ state: borrowing State
+  ) {
+    guard let profile = options.profile, case .code(let code, _) = found, let made = state.generator.profile
+    else { return }
+    let entry = code - (arena.executable + firstFree)
+    profile.add(
+      address: pc, key: key, code: entry..<state.generator.assembler.offset, marks: made, page: page,
+      arena: arena.executable + firstFree)
+  }
+
+  /// Names the fixed pieces of generated code.
+  private func nameFixedCode(size: Int) {
+    options.profile?.addFixed("volary:between-blocks", address: arena.executable, size: size)
+  }
+
+  /// What is at a distance from where blocks begin in the arena: a fixed piece of code.
+  private func describe(_ offset: Int) -> String? {
+    let address = UInt64(UInt(bitPattern: arena.executable + firstFree)) &+ UInt64(bitPattern: Int64(offset))
+    return thunks.plain.name(of: address) ?? thunks.float.name(of: address)
+  }
 }

@@ -19,7 +19,7 @@
   @inlinable package static var programCounter: Int32 { 384 }
   /// Nonzero asks generated code to leave at the next poll. 32 bits, set from any thread.
   @inlinable package static var exitRequest: Int32 { 392 }
-  /// Nonzero after a call-out that has changed the program counter: leave to the dispatcher. 32 bits.
+  /// Nonzero after a call-out that has changed the program counter: leave, to the dispatcher or by ``goOn``. 32 bits.
   @inlinable package static var redirect: Int32 { 396 }
   /// The current ``AddressView``.
   @inlinable package static var view: Int32 { 400 }
@@ -45,10 +45,20 @@
   @inlinable package static var stackLimit: Int32 { 528 }
   /// The host stack pointer at a call-out; 0 while generated code does not run.
   @inlinable package static var callOutStack: Int32 { 536 }
+  /// The views for each of up to eight modes of access to memory, as the front end numbers them; 0 for one that has to be
+  /// looked for.
+  @inlinable package static var modeViews: Int32 { 544 }
+  /// Where a call-out that has set ``redirect`` has generated code go on, instead of leaving: 0, or what
+  /// ``CodeStore/goOn(key:)`` gives.
+  @inlinable package static var goOn: Int32 { 608 }
   /// ``AddressWindow/size``, for comparisons.
-  @inlinable package static var windowSize: Int32 { 544 }
-  /// The next free displacement; spare up to ``floatConstants``.
-  @inlinable package static var scratch: Int32 { 552 }
+  @inlinable package static var windowSize: Int32 { 616 }
+  /// The next free displacement; spare up to ``blockCounters``.
+  @inlinable package static var scratch: Int32 { 624 }
+  /// While the machine is profiled: the address of this CPU's counters of block executions.
+  @inlinable package static var blockCounters: Int32 { 2560 }
+  /// While the machine is profiled: what the fixed pieces of code count (``ProfileCounter``).
+  @inlinable package static var profileCounters: Int32 { 2568 }
   /// What floating-point code needs from memory (``FloatConstants``).
   @inlinable package static var floatConstants: Int32 { 3072 }
   /// Where the front end's own half begins.

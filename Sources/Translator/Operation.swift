@@ -127,6 +127,8 @@
   case interruptsOff
   /// Interrupts on, or on if `a` says so and nothing else: unless one is pending.
   case interruptsOn, interruptsRestore
+  /// The status field in the destination; it becomes `a`, or gets the bits of `a` set or cleared.
+  case statusExchange, statusSet, statusClear
 
   // MARK: The front end's own
 

@@ -22,14 +22,21 @@ struct Thunks {
   var store: UInt64 = 0
   /// As the others, with the instruction's index in edx.
   var interpret: UInt64 = 0
+  /// Goes to the context's program counter, forgetting all calls that wait for their return: where call-outs that
+  /// have changed it may have generated code go on (``ContextLayout/goOn``).
+  var goOn: UInt64 = 0
+  /// Gives the status register (``StatusFields``) the value in rcx as far as it can be written; the old one in rax.
+  /// Carry: nothing done, because the front end has to. Overwrites rdx. 0 where there is no such register.
+  var changeStatus: UInt64 = 0
 
   /// Calls that may wait for their return, each with 16 bytes of the host's stack.
   static let callDepth: Int32 = 2048
 
-  /// `float`: the floating-point state that blocks entered by these thunks have in host registers.
+  /// `float`: the floating-point state that blocks entered by these thunks have in host registers. `counts`: the
+  /// machine is profiled (``ProfileCounter``).
   init(
     assembler: inout X86Assembler, pins: [UInt8], key: UInt64, float: FloatState?,
-    index: UnsafePointer<CodeIndex>
+    index: UnsafePointer<CodeIndex>, status: StatusFields? = nil, counts: Bool = false
   ) {
     assembler.align(to: 16)
     func at(_ displacement: Int32) -> Address {
@@ -43,6 +50,9 @@ struct Thunks {
     func storePins(_ assembler: inout X86Assembler) {
       for (guest, host) in pairs { assembler.mov(.w64, at(ContextLayout.register(guest)), host) }
       float?.store(&assembler)
+    }
+    func count(_ counter: ProfileCounter, _ assembler: inout X86Assembler) {
+      if counts { assembler.inc(.w64, at(counter.place)) }
     }
     let saved: [Register] = [.rbx, .rbp, .r12, .r13, .r14, .r15]
 
@@ -62,21 +72,41 @@ struct Thunks {
 
     assembler.align(to: 16)
     leaveIndirect = assembler.executableAddress
+    count(.unknownTarget, &assembler)
     assembler.mov(.w64, at(ContextLayout.programCounter), .rcx)
     assembler.mov(.w32, .rax, 0)
     leave = assembler.executableAddress
+    storePins(&assembler)
+    let leaveStored = assembler.executableAddress
+    if counts {
+      // A site that was left at, or 0; its lowest bit says that leaving was asked for.
+      let (request, counted) = (assembler.newLabel(), assembler.newLabel())
+      assembler.test(.w32, .rax, .rax)
+      assembler.jump(.e, to: counted)
+      assembler.test(.w32, .rax, 1)
+      assembler.jump(.ne, to: request)
+      count(.unlinkedExit, &assembler)
+      assembler.jump(to: counted)
+      assembler.bind(request)
+      count(.request, &assembler)
+      assembler.bind(counted)
+    }
     assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
     assembler.mov(.w64, at(ContextLayout.callOutStack), 0)
-    storePins(&assembler)
     assembler.add(.w64, .rsp, 24)
     for register in saved.reversed() { assembler.pop(register) }
     assembler.ret()
 
     assembler.align(to: 16)
     let redirected = assembler.executableAddress
+    count(.redirection, &assembler)
     assembler.mov(.w32, at(ContextLayout.redirect), 0)
+    assembler.mov(.w64, .rcx, at(ContextLayout.goOn))
     assembler.mov(.w32, .rax, 0)
-    assembler.jmp(to: leave)
+    assembler.test(.w64, .rcx, .rcx)
+    assembler.jcc(.e, to: leaveStored)
+    assembler.mov(.w64, at(ContextLayout.goOn), .rax)
+    assembler.jmp(.rcx)
 
     /// Looks the guest address in rcx up: its code in rax, 0 if there is none. Keeps rcx and the guest's registers.
     /// `depth`: by how much the stack is off from where it is aligned to 16 bytes.
@@ -106,6 +136,15 @@ struct Thunks {
     lookUp(&assembler, depth: 0)
     assembler.jmp(.rax)
 
+    assembler.align(to: 16)
+    goOn = assembler.executableAddress
+    assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
+    assembler.mov(.w64, at(ContextLayout.callOutStack), 0)
+    assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
+    loadPins(&assembler)
+    assembler.mov(.w64, .rcx, at(ContextLayout.programCounter))
+    assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: lookFurther))
+
     // The host's return leads to where the guest's return address is looked up.
     assembler.align(to: 16)
     let returned = assembler.executableAddress
@@ -120,6 +159,7 @@ struct Thunks {
 
     assembler.align(to: 16)
     returnElsewhere = assembler.executableAddress
+    count(.strayReturn, &assembler)
     assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
     // A guest can go round and round by such returns alone.
     assembler.cmp(.w32, at(ContextLayout.exitRequest), 0)
@@ -138,15 +178,29 @@ struct Thunks {
       assembler.mov(.w32, .rcx, .rax)
       assembler.call(at(ContextLayout.callOuts + function.rawValue * 8))
       assembler.add(.w64, .rsp, 8)
-      assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
-      loadPins(&assembler)
       assembler.cmp(.w32, at(ContextLayout.redirect), 0)
       assembler.jcc(.ne, to: redirected)
+      assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
+      loadPins(&assembler)
       assembler.ret()
       return entry
     }
     load = callOut(.load, &assembler)
     store = callOut(.store, &assembler)
     interpret = callOut(.interpret, &assembler)
+    if let status { changeStatus = Self.emitChangeStatus(&assembler, status) }
+  }
+
+  /// What a piece is called in listings, by its address.
+  func name(of address: UInt64) -> String? {
+    switch address {
+    case leave: "leave"
+    case leaveIndirect: "leaveIndirect"
+    case returnElsewhere: "returnElsewhere"
+    case load: "load"
+    case store: "store"
+    case interpret: "interpret"
+    default: nil
+    }
   }
 }

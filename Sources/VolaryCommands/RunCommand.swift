@@ -81,6 +81,15 @@ struct RunCommand: ParsableCommand {
   @Option(help: "Seconds in which the guest has to come up.")
   var bootTimeout = 300
 
+  @Option(
+    help: ArgumentHelp(
+      "Write which guest code was hot, and what the translator did, at the machine's end. '-' is standard error.",
+      valueName: "file"))
+  var profile: String?
+
+  @Flag(help: "Tell perf(1) what guest code is where, in /tmp/perf-PID.map of volary-machine.")
+  var perfMap = false
+
   @Flag(help: "Show what the guest's kernel and Volary's own processes say, on standard error.")
   var verbose = false
 
@@ -98,6 +107,10 @@ struct RunCommand: ParsableCommand {
       throw ValidationError(
         "--engine kvm cannot run \(arch.rawValue) guests on this host; take --engine translator, or auto, "
           + "the fastest that works here.")
+    }
+    if engine == .interpreter && (profile != nil || perfMap) {
+      throw ValidationError(
+        "--profile and --perf-map are about the translator; --engine interpreter has none.")
     }
     if network == .none && !publish.isEmpty { throw ValidationError("--publish needs a network.") }
     if let bad = environment.first(where: { !$0.contains("=") || $0.hasPrefix("=") }) {
@@ -140,7 +153,7 @@ struct RunCommand: ParsableCommand {
       append: image == nil ? append ?? "" : commandLine, diskSize: disk, ownDisk: diskImage,
       hasNetwork: network == .nat, publish: publish, streams: isTerminal ? .terminal : .pipes,
       console: hasJob ? .hvc0 : console ?? .named(in: append ?? ""), isVerbose: verbose,
-      bootTimeout: hasJob ? bootTimeout : nil)
+      bootTimeout: hasJob ? bootTimeout : nil, profile: profile, hasPerfMap: perfMap)
   }
 
   private func makeJob(onTerminal: Bool) -> GuestJob {

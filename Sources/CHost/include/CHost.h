@@ -11,6 +11,8 @@
 // MARK: Descriptors and memory
 
 int volary_memfd_create(const char *name, bool allow_sealing);
+// Maps the pages of a shared mapping a second time.
+int volary_map_again(void *address, size_t size, int protection, void **again);
 int volary_eventfd(unsigned initial);
 int volary_timerfd(void);
 /// Arms a CLOCK_MONOTONIC timer for an absolute time in nanoseconds; 0 disarms it.

@@ -122,7 +122,11 @@ extension Hart {
     let old = state.pointee.status
     let new = Status.withSummary((old & ~Status.writable) | (value & Status.writable))
     state.pointee.status = new
-    if (old ^ new) & (Status.permitUserMemory | Status.makeExecutableReadable) != 0 { selectView() }
+    if (old ^ new) & Status.makeExecutableReadable != 0 {
+      forgetModeViews()
+    } else if (old ^ new) & Status.permitUserMemory != 0 {
+      selectView()
+    }
   }
 
   /// satp: an unsupported mode leaves it as it was.
@@ -130,7 +134,9 @@ extension Hart {
     let mode = value >> 60
     guard mode == PageWalk.Mode.bare || (PageWalk.Mode.sv39...cluster.widestPaging).contains(mode)
     else { return }
-    state.pointee.translation = mode == PageWalk.Mode.bare ? 0 : value
-    selectView()
+    let new = mode == PageWalk.Mode.bare ? 0 : value
+    guard new != state.pointee.translation else { return }
+    state.pointee.translation = new
+    changeSpace()
   }
 }

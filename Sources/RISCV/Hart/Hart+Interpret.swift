@@ -106,7 +106,9 @@ extension Hart {
   /// Adds what was done since the last call to the instructions retired. An instruction that traps
   /// counts, as in translated code.
   private func count(_ done: Int, _ counted: inout Int) {
-    guard cluster.countsInstructions else { return }
+    guard cluster.countsInstructions || profile != nil else { return }
+    profile?.coldInstructions &+= UInt64(done - counted)
+    guard cluster.countsInstructions else { return counted = done }
     context.word(ContextLayout.instructionsRetired).pointee &+= UInt64(done - counted)
     counted = done
   }

@@ -69,6 +69,6 @@ extension Hart {
     context.registers[11] = argument
     context.programCounter = address
     forgetTranslations()
-    selectView()
+    changeSpace()
   }
 }

@@ -25,10 +25,19 @@ extension Hart {
     install(.interpret, unsafeBitCast(interpret, to: Int.self))
   }
 
-  /// Takes a trap at the context's program counter and tells generated code to leave.
+  /// Takes a trap at the context's program counter and has generated code go there.
   private func redirect(_ trap: Trap) {
     takeTrap(trap, pc: context.programCounter)
+    redirect()
+  }
+
+  /// Has generated code that called out go to the context's program counter; by the run loop if there is something
+  /// to look at first.
+  private func redirect() {
     context.half(ContextLayout.redirect).pointee = 1
+    guard !exitRequest.isSet, !canTakeInterrupt, let code = cluster.code else { return }
+    let key = blockKey
+    if key != BlockKey.untranslated { context.word(ContextLayout.goOn).pointee = code.goOn(key: key) }
   }
 
   private func callOutLoad(_ address: UInt64, _ access: UInt32) -> UInt64 {
@@ -87,7 +96,7 @@ extension Hart {
         if !SystemOperation.goesOn(instruction) || key != blockKey || space != state.pointee.translation
           || exitRequest.isSet || canTakeInterrupt
         {
-          context.half(ContextLayout.redirect).pointee = 1
+          redirect()
         }
         return
       }
@@ -144,7 +153,7 @@ extension Hart {
       return known
     }
     let mode =
-      privilege == .user ? views.windowBase == 0 ? 0 : BlockKeyBit.usesWindow : BlockKey.supervisor
+      privilege == .user ? views.windows.base == 0 ? 0 : BlockKeyBit.usesWindow : BlockKey.supervisor
     do throws(Trap) {
       while true {
         let found = try fetchCode(pc)

@@ -4,6 +4,7 @@ extension Hart {
   /// Enters the supervisor's trap handler for an exception or interrupt at `pc` (RISC-V Privileged
   /// Architecture, chapter 12.1.5 and following).
   func takeTrap(cause: UInt64, value: UInt64, pc: UInt64) {
+    profile?.countTrap(cause)
     noteFloatUse()
     noteTrapForFloat()
     if cause == Trap.Cause.supervisorTimerInterrupt, state.pointee.privilege == 0 { noteUserTick() }

@@ -65,8 +65,13 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   var floatCredit = 0
   /// What that number starts from.
   package var floatPatience = 128
+  /// What the hart counts, while its machine is profiled.
+  package internal(set) var profile: HartProfile?
   /// Whether supervisor mode uses floating point since it was entered.
-  var isSupervisorFloat = false
+  var isSupervisorFloat: Bool {
+    get { context.word(HartState.supervisorFloatPlace).pointee != 0 }
+    set { context.word(HartState.supervisorFloatPlace).pointee = newValue ? 1 : 0 }
+  }
 
   package init(
     id: Int, cluster: HartCluster, memory: GuestMemory, bus: any PhysicalBus, missTarget: UnsafeRawPointer
@@ -110,7 +115,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     deadline.store(.max, ordering: .sequentiallyConsistent)
     forgetTranslations()
     decoded.removeAll()
-    selectView()
+    changeSpace()
   }
 
   /// Calls `body` with the hart of a context that generated code hands to a call-out, without counting the
@@ -213,9 +218,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     while let request = nextRequest() {
       switch request {
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
-      case .dropWrites(let page):
-        dropWrites(page: page)
-      case .dropCode(let page): dropCode(page: page)
+      case .dropWrites(let page): dropWrites(page: page)
+      case .dropCode(let page, let starts): dropCode(page: page, starts: starts)
       case .quiesce: break
       }
       served.add(1, ordering: .sequentiallyConsistent)
@@ -243,17 +247,44 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   // MARK: - Views
 
   /// Points the context at the view for the current privilege and address space.
-  func selectView() {
+  @inline(__always) func selectView() {
     let status = state.pointee.status
-    var key = state.pointee.privilege
-    if key == Privilege.supervisor.rawValue, status & Status.permitUserMemory != 0 { key |= 2 }
-    if status & Status.makeExecutableReadable != 0 { key |= 4 }
-    let (view, isNew) = views.select(translation: state.pointee.translation, mode: key)
+    let privilege = state.pointee.privilege
+    let permits = privilege != 0 && status & Status.permitUserMemory != 0
+    let mode = permits ? privilege | ViewPool.Mode.permitsUser : privilege
+    let known = context.word(ViewPool.place(ofMode: mode)).pointee
+    if known != 0 {
+      context.word(ContextLayout.view).pointee = known
+    } else {
+      findView(mode)
+    }
+  }
+
+  @inline(never) private func findView(_ mode: UInt64) {
+    let readsExecutable = state.pointee.status & Status.makeExecutableReadable != 0
+    let (view, isNew) = views.select(
+      translation: state.pointee.translation,
+      mode: readsExecutable ? mode | ViewPool.Mode.readsExecutable : mode)
     // The interpreter knows pages by the view they were seen in.
     if isNew { decoded.forgetAddresses() }
-    context.word(ContextLayout.view).pointee = UInt64(UInt(bitPattern: view.base))
-    if views.windowPatience == 0, key & 3 == 0, views.windowBase == 0 { noteUserTick() }
-    if views.windowBase != 0, views.windowBase != activeWindow { activateWindow() }
+    let base = UInt64(UInt(bitPattern: view.base))
+    context.word(ContextLayout.view).pointee = base
+    context.word(ViewPool.place(ofMode: mode)).pointee = base
+    if mode == ViewPool.Mode.user { selectWindow() }
+  }
+
+  /// Looks the views of all modes up anew, because satp or sstatus.MXR has changed.
+  func forgetModeViews() {
+    for mode in 0...(ViewPool.Mode.supervisor | ViewPool.Mode.permitsUser) {
+      context.word(ViewPool.place(ofMode: mode)).pointee = 0
+    }
+    selectView()
+  }
+
+  /// satp has changed.
+  func changeSpace() {
+    if views.changeSpace() { decoded.forgetAddresses() }
+    forgetModeViews()
   }
 
   @inline(__always) var view: AddressView {
@@ -263,7 +294,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   }
 
   /// Forgets translations (SFENCE.VMA): `pages` pages from `address` on, nil for all, of one address
-  /// space or all.
+  /// space (but for global pages) or all.
   func fence(address: UInt64, pages: UInt64?, space: UInt64?) {
     context.forgetReturns()
     decoded.forgetAddresses()
@@ -286,15 +317,17 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     views.dropWrites(toPage: page, host: host, at: writers.take(page: page))
   }
 
-  func dropCode(page: Int) {
+  /// Forgets the code that was derived from a page of the memory file: the blocks that began at some addresses, each
+  /// with its key.
+  func dropCode(page: Int, starts: [UInt64]) {
     context.forgetReturns()
     decoded.remove(page: page)
-    views.forEach { $0.clearJumps() }
+    views.forEachCode { $0.dropJumps(to: starts) }
   }
 
   func forgetCode() {
     context.forgetReturns()
-    views.forEach { $0.clearCode() }
+    views.forEachCode { $0.clearCode() }
   }
 }
 

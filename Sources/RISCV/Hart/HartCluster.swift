@@ -76,12 +76,13 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   /// the writer may run the old code until their next FENCE.I, as the architecture allows.
   package func codeWritten(page: Int) {
     let marks = GuestMemory.PageFlag.code | GuestMemory.PageFlag.codeReady
+    var starts: [UInt64] = []
     if let code {
-      code.invalidate(page: page) { memory.clearFlags(marks, ofPage: page) }
+      starts = code.invalidate(page: page) { memory.clearFlags(marks, ofPage: page) }
     } else {
       memory.clearFlags(marks, ofPage: page)
     }
-    for hart in harts { _ = hart.post(.dropCode(page: page)) }
+    for hart in harts { _ = hart.post(.dropCode(page: page, starts: starts)) }
   }
 
   /// Whether code may be derived from a page: whoever writes it from now on drops that code.

@@ -4,8 +4,9 @@ package enum HartRequest: Sendable {
   case fence(address: UInt64, pages: UInt64?, space: UInt64?)
   /// Drop the cached right to write this page of the memory file.
   case dropWrites(page: Int)
-  /// Forget translated code that was derived from this page of the memory file.
-  case dropCode(page: Int)
+  /// Forget code that was derived from this page of the memory file: translated, the blocks that began at some
+  /// addresses, each with its block key.
+  case dropCode(page: Int, starts: [UInt64])
   /// Stay out of translated code until the cache has been emptied.
   case quiesce(generation: UInt32)
 }

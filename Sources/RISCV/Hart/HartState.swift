@@ -38,7 +38,10 @@ extension HartState {
   }
 
   /// Where the pending interrupts are in the context, apart from the rest because other threads raise them.
-  static let pendingPlace = ContextLayout.frontEnd + 1024
+  static var pendingPlace: Int32 { ContextLayout.frontEnd + 1024 }
+
+  /// Where the context holds ``Hart/isSupervisorFloat``, which is not state of the guest's.
+  static var supervisorFloatPlace: Int32 { ContextLayout.frontEnd + 1088 }
 }
 
 /// Bits of sstatus.

@@ -10,9 +10,15 @@ package final class Lifter: BlockLifter {
     pins: [15, 14, 10, 2, 13, 11, 12, 8, 9, 1],
     floatPins: [15, 14, 13, 12, 11, 10, 0, 1, 2, 3, 8, 9, 18].map { 32 + $0 },
     linkRegisters: [1, 5], controlFields: ControlField.allCases.map(\.place),
-    interrupts: InterruptFields(
-      status: ControlField.status.place, enableBit: UInt8(Status.interruptEnable.trailingZeroBitCount),
-      pending: HartState.pendingPlace, enabled: HartState.place(\.interruptEnable)))
+    status: StatusFields(
+      status: ControlField.status.place, writable: Int32(Status.writable),
+      interruptEnable: UInt8(Status.interruptEnable.trailingZeroBitCount),
+      pending: HartState.pendingPlace, enabled: HartState.place(\.interruptEnable),
+      permitUserMemory: UInt8(Status.permitUserMemory.trailingZeroBitCount),
+      viewWithout: ViewPool.place(ofMode: ViewPool.Mode.supervisor),
+      viewWith: ViewPool.place(ofMode: ViewPool.Mode.supervisor | ViewPool.Mode.permitsUser),
+      floatState: Int32(Status.floatState), summary: UInt8(Status.someDirty.trailingZeroBitCount),
+      floatMatters: HartState.supervisorFloatPlace, unusual: Int32(Status.makeExecutableReadable)))
 
   /// Control registers that generated code reaches as they are.
   private enum ControlField: UInt8, CaseIterable {
@@ -115,6 +121,9 @@ extension Lifter {
       case .csrReadClearImmediate where i.a == bit: control.operation = .interruptsOff
       case .csrReadSetImmediate where i.a == bit && i.destination == 0: control.operation = .interruptsOn
       case .csrReadSet where i.destination == 0: control.operation = .interruptsRestore
+      case .csrReadWrite: control.operation = .statusExchange
+      case .csrReadSet: control.operation = .statusSet
+      case .csrReadClear where i.a != 0: control.operation = .statusClear
       default: return nil
       }
       return control

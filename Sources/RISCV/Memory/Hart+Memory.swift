@@ -11,7 +11,9 @@ extension Hart {
   func translate(_ address: UInt64, _ kind: AccessKind) throws(Trap) -> UInt64 {
     let found = try PageWalk.find(
       address, kind, state: state.pointee, privilege: privilege, memory: memory)
-    if found.size > 4096 { view.noteLargePage(address, size: found.size) }
+    let view = view
+    if !found.isGlobal { if kind == .execute { view.noteLocalCode() } else { view.noteLocalPage(address) } }
+    if found.size > 4096 { view.noteLargePage(address, size: found.size, isGlobal: found.isGlobal) }
     return found.page | (address & 0xFFF)
   }
 
@@ -30,7 +32,7 @@ extension Hart {
     let physical = try translate(address, .read)
     if let page = memory.host(of: physical & ~0xFFF, count: 4096) {
       view.fill(table: AddressView.readTable, address, host: page)
-      if views.windowBase != 0 { fillWindow(address, forWriting: false) }
+      if views.windows.base != 0 { fillWindow(address, forWriting: false) }
       let place = UnsafeRawPointer(page + Int(physical & 0xFFF))
       switch width {
       case 1: return UInt64(place.load(as: UInt8.self))
@@ -100,11 +102,11 @@ extension Hart {
     if flags & GuestMemory.PageFlag.code != 0 {
       cluster.codeWritten(page: number)
       // A page that is code and data by turns is mapped and unmapped each time.
-      if views.windowBase != 0 { views.noteFault(10) }
+      if views.windows.base != 0 { views.windows.noteFault(10) }
     }
     view.fill(table: AddressView.writeTable, address, host: page)
     writers.note(page: number, address: address)
-    if views.windowBase != 0 { fillWindow(address, forWriting: true) }
+    if views.windows.base != 0 { fillWindow(address, forWriting: true) }
     return page
   }
 

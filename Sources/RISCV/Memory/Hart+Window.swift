@@ -8,14 +8,14 @@ extension Hart {
 
   /// Timer interrupts that find a program running until it gets a window; 0: every program has one.
   package var windowPatience: Int {
-    get { views.windowPatience }
-    set { views.windowPatience = newValue }
+    get { views.windows.patience }
+    set { views.windows.patience = newValue }
   }
 
   /// Makes the current view's window that of the hart's thread.
   func activateWindow() {
-    activeWindow = views.windowBase
-    AddressWindow.activate(views.window)
+    activeWindow = views.windows.base
+    AddressWindow.activate(views.windows.window)
   }
 
   /// Notes that a timer interrupt found a program running: one that runs for long gets a window.
@@ -23,26 +23,36 @@ extension Hart {
     guard let code = cluster.code, code.canUseWindows, state.pointee.translation >> 60 == PageWalk.Mode.sv39
     else { return }
     let memory = memory
-    let changed = views.noteTick {
+    views.noteTick {
       try? AddressWindow(file: memory.descriptor, pageCount: memory.size >> GuestMemory.pageShift)
     }
-    if changed { context.forgetReturns() }
+    useWindow()
+  }
+
+  /// Has generated code use the current view's window, if it has one.
+  func selectWindow() {
+    if views.windows.patience == 0, views.windows.base == 0 { noteUserTick() }
+    useWindow()
+  }
+
+  private func useWindow() {
+    if views.windows.base != 0, views.windows.base != activeWindow { activateWindow() }
   }
 
   /// Whether an access is of a kind that code for windows does not go on after, even if it succeeds: it takes
   /// the address for one in the window from then on.
   func isBeyondWindow(_ address: UInt64) -> Bool {
-    address >= AddressWindow.size && state.pointee.privilege == 0 && views.windowBase != 0
+    address >= AddressWindow.size && state.pointee.privilege == 0 && views.windows.base != 0
   }
 
   /// Maps the page of an address that was just translated in the current view's window, if it is not yet, and
   /// those around it that the program has used.
   func fillWindow(_ address: UInt64, forWriting: Bool) {
-    guard state.pointee.privilege == 0, address < AddressWindow.size, let window = views.window else {
+    guard state.pointee.privilege == 0, address < AddressWindow.size, let window = views.windows.window else {
       return
     }
     let page = Int(address >> 12)
-    views.noteFault()
+    views.windows.noteFault()
     windowFaults += 1
     guard !window.isMapped(page, forWriting: forWriting) else { return }
     let first = page & ~(Self.pagesAround - 1)
@@ -63,10 +73,10 @@ extension Hart {
           run.count += 1
           continue
         }
-        guard map() else { return views.giveUpWindow() }
+        guard map() else { return views.giveUpWindow(view) }
         run = (candidate, leaf.number, 1, leaf.isWritable)
       }
-      if !map() { views.giveUpWindow() }
+      if !map() { views.giveUpWindow(view) }
     }
   }
 

@@ -42,6 +42,7 @@ package enum PageWalk {
     static let writable: UInt64 = 1 << 2
     static let executable: UInt64 = 1 << 3
     static let user: UInt64 = 1 << 4
+    static let global: UInt64 = 1 << 5
     static let accessed: UInt64 = 1 << 6
     static let dirty: UInt64 = 1 << 7
     /// Bits that must be zero in every entry; bits 61 to 63 are PBMT and N.
@@ -56,6 +57,8 @@ package enum PageWalk {
     package let size: UInt64
     /// Whether the entry's dirty bit is set, so that writes need not come here again.
     package let dirty: Bool
+    /// Whether the page is in all address spaces.
+    package let isGlobal: Bool
   }
 
   /// Finds the page of `address` for `kind` at a privilege, setting accessed and dirty bits as the
@@ -64,7 +67,9 @@ package enum PageWalk {
     _ address: UInt64, _ kind: AccessKind, state: HartState, privilege: Privilege, memory: GuestMemory
   ) throws(Trap) -> Result {
     let mode = state.translation >> 60
-    guard mode != Mode.bare else { return Result(page: address & ~0xFFF, size: 4096, dirty: true) }
+    guard mode != Mode.bare else {
+      return Result(page: address & ~0xFFF, size: 4096, dirty: true, isGlobal: false)
+    }
     let fault = Trap(cause: kind.pageFault, value: address)
     let levels = Int(mode) - 5
     let bits = 12 + 9 * levels
@@ -73,6 +78,7 @@ package enum PageWalk {
 
     var table = (state.translation & 0xFFF_FFFF_FFFF) << 12
     var level = levels - 1
+    var isGlobal = false
     while true {
       let slot = table + ((address >> UInt64(12 + 9 * level)) & 0x1FF) * 8
       guard let host = memory.host(of: slot, count: 8) else {
@@ -80,6 +86,7 @@ package enum PageWalk {
       }
       let cell = host.assumingMemoryBound(to: Atomic<UInt64>.self)
       let entry = cell.pointee.load(ordering: .acquiring)
+      isGlobal = isGlobal || entry & Entry.global != 0
       let isLeaf = entry & (Entry.readable | Entry.executable) != 0
       guard entry & Entry.valid != 0, entry & Entry.reserved == 0,
         entry & (Entry.readable | Entry.writable) != Entry.writable
@@ -101,7 +108,7 @@ package enum PageWalk {
         memory.reportWrite(at: slot, count: 8)
       }
       let size: UInt64 = entry >> 63 != 0 ? 1 << 16 : 1 << UInt64(12 + 9 * level)
-      return Result(page: frame << 12, size: size, dirty: wanted & Entry.dirty != 0)
+      return Result(page: frame << 12, size: size, dirty: wanted & Entry.dirty != 0, isGlobal: isGlobal)
     }
   }
 

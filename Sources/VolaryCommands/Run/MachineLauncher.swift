@@ -22,11 +22,14 @@ final class LaunchedMachine {
   let standardInput: UnixSocket
   let standardOutput: UnixSocket
   let standardError: UnixSocket
+  /// What will hold a profile for standard error when the machine has ended.
+  let profile: Descriptor?
 
   fileprivate init(
     process: ChildProcess, control: ControlClient, words: Descriptor,
-    network: MachineLauncher.NetworkProcess?, serial: UnixSocket, ports: [UnixSocket]
+    network: MachineLauncher.NetworkProcess?, serial: UnixSocket, ports: [UnixSocket], profile: Descriptor?
   ) {
+    self.profile = profile
     self.process = process
     self.control = control
     self.words = words
@@ -93,17 +96,20 @@ struct MachineLauncher {
       consolePorts.append(.init(name: name, stream: add(ofMachine.descriptor)))
     }
     let seed = (0..<32).map { _ in UInt8.random(in: 0...255) }
-    let configuration = MachineConfiguration(
+    var configuration = MachineConfiguration(
       name: String(plan.name.prefix(64)), engine: plan.engine,
       resetAction: plan.reportsJob ? .end : .restart, cpus: plan.cpus, memory: plan.memory.bytes,
       boot: .init(kernel: kernel, initrd: initrd, append: plan.append), disks: disks,
       network: network.map { .init(frames: add($0.frames.descriptor), mac: Self.randomHardwareAddress()) },
       consolePorts: consolePorts, serial: add(serialOfMachine.descriptor), entropySeed: seed)
 
+    let profile = try plan.profile.map { (path) throws(VolaryError) in try openProfile(path) }
+    configuration.profile = profile.map { add($0) }
     let (process, control, words) = try startProcess()
     let machine = LaunchedMachine(
       process: process, control: ControlClient(control), words: words.descriptor, network: network,
-      serial: serial, ports: ports)
+      serial: serial, ports: ports, profile: plan.profile == "-" ? profile : nil)
+    if plan.hasPerfMap { configuration.perfMap = add(try openPerfMap(of: process)) }
     do {
       try machine.control.configure(configuration, descriptors: descriptors, milliseconds: Self.patience)
       // From here on only the machine's process has its ends, so that their closing shows.
@@ -246,6 +252,24 @@ struct MachineLauncher {
       throw VolaryError(.conflict, "the disk \(path) is in use by another machine (\(error))")
     }
     return disk
+  }
+
+  /// The file of a profile. Standard error may be a terminal in raw mode: what is for it is kept for later.
+  private func openProfile(_ path: String) throws(VolaryError) -> Descriptor {
+    if path == "-" { return try memoryFile([], "the profile") }
+    do { return try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644) } catch {
+      throw VolaryError(VolaryError.Code(error), "cannot write the profile to \(path): \(error)")
+    }
+  }
+
+  /// The file that perf(1) looks for when it meets generated code of a process. Nobody else's of that name is
+  /// written to.
+  private func openPerfMap(of process: ChildProcess) throws(VolaryError) -> Descriptor {
+    let path = "/tmp/perf-\(process.identifier).map"
+    unlink(path)
+    do { return try Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600) } catch {
+      throw VolaryError(VolaryError.Code(error), "cannot make the perf map \(path): \(error)")
+    }
   }
 
   /// A locally administered address of a single station.

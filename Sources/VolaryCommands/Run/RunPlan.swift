@@ -48,6 +48,10 @@ struct RunPlan {
   var isVerbose: Bool
   /// Seconds in which the guest has to come up; nil where it cannot be told.
   var bootTimeout: Int?
+  /// The file that a profile of the translator goes to, `-` for standard error.
+  var profile: String?
+  /// Whether perf(1) is told what is where in translated code.
+  var hasPerfMap = false
 }
 
 /// The files a machine boots from, by their paths.

@@ -92,7 +92,16 @@ final class RunSession {
     if let seconds = plan.bootTimeout { setDeadline(milliseconds: UInt64(seconds) * 1000) }
     while !isOver { turn() }
     terminal?.restore()
+    showProfile()
     return try result()
+  }
+
+  /// Writes the profile that was kept for standard error.
+  private func showProfile() {
+    guard let profile = machine.profile, lseek(profile.raw, 0, SEEK_SET) == 0 else { return }
+    while let piece = Relay.read(profile.raw), !piece.isEmpty {
+      _ = piece.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+    }
   }
 
   // MARK: - Streams

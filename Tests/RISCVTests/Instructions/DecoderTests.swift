@@ -18,7 +18,8 @@ struct DecoderTests {
       Set(Operation.allCases).subtracting(used) == [
         // What accesses to control registers become in blocks.
         .illegal, .floatReadFlags, .floatReadRounding, .floatExchangeFlags, .controlRead, .controlExchange,
-        .refetch, .interruptsOff, .interruptsOn, .interruptsRestore,
+        .refetch, .interruptsOff, .interruptsOn, .interruptsRestore, .statusExchange, .statusSet,
+        .statusClear,
       ])
     let system = Set(InstructionTable.words.filter { $0.operation == .system }.map(\.info))
     #expect(system == Set(SystemOperation.allCases.map(\.rawValue)))

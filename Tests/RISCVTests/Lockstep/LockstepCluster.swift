@@ -34,12 +34,15 @@ final class LockstepCluster {
   let code: CodeStore?
 
   init(
-    _ engine: LockstepEngine, harts: Int, memorySize: Int = 64 << 20, arenaSize: Int = 4 << 20
+    _ engine: LockstepEngine, harts: Int, memorySize: Int = 64 << 20, arenaSize: Int = 4 << 20,
+    profile: TranslationProfile? = nil, countsInstructions: Bool = false
   ) throws {
     memory = try GuestMemory(regions: [(base: Self.base, size: memorySize)])
     var options = CodeStore.Options()
     options.arenaSize = arenaSize
     options.coldRuns = engine == .tiered ? 3 : 0
+    options.profile = profile
+    options.countsInstructions = countsInstructions
     code = engine == .interpreter ? nil : try CodeStore(architecture: Lifter.architecture, options: options)
     cluster = try HartCluster(
       harts: harts, memory: memory, bus: NoDevices(), clock: MachineClock(), code: code)

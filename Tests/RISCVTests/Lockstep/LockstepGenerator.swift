@@ -411,10 +411,21 @@ struct LockstepGenerator {
     let match = dice.pick([0x1073, 0x2073, 0x3073, 0x5073, 0x6073, 0x7073] as [UInt32])
     if dice.chance(35) {
       // Status: interrupts, floating point, memory permissions.
-      let bits = (dice.next() & Status.writable) | (dice.chance(10) ? dice.next() : 0)
+      var bits = (dice.next() & Status.writable) | (dice.chance(10) ? dice.next() : 0)
+      if dice.chance(20) {
+        bits = dice.pick([
+          Status.permitUserMemory, Status.interruptEnable, Status.floatState, Status.floatInitial,
+        ])
+      }
+      if dice.chance(20) {
+        return code("exchanged status") { c, _ in
+          c.li(register, bits | Status.floatInitial | Status.previousPrivilege)
+          c.csrrw(destination, 0x100, register)
+        }
+      }
       let sets = dice.chance(60)
       return code("status") { c, _ in
-        c.li(register, sets ? bits | Status.floatInitial : bits)
+        c.li(register, sets && bits != Status.permitUserMemory ? bits | Status.floatInitial : bits)
         if sets { c.csrrs(destination, 0x100, register) } else { c.csrrc(destination, 0x100, register) }
       }
     }
