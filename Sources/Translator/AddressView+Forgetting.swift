@@ -19,6 +19,12 @@ extension AddressView {
 
   private var hasLocalCode: Bool { base.load(fromByteOffset: Self.localCodeFlag, as: UInt64.self) != 0 }
 
+  /// Whether a page that has been entered may be a part of a large one, of which `address` is another.
+  package func mayBeLarge(_ address: UInt64) -> Bool {
+    base.load(fromByteOffset: Self.hugePageBits + 8, as: UInt64.self) != 0
+      || extent(around: address) > 1 << Self.pageShift
+  }
+
   /// The bytes around `address` that a large page may cover; 4 KiB if there is none.
   private func extent(around address: UInt64) -> UInt64 {
     let huge = (base + Self.hugePageBits).load(as: UInt64.self)

@@ -1,8 +1,9 @@
 import Translator
 
 /// Pebble, a guest architecture for these tests alone, as unlike real ones as the translator should allow:
-/// sixteen registers none of which is zero, instructions of four or eight bytes, big-endian words, no
-/// privilege, a frame register that every access is relative to, and input and output by instructions.
+/// sixteen registers none of which is zero, instructions of four or eight bytes that may lie on two pages, big-endian
+/// words, no privilege, a frame register that every access is relative to, numbers with a point in the same registers
+/// as others, and output by an instruction. Its programs go through every part of the translator.
 ///
 /// | bytes | |
 /// | --- | --- |
@@ -17,6 +18,14 @@ enum Pebble {
     case shiftLeft, shiftRight, shiftRightSigned, addShort, less, smaller, larger, countBits, swapBytes
     case load8, load32, load64, store8, store32, store64
     case jumpEqual, jumpNotEqual, jumpLess, jump, call, jumpTo, frame, output, fault
+    /// Puts b where d comes from, at once for all who look; waits until stores are seen.
+    case exchange, barrier
+    /// Adds numbers with a point (IEEE 754 double).
+    case addReal
+    /// A register of the machine's own: read, and exchanged with a.
+    case note, takeNote
+    /// The machine's status in d, and its third bit off or on.
+    case mask, unmask
 
     var hasLiteral: Bool {
       switch self {
@@ -48,13 +57,14 @@ enum Pebble {
       return bytes
     }
 
-    /// Reads the instruction at `offset` of a page; nil when it is none or reaches over the page's end.
-    init?(_ page: UnsafeRawPointer, _ offset: Int) {
+    /// Reads the instruction at `offset` of a page; nil when it is none or reaches over the page's end, or that
+    /// of all memory.
+    init?(_ page: UnsafeRawPointer, _ offset: Int, end: Int = 4096) {
       guard let operation = Operation(rawValue: page.load(fromByteOffset: offset, as: UInt8.self)) else {
         return nil
       }
       self.operation = operation
-      guard offset + length <= 4096 else { return nil }
+      guard offset + length <= end else { return nil }
       func byte(_ index: Int) -> UInt8 { page.load(fromByteOffset: offset + index, as: UInt8.self) }
       (d, a, b) = (Int(byte(1) >> 4), Int(byte(1) & 15), Int(byte(2) & 15))
       short = Int8(bitPattern: byte(3))
@@ -71,12 +81,27 @@ enum Pebble {
   }
 }
 
+extension Pebble {
+  /// The sum of two numbers with a point; what is none is always the same one.
+  static func sum(_ a: UInt64, _ b: UInt64) -> UInt64 {
+    let sum = Double(bitPattern: a) + Double(bitPattern: b)
+    return sum.isNaN ? 0x7FF8_0000_0000_0000 : sum.bitPattern
+  }
+}
+
 // MARK: - Lifting
 
-/// From Pebble to the intermediate representation: its registers are 1 to 16 there, its frame is 17, and 20
-/// is for what lies between two operations of one instruction.
+/// From Pebble to the intermediate representation: its registers are 1 to 16 there, its frame is 17, and 20, 21, 33
+/// and 34 are for what lies between two operations of one instruction.
 final class PebbleLifter: BlockLifter {
-  static let architecture = GuestArchitecture(pins: [1, 2, 3, 4, 15, 17, 5, 6, 7, 8], blockLimit: 40)
+  static let architecture = GuestArchitecture(
+    pins: [1, 2, 3, 4, 15, 17, 5, 6, 7, 8], floatPins: [33], linkRegisters: [register(Pebble.link)],
+    controlFields: [note],
+    interrupts: InterruptFields(status: status, enableBit: 3, pending: status + 8, enabled: status + 16),
+    blockLimit: 40)
+  /// Fields of the machine's own in the context's upper half.
+  static let note = ContextLayout.frontEnd + 8
+  static let status = ContextLayout.frontEnd + 16
   static let frame: UInt8 = 17
   static let temporary: UInt8 = 20
   static func register(_ number: Int) -> UInt8 { UInt8(number + 1) }
@@ -109,6 +134,13 @@ final class PebbleLifter: BlockLifter {
       if ends { break }
     }
     return count
+  }
+
+  /// An instruction of eight bytes, which is one operation.
+  static func instruction(_ word: Pebble.Word) -> Instruction {
+    var instruction = lift(word).0[0]
+    instruction.length = UInt8(word.length)
+    return instruction
   }
 
   /// The operations of one instruction, and whether the block ends with it.
@@ -171,6 +203,28 @@ final class PebbleLifter: BlockLifter {
         Instruction(.reverseBytes, destination: 21, a: d),
         Instruction(.store64, a: temporary, b: 21, imm: short),
       ])
+    case .exchange:
+      return access([
+        Instruction(.add, destination: temporary, a: temporary, imm: short),
+        Instruction(.reverseBytes, destination: 21, a: b),
+        Instruction(.atomicSwap64, destination: d, a: temporary, b: 21),
+        Instruction(.reverseBytes, destination: d, a: d),
+      ])
+    case .barrier: return ([Instruction(.fence, info: Ordering.storeLoad.rawValue)], false)
+    case .addReal:
+      return (
+        [
+          Instruction(.floatMoveFromInteger64, destination: 33, a: a),
+          Instruction(.floatMoveFromInteger64, destination: 34, a: b),
+          // Rounded as the machine is set.
+          Instruction(.floatAdd64, destination: 33, a: 33, b: 34, info: 7),
+          Instruction(.floatMoveToInteger64, destination: d, a: 33),
+        ], false
+      )
+    case .note: return ([Instruction(.controlRead, destination: d)], false)
+    case .takeNote: return ([Instruction(.controlExchange, destination: d, a: a)], false)
+    case .mask: return ([Instruction(.interruptsOff, destination: d, info: word.operation.rawValue)], false)
+    case .unmask: return ([Instruction(.interruptsOn, info: word.operation.rawValue)], false)
     case .jumpEqual: return ([Instruction(.branchEqual, a: d, b: a, imm: literal)], false)
     case .jumpNotEqual: return ([Instruction(.branchNotEqual, a: d, b: a, imm: literal)], false)
     case .jumpLess: return ([Instruction(.branchLess, a: d, b: a, imm: literal)], false)

@@ -27,13 +27,16 @@ final class PebbleMachine {
   private var faults: [UInt64] = []
   private var didHalt = false
   private var budget: Int
+  /// The key of all blocks: with numbers with a point in host registers, or without.
+  private let key: UInt64
 
   /// Where the frame register is kept while it is changed by the front end: nowhere but among the
   /// registers. The front end's half of the context holds the count of system instructions.
   private var systemCount: UnsafeMutablePointer<UInt64> { context.word(ContextLayout.frontEnd) }
 
-  init(program: [UInt8], budget: Int, code: CodeStore) throws {
+  init(program: [UInt8], budget: Int, code: CodeStore, usesFloat: Bool = false) throws {
     self.budget = budget
+    key = usesFloat ? BlockKeyBit.usesFloat : 0
     self.code = code
     contextMapping = try Mapping.map(size: ContextLayout.size)
     viewMapping = try Mapping.map(size: AddressView.size)
@@ -103,6 +106,7 @@ final class PebbleMachine {
         holdsCode[page] = false
         code.invalidate(page: page) {}
         view.clearJumps()
+        context.forgetReturns()
         // Pebble has no instruction for it: what is stored runs at once.
         redirect(context.programCounter &+ 4)
       }
@@ -117,17 +121,61 @@ final class PebbleMachine {
 
   private func interpret(_ i: Instruction) {
     systemCount.pointee += 1
-    if i.operation == .countOnes {
-      context.registers[Int(i.destination)] = UInt64(context.registers[Int(i.a)].nonzeroBitCount)
-      return
+    let registers = context.registers
+    let value = registers[Int(i.a)]
+    switch i.operation {
+    case .countOnes: return registers[Int(i.destination)] = UInt64(value.nonzeroBitCount)
+    case .floatMoveFromInteger64, .floatMoveToInteger64: return registers[Int(i.destination)] = value
+    case .floatAdd64: return registers[Int(i.destination)] = Pebble.sum(value, registers[Int(i.b)])
+    case .atomicSwap64: return exchange(i, at: value)
+    case .refetch: return refetch()
+    default: break
     }
     switch Pebble.Operation(rawValue: i.info) {
-    case .frame: context.registers[Int(PebbleLifter.frame)] = context.registers[Int(i.a)]
-    case .output: output.append(context.registers[Int(i.a)])
+    case .mask:
+      let status = context.word(PebbleLifter.status)
+      registers[Int(i.destination)] = status.pointee
+      return status.pointee &= ~8
+    case .unmask: return context.word(PebbleLifter.status).pointee |= 8
+    case .frame: registers[Int(PebbleLifter.frame)] = value
+    case .output: output.append(value)
     case .fault: faults.append(context.programCounter)
     default: didHalt = true
     }
     redirect(context.programCounter &+ 4)
+  }
+
+  /// An exchange that generated code did not make: of memory that it does not know yet, or that is not aligned.
+  private func exchange(_ i: Instruction, at address: UInt64) {
+    let old = load(address, 8)
+    guard context.half(ContextLayout.redirect).pointee == 0 else { return }
+    store(address, context.registers[Int(i.b)], 8)
+    // Where code was stored to, what remains of the instruction is not come back to.
+    let isLeft = context.half(ContextLayout.redirect).pointee != 0
+    context.registers[Int(i.destination)] = isLeft ? old.byteSwapped : old
+  }
+
+  /// Carries out an instruction on two pages whose second one was not known to be what it is.
+  private func refetch() {
+    let pc = context.programCounter
+    guard let word = Pebble.Word(UnsafeRawPointer(memory), Int(pc), end: Pebble.memorySize) else {
+      return fault()
+    }
+    func register(_ number: Int) -> UInt64 { context.registers[Int(PebbleLifter.register(number))] }
+    let (target, next) = (pc &+ UInt64(bitPattern: Int64(word.literal)), pc &+ UInt64(word.length))
+    let (d, a) = (register(word.d), register(word.a))
+    switch word.operation {
+    case .literal:
+      context.registers[Int(PebbleLifter.register(word.d))] = UInt64(bitPattern: Int64(word.literal))
+      redirect(next)
+    case .jumpEqual: redirect(d == a ? target : next)
+    case .jumpNotEqual: redirect(d != a ? target : next)
+    case .jumpLess: redirect(Int64(bitPattern: d) < Int64(bitPattern: a) ? target : next)
+    case .call:
+      context.registers[Int(PebbleLifter.register(Pebble.link))] = next
+      redirect(target)
+    default: redirect(target)
+    }
   }
 
   // MARK: - Running
@@ -137,7 +185,7 @@ final class PebbleMachine {
     while !didHalt, budget > 0 {
       budget -= 1
       guard let entry = resolve(context.programCounter) else { continue }
-      guard case .site(let site) = code.run(entry, key: 0, context: context) else { continue }
+      guard case .site(let site) = code.run(entry, key: key, context: context) else { continue }
       let generation = code.generation
       context.programCounter = code.target(of: site)
       if let found = resolve(context.programCounter) {
@@ -152,23 +200,37 @@ final class PebbleMachine {
       faults: faults, didHalt: didHalt)
   }
 
+  /// Has writers see that there is code on a page.
+  private func claim(_ page: Int) {
+    guard !holdsCode[page] else { return }
+    holdsCode[page] = true
+    view.dropWrites(toHostPage: memory + page << 12)
+  }
+
   private func resolve(_ pc: UInt64) -> UnsafeRawPointer? {
     guard pc < UInt64(Pebble.memorySize) else {
       didHalt = true
       return nil
     }
-    if let known = view.code(at: pc, key: 0) { return known }
+    if let known = view.code(at: pc, key: key) { return known }
     let page = Int(pc >> 12)
-    switch code.find(
-      pc: pc, number: page, page: UnsafeRawPointer(memory + page << 12), key: 0, lifter: lifter,
+    var found = code.find(
+      pc: pc, number: page, page: UnsafeRawPointer(memory + page << 12), key: key, lifter: lifter,
       isClaimed: { true })
+    var isCrossing = false
+    if case .interpret = found,
+      let word = Pebble.Word(UnsafeRawPointer(memory), Int(pc), end: Pebble.memorySize)
     {
+      isCrossing = true
+      found = code.findCrossing(
+        pc: pc, instruction: PebbleLifter.instruction(word), number: page, nextNumber: page + 1, key: key,
+        mode: 0, isClaimed: { true })
+    }
+    switch found {
     case .code(let entry, let identity):
-      if !holdsCode[page] {
-        holdsCode[page] = true
-        view.dropWrites(toHostPage: memory + page << 12)
-      }
-      view.setCode(entry, at: pc, key: 0)
+      claim(page)
+      if isCrossing { claim(page + 1) }
+      view.setCode(entry, at: pc, key: key)
       view.setPageIdentity(identity, pc)
       return entry
     case .interpret:
@@ -189,6 +251,8 @@ enum PebbleReference {
     var memory = program + [UInt8](repeating: 0, count: Pebble.memorySize - program.count)
     var r = [UInt64](repeating: 0, count: 16)
     var frame: UInt64 = 0
+    var note: UInt64 = 0
+    var status: UInt64 = 0
     var outcome = PebbleOutcome(registers: [], frame: 0, output: [], memory: [], faults: [], didHalt: false)
     var pc: UInt64 = 0
     for _ in 0..<budget {
@@ -196,7 +260,7 @@ enum PebbleReference {
         outcome.didHalt = true
         break
       }
-      let word = memory.withUnsafeBytes { Pebble.Word($0.baseAddress! + Int(pc & ~0xFFF), Int(pc & 0xFFF)) }
+      let word = memory.withUnsafeBytes { Pebble.Word($0.baseAddress!, Int(pc), end: Pebble.memorySize) }
       guard let word else {
         outcome.faults.append(pc)
         pc += 4
@@ -249,6 +313,17 @@ enum PebbleReference {
       case .store8: if isInside(1) { write(1, d) }
       case .store32: if isInside(4) { write(4, d) }
       case .store64: if isInside(8) { write(8, d) }
+      case .exchange:
+        if isInside(8) {
+          r[word.d] = read(8)
+          write(8, b)
+        }
+      case .barrier: break
+      case .addReal: r[word.d] = Pebble.sum(a, b)
+      case .note: r[word.d] = note
+      case .takeNote: (r[word.d], note) = (note, a)
+      case .mask: (r[word.d], status) = (status, status & ~8)
+      case .unmask: status |= 8
       case .jumpEqual: if d == a { next = target }
       case .jumpNotEqual: if d != a { next = target }
       case .jumpLess: if Int64(bitPattern: d) < Int64(bitPattern: a) { next = target }

@@ -45,9 +45,13 @@ import Translator
 
   /// Runs on both engines; they agree, and this is what they agree on.
   private func run(_ program: [UInt8], budget: Int = 100_000) throws -> PebbleOutcome {
-    let outcome = try PebbleMachine(program: program, budget: budget, code: store()).run()
-    #expect(outcome == PebbleReference.run(program: program, budget: 10_000_000))
-    return outcome
+    let expected = PebbleReference.run(program: program, budget: 10_000_000)
+    for usesFloat in [false, true] {
+      let outcome = try PebbleMachine(program: program, budget: budget, code: store(), usesFloat: usesFloat)
+        .run()
+      #expect(outcome == expected)
+    }
+    return expected
   }
 
   @Test func fibonacci() throws {
@@ -180,6 +184,67 @@ import Translator
     #expect(try run(p.finished()).output == [5, 10, 4, 8, 3, 6, 2, 4, 1, 2])
   }
 
+  /// What one CPU by itself can tell of exchanges, of the machine's own registers, and of numbers with a point.
+  @Test func partsOfAllSorts() throws {
+    var p = Writer()
+    p(.literal, 1, literal: 0x7000)
+    p(.literal, 2, literal: 0x1234)
+    for short in [0, 0, 3, 3] as [Int8] {
+      p(.exchange, 3, 1, 2, short: short)
+      p(.output, 0, 3)
+      p(.barrier)
+    }
+    p(.load64, 4, 1, short: 0)
+    p(.output, 0, 4)
+    p(.takeNote, 5, 2)
+    p(.note, 6)
+    p(.output, 0, 6)
+    p(.mask, 7)
+    p(.unmask)
+    p(.mask, 8)
+    p(.output, 0, 7)
+    p(.output, 0, 8)
+    // 1.5 + 2.25, and infinity less infinity.
+    p(.literal, 9, literal: 0x3FF8_0000)
+    p(.literal, 10, literal: 0x4002_0000)
+    p(.literal, 11, literal: 32)
+    p(.shiftLeft, 9, 9, 11)
+    p(.shiftLeft, 10, 10, 11)
+    p(.addReal, 9, 9, 10)
+    p(.output, 0, 9)
+    p(.literal, 9, literal: 0x7FF0_0000)
+    p(.literal, 10, literal: -0x10_0000)
+    p(.shiftLeft, 9, 9, 11)
+    p(.shiftLeft, 10, 10, 11)
+    p(.addReal, 9, 9, 10)
+    p(.output, 0, 9)
+    p(.mask, 7)
+    p(.halt)
+    #expect(
+      try run(p.finished()).output == [
+        0, 0x1234, 0x12_3400_0000, 0x1234, 0, 0x1234, 0, 8,
+        (3.75).bitPattern, 0x7FF8_0000_0000_0000,
+      ])
+  }
+
+  /// An instruction of eight bytes whose halves are on two pages, the second of which is written to.
+  @Test func overAPagesEnd() throws {
+    var p = Writer()
+    p(.literal, 9, literal: 4)
+    p(.literal, 2, literal: 0x1003)
+    p.label("again")
+    p(.jump, to: "end")
+    p.pad(to: 0xFFC)
+    p.label("end")
+    p(.literal, 1, literal: 0x100)
+    p(.output, 0, 1)
+    p(.store8, 9, 2)
+    p(.addShort, 9, 9, short: -1)
+    p(.jumpNotEqual, 9, 0, to: "again")
+    p(.halt)
+    #expect(try run(p.finished()).output == [0x100, 0x104, 0x103, 0x102])
+  }
+
   /// Programs of chance: whatever they do, both engines do the same. They go forward only, but for calls.
   @Test(arguments: [true, false])
   func random(links: Bool) throws {
@@ -198,7 +263,7 @@ import Translator
         case .halt, .jumpTo, .frame: if dice.next() & 15 != 0 { continue }
         case .jumpEqual, .jumpNotEqual, .jumpLess, .jump, .call:
           word.literal = Int32(8 + 4 * (dice.next() % 40))
-        case .store8, .store32, .store64:
+        case .store8, .store32, .store64, .exchange:
           // The last pages are data; whole programs of self-modifying code would only fault.
           if dice.next() & 7 != 0 { word.a = 12 }
         default: break
@@ -221,7 +286,9 @@ import Translator
       // A program may loop through a computed jump: both give up, in places of their own.
       let expected = PebbleReference.run(program: program, budget: 200_000)
       guard expected.didHalt else { continue }
-      let outcome = try PebbleMachine(program: program, budget: 400_000, code: code).run()
+      let outcome = try PebbleMachine(
+        program: program, budget: 400_000, code: code, usesFloat: seed % 3 == 0
+      ).run()
       halted += 1
       faults += outcome.faults.count
       #expect(outcome == expected, "seed \(seed): \(difference(outcome, expected))")
@@ -246,8 +313,8 @@ import Translator
   @Test func sourcesAreNeutral() throws {
     let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("Sources/Translator")
-    let files = try FileManager.default.contentsOfDirectory(at: sources, includingPropertiesForKeys: nil)
-      .filter { $0.pathExtension == "swift" }
+    let all = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
+    let files = all.compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }
     #expect(files.count > 10)
     let words = try Regex(
       #"\b(risc-?v\w*|rv(32|64)\w*|harts?|csrs?|sv(39|48|57)|satp|[ms]status|[ms]cause|[ms]tval|[ms]epc|stvec|sfence\w*|"#

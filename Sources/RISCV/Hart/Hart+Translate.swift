@@ -35,9 +35,13 @@ extension Hart {
   /// to look at first.
   private func redirect() {
     context.half(ContextLayout.redirect).pointee = 1
-    guard !exitRequest.isSet, !canTakeInterrupt, let code = cluster.code else { return }
-    let key = blockKey
-    if key != BlockKey.untranslated { context.word(ContextLayout.goOn).pointee = code.goOn(key: key) }
+    guard !exitRequest.isSet, !canTakeInterrupt else { return }
+    context.word(ContextLayout.goOn).pointee =
+      switch blockKey {
+      case BlockKey.floatOff: goOnPlaces.plain
+      case BlockKey.floatOn: goOnPlaces.float
+      default: 0
+      }
   }
 
   private func callOutLoad(_ address: UInt64, _ access: UInt32) -> UInt64 {
@@ -119,7 +123,7 @@ extension Hart {
   /// Runs translated code until something must be looked at: an exit request, a trap, a system
   /// instruction.
   func runTranslated(_ code: CodeStore) {
-    let key = blockKey
+    var key = blockKey
     if key == BlockKey.untranslated {
       _ = interpret(limit: .max)
       return
@@ -136,6 +140,9 @@ extension Hart {
       case .site(let site):
         let target = code.target(of: site)
         context.programCounter = target
+        // Traps and returns from them go on in generated code, under the key of the other mode.
+        key = blockKey
+        guard key != BlockKey.untranslated else { return }
         let generation = code.generation
         guard let found = resolve(target, key: key, code) else { return }
         code.link(site, to: found.code, identity: found.identity, generation: generation)
@@ -206,9 +213,14 @@ extension Hart {
   /// As ``fetchPage(_:)``, from what is known of the view's pages.
   private func fetchCode(_ pc: UInt64) throws(Trap) -> FetchedPages.Page {
     let base = UInt64(UInt(bitPattern: view.base))
-    if let known = decoded.fetched.find(pc, view: base) { return known }
+    if let known = decoded.fetched.find(pc, view: base) {
+      // The view may have forgotten all code since.
+      if !known.isGlobal { view.noteLocalCode() }
+      return known
+    }
     let found = try fetchPage(pc)
-    let page = FetchedPages.Page(host: UnsafeRawPointer(found.host), number: found.number)
+    let page = FetchedPages.Page(
+      host: UnsafeRawPointer(found.host), number: found.number, isGlobal: found.isGlobal)
     decoded.fetched.enter(page, at: pc, view: base)
     return page
   }

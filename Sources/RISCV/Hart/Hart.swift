@@ -27,11 +27,16 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Bits of ``InterruptBit`` that are pending, whoever raised them.
   private let pending: UnsafeMutablePointer<Atomic<UInt64>>
   /// Nonzero while the hart's thread touches no guest state: it waits, or is not in its run loop.
-  private let parked = Atomic<UInt32>(1)
-  private let requests = Mutex<[HartRequest]>([])
+  let parked = Atomic<UInt32>(1)
+  let requests = Mutex<[PostedRequests]>([])
   /// How many requests were posted, and carried out.
-  private let posted = Atomic<UInt64>(0)
-  private let served = Atomic<UInt64>(0)
+  let posted = Atomic<UInt64>(0)
+  let served = Atomic<UInt64>(0)
+  /// Changes with ``served`` and when the hart parks, if others wait for that.
+  let servedChanges: UnsafeMutablePointer<Atomic<UInt32>>
+  let servedWaiters = Atomic<UInt32>(0)
+  /// The number of the address space that the hart uses. It serves requests before it uses another.
+  let currentSpace = Atomic<UInt64>(0)
   /// Where the hart is in its life (SBI HSM states).
   package let lifecycle: Mutex<Lifecycle>
   /// The next timer interrupt, in ticks.
@@ -59,6 +64,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   let lifter = Lifter()
   /// What generated code names when it calls out.
   let instructions: UnsafePointer<Instruction>?
+  /// Where generated code goes on after a call-out that has changed the program counter, by block key.
+  let goOnPlaces: (plain: UInt64, float: UInt64)
   let heat = HeatTable()
   /// How many traps it takes until programs in user mode count as free of floating point, unless they use it
   /// again: ``noteFloatBegins(_:)``.
@@ -86,7 +93,13 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     state.initialize(to: HartState())
     pending = UnsafeMutableRawPointer(context.word(HartState.pendingPlace)).assumingMemoryBound(
       to: Atomic<UInt64>.self)
+    servedChanges = UnsafeMutableRawPointer(context.word(HartState.servedPlace)).assumingMemoryBound(
+      to: Atomic<UInt32>.self)
     instructions = cluster.code?.instructions
+    goOnPlaces = (
+      plain: cluster.code?.goOn(key: BlockKey.floatOff) ?? 0,
+      float: cluster.code?.goOn(key: BlockKey.floatOn) ?? 0
+    )
     lifecycle = Mutex(.stopped)
     views = try ViewPool(missTarget: missTarget)
     writers = try PageWriters(pages: memory.size >> GuestMemory.pageShift)
@@ -155,7 +168,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
 
   /// Waits for a kick, at most until the timer's next interrupt.
   func park() {
-    parked.store(1, ordering: .sequentiallyConsistent)
+    leave()
     let limit =
       cluster.clock.isManual ? nil : cluster.clock.nanoseconds(until: deadline.load(ordering: .relaxed))
     if !exitRequest.isSet, limit != 0 {
@@ -172,7 +185,10 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   }
 
   /// The hart touches no guest state until it enters again.
-  func leave() { parked.store(1, ordering: .sequentiallyConsistent) }
+  func leave() {
+    parked.store(1, ordering: .sequentiallyConsistent)
+    tellServed()
+  }
 
   /// Raises the timer interrupt if its time has come.
   func checkTimer() {
@@ -190,57 +206,6 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     } else {
       setPending(InterruptBit.timer, false)
       cluster.timerChanged(to: ticks)
-    }
-  }
-
-  // MARK: - Requests of other harts
-
-  /// Leaves a request for the hart; ``waitServed(_:)`` waits until it has been carried out.
-  package func post(_ request: HartRequest) -> UInt64 {
-    let ticket = requests.withLock {
-      $0.append(request)
-      return posted.add(1, ordering: .sequentiallyConsistent).newValue
-    }
-    kick()
-    return ticket
-  }
-
-  /// Whether a request has been carried out, or will be before the hart touches guest state again.
-  package func hasServed(_ ticket: UInt64) -> Bool {
-    served.load(ordering: .sequentiallyConsistent) >= ticket
-      || parked.load(ordering: .sequentiallyConsistent) != 0
-  }
-
-  /// Carries out what other harts asked.
-  func serveRequests() {
-    guard posted.load(ordering: .sequentiallyConsistent) != served.load(ordering: .sequentiallyConsistent)
-    else { return }
-    while let request = nextRequest() {
-      switch request {
-      case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
-      case .dropWrites(let page): dropWrites(page: page)
-      case .dropCode(let page, let starts): dropCode(page: page, starts: starts)
-      case .quiesce: break
-      }
-      served.add(1, ordering: .sequentiallyConsistent)
-      if case .quiesce(let generation) = request {
-        // Another hart that has called out may have to be answered before it can stay out too.
-        while !cluster.isCacheEmptied(since: generation) {
-          serveRequests()
-          hostYield()
-        }
-        forgetCode()
-      }
-    }
-  }
-
-  /// The first request that may be served now.
-  private func nextRequest() -> HartRequest? {
-    // Generated code that called out is gone back to: it must be left before it may be dropped.
-    let isCalledOut = context.word(ContextLayout.callOutStack).pointee != 0
-    return requests.withLock { queue in
-      guard let first = queue.first, !(isCalledOut && first.isQuiesce) else { return nil }
-      return queue.removeFirst()
     }
   }
 
@@ -283,6 +248,11 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
 
   /// satp has changed.
   func changeSpace() {
+    currentSpace.store(ViewPool.space(of: state.pointee.translation), ordering: .sequentiallyConsistent)
+    // Others do not wait for harts that do not use the space that they change.
+    serveRequests()
+    // Those behind one that cannot be served here.
+    if hasRequests { exitRequest.set() }
     if views.changeSpace() { decoded.forgetAddresses() }
     forgetModeViews()
   }

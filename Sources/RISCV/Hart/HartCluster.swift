@@ -82,7 +82,10 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
     } else {
       memory.clearFlags(marks, ofPage: page)
     }
-    for hart in harts { _ = hart.post(.dropCode(page: page, starts: starts)) }
+    for hart in harts {
+      _ = hart.post(.dropCode(page: page, starts: starts))
+      hart.kick()
+    }
   }
 
   /// Whether code may be derived from a page: whoever writes it from now on drops that code.
@@ -112,18 +115,17 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
     claiming.store(false, ordering: .sequentiallyConsistent)
   }
 
-  /// Carries out a request on every hart and waits until all have done it.
+  /// Carries out a request on every hart and waits until all have done it, or will before it matters to them.
   func broadcast(_ request: HartRequest, to chosen: (Int) -> Bool = { _ in true }, from hart: Hart) {
-    let tickets = harts.filter { chosen($0.id) }.map { ($0, $0.post(request)) }
-    for (other, ticket) in tickets {
-      var spins = 0
-      while !other.hasServed(ticket) {
-        hart.serveRequests()
-        spins += 1
-        if spins > 64 { hostYield() }
-      }
+    var waiting: [(hart: Hart, ticket: UInt64)] = []
+    for other in harts where chosen(other.id) {
+      let ticket = other.post(request)
+      guard other !== hart, other.mustServeNow(request) else { continue }
+      other.kick()
+      waiting.append((other, ticket))
     }
     hart.serveRequests()
+    for (other, ticket) in waiting { hart.wait(for: other, ticket) }
   }
 
   /// Empties the full code cache while no hart is in it.
@@ -137,6 +139,7 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
     }
     let generation = emptied.load(ordering: .sequentiallyConsistent)
     let others = harts.filter { $0 !== hart }.map { ($0, $0.post(.quiesce(generation: generation))) }
+    for (other, _) in others { other.kick() }
     for (other, ticket) in others {
       while !other.hasServed(ticket) {
         hart.serveRequests()

@@ -13,4 +13,5 @@ package enum HartRequest: Sendable {
 
 extension HartRequest {
   var isQuiesce: Bool { if case .quiesce = self { true } else { false } }
+  var isFence: Bool { if case .fence = self { true } else { false } }
 }

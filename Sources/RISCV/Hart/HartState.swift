@@ -42,6 +42,9 @@ extension HartState {
 
   /// Where the context holds ``Hart/isSupervisorFloat``, which is not state of the guest's.
   static var supervisorFloatPlace: Int32 { ContextLayout.frontEnd + 1088 }
+
+  /// Where the context holds ``Hart/servedChanges``.
+  static var servedPlace: Int32 { ContextLayout.frontEnd + 1152 }
 }
 
 /// Bits of sstatus.

@@ -4,6 +4,8 @@ struct FetchedPages: ~Copyable {
     let host: UnsafeRawPointer
     /// The page's number in the memory file.
     let number: Int
+    /// Whether it is there in all address spaces.
+    let isGlobal: Bool
   }
 
   private struct Entry {

@@ -137,9 +137,15 @@ package struct ViewPool {
   }
 
   /// Forgets one page's translations in an address space, or in all.
-  func drop(_ address: UInt64, space: UInt64?) {
+  mutating func drop(_ address: UInt64, space: UInt64?) {
+    var larges: [Int] = []
+    forEachIndex(space: space) { index in
+      guard index < Self.pairs else { return }
+      if view(index).mayBeLarge(address) { larges.append(index) } else { windows.drop(address, in: index) }
+    }
+    // A window does not know which of its pages are parts of a larger one.
+    for index in larges where windows.forget(index) { view(index).clearCode() }
     forEach(space: space) { $0.drop(address, keepsGlobal: space != nil) }
-    forEachIndex(space: space) { if $0 < Self.pairs { windows.drop(address, in: $0) } }
   }
 
   /// Forgets that a page of the memory file, at host address `host`, may be written. `place`: where it is in the

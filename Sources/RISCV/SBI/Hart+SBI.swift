@@ -58,16 +58,14 @@ extension Hart {
     return 0
   }
 
-  /// The harts that a mask and its base name (chapter 3.1).
-  private func chosen(mask: UInt64, base: UInt64) throws(SBI.Failure) -> Set<Int> {
-    let count = cluster.harts.count
-    if base == .max { return Set(0..<count) }
-    var chosen: Set<Int> = []
-    for bit in 0..<64 where mask & (1 << UInt64(bit)) != 0 {
-      guard base < UInt64(count), Int(base) + bit < count else { throw .invalidParameter }
-      chosen.insert(Int(base) + bit)
+  /// Whether a mask and its base name a hart (chapter 3.1).
+  private func chosen(mask: UInt64, base: UInt64) throws(SBI.Failure) -> (Int) -> Bool {
+    let count = UInt64(cluster.harts.count)
+    if base == .max { return { _ in true } }
+    guard mask == 0 || (base < count && UInt64(63 - mask.leadingZeroBitCount) < count - base) else {
+      throw .invalidParameter
     }
-    return chosen
+    return { UInt64($0) >= base && UInt64($0) - base < 64 && mask & (1 << (UInt64($0) - base)) != 0 }
   }
 
   /// Chapter 7.
@@ -75,9 +73,8 @@ extension Hart {
     _ function: UInt64, _ arguments: [UInt64]
   ) throws(SBI.Failure) -> UInt64 {
     guard function == 0 else { throw .notSupported }
-    for hart in try chosen(mask: arguments[0], base: arguments[1]) {
-      cluster.harts[hart].setPending(InterruptBit.software, true)
-    }
+    let isChosen = try chosen(mask: arguments[0], base: arguments[1])
+    for hart in cluster.harts where isChosen(hart.id) { hart.setPending(InterruptBit.software, true) }
     return 0
   }
 
@@ -90,12 +87,12 @@ extension Hart {
     let wholeSpace = (start == 0 && size == 0) || size == .max
     let pages: UInt64? = wholeSpace ? nil : max(1, ((start & 0xFFF) &+ size &+ 4095) >> 12)
     switch function {
-    case 0: cluster.broadcast(.fence(address: 0, pages: 0, space: nil), to: harts.contains, from: self)
+    case 0: cluster.broadcast(.fence(address: 0, pages: 0, space: nil), to: harts, from: self)
     case 1:
-      cluster.broadcast(.fence(address: start, pages: pages, space: nil), to: harts.contains, from: self)
+      cluster.broadcast(.fence(address: start, pages: pages, space: nil), to: harts, from: self)
     case 2:
       cluster.broadcast(
-        .fence(address: start, pages: pages, space: arguments[4] & 0xFFFF), to: harts.contains, from: self)
+        .fence(address: start, pages: pages, space: arguments[4] & 0xFFFF), to: harts, from: self)
     default: throw .notSupported
     }
     return 0

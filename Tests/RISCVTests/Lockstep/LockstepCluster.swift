@@ -158,4 +158,9 @@ extension LockstepCode {
   mutating func remoteSFence(harts mask: UInt64, address: UInt64, size: UInt64) {
     call(Self.remoteFence, 1, [mask, 0, address, size])
   }
+
+  /// Makes other harts forget translations of one address space.
+  mutating func remoteSFence(harts mask: UInt64, address: UInt64, size: UInt64, space: UInt64) {
+    call(Self.remoteFence, 2, [mask, 0, address, size, space])
+  }
 }

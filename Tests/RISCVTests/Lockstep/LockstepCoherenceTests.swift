@@ -254,6 +254,89 @@ extension LockstepTests {
       #expect(try cluster.read(Self.errors) == 0)
     }
 
+    /// Hart 0 changes where a page leads in one address space and makes hart 1 forget it in that space (SBI RFENCE
+    /// SFENCE.VMA.ASID), which goes to and fro between that and another, where the page leads elsewhere.
+    @Test(arguments: LockstepEngine.allCases, [Mapping.data, .code])
+    func remappedInSpace(engine: LockstepEngine, mapping: Mapping) throws {
+      let cluster = try LockstepCluster(engine, harts: 2, memorySize: 8 << 20)
+      try prepare(cluster, mapping)
+      // The other space, whose page leads to a third target.
+      let (root, target) = (Self.root + 0x8000, Self.base + 0x50_0000)
+      try cluster.write(Self.entry(root + 0x1000, 1), at: root + 8)
+      try cluster.write(Self.entry(Self.base, 0xCF), at: root + 16)
+      try cluster.write(Self.entry(root + 0x2000, 1), at: root + 0x1000)
+      try cluster.write(Self.entry(target, 0xCF), at: root + 0x2000)
+      if mapping.isCode {
+        try cluster.write(Self.function(7), at: target)
+      } else {
+        try cluster.write(7, at: target)
+      }
+      var entries: [UInt64] = []
+      for hart in 0..<2 {
+        let base = Self.base + UInt64(hart) << 12
+        var c = LockstepCode(base: base)
+        Self.enableTranslation(&c)
+        c.li(22, 0)
+        c.barrier(harts: 2, meeting: 22)
+        c.li(9, mapping.used)
+        if hart == 0 {
+          c.li(23, 3000)
+          c.li(8, 0)
+          c.li(24, mapping.entry(Self.targets[0]))
+          c.li(25, mapping.entry(Self.targets[0]) ^ mapping.entry(Self.targets[1]))
+          let again = c.here()
+          c.li(5, mapping.slot)
+          c.word(LockstepCode.r(0x4033, 24, 24, 25))
+          c.word(LockstepCode.i(0x4013, 8, 8, 1))
+          c.sd(24, 5)
+          c.fence(.rw, .rw)
+          c.remoteSFence(harts: 2, address: mapping.fenced, size: 4096, space: 5)
+          Self.awaitLoops(&c, hart: 1)
+          Self.check(&c, hart: 1)
+          c.addi(23, 23, -1)
+          c.branch(.notEqual, 23, 0, to: again)
+          c.li(5, Self.stop)
+          c.li(6, 1)
+          c.sd(6, 5)
+        } else {
+          Self.alternator(&c, isCode: mapping.isCode, other: 8 << 60 | 6 << 44 | root >> 12)
+        }
+        c.finish(hart: hart, harts: 2)
+        try cluster.write(c.finished(), at: base)
+        entries.append(base)
+      }
+      #expect(try cluster.run(entries: entries))
+      #expect(try cluster.read(Self.errors) == 0)
+    }
+
+    /// Uses x9 in another space, where it must find 7, then in the first; stores what it finds there and then counts,
+    /// until told to stop.
+    private static func alternator(_ c: inout LockstepCode, isCode: Bool, other: UInt64) {
+      c.li(18, result + 1 << 12)
+      c.li(19, sequence + 1 << 12)
+      c.li(20, stop)
+      c.li(21, 0)
+      c.li(24, other)
+      c.li(25, satp)
+      c.li(26, 7)
+      let again = c.here()
+      let right = c.newLabel()
+      c.csrrw(0, 0x180, 24)
+      if isCode { c.jalr(1, 9) } else { c.ld(10, 9) }
+      c.branch(.equal, 10, 26, to: right)
+      c.li(5, errors)
+      c.sd(5, 5)
+      c.bind(right)
+      c.csrrw(0, 0x180, 25)
+      if isCode { c.jalr(1, 9) } else { c.ld(10, 9) }
+      c.addi(21, 21, 1)
+      c.sd(10, 18)
+      c.fence(.w, .w)
+      c.sd(21, 19)
+      c.ld(5, 20)
+      c.branch(.equal, 5, 0, to: again)
+    }
+
     /// Loads from x9, stores what it finds and then counts, until told to stop.
     private static func reader(_ c: inout LockstepCode) {
       c.li(18, result + 1 << 12)
