@@ -203,6 +203,7 @@ struct Thunks {
     case load: "load"
     case store: "store"
     case interpret: "interpret"
+    case changeStatus where changeStatus != 0: "changeStatus"
     default: nil
     }
   }
