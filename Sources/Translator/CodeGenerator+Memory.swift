@@ -77,7 +77,10 @@ extension CodeGenerator {
     } else {
       assembler.movzx(work, source, from: width)
     }
-    if boxed { box(work) }
+    if boxed {
+      box(work)
+      scratch.held[2] = 0
+    }
     if work == .rax {
       // The slow path comes back with its value in rax too.
       assembler.bind(back)

@@ -95,12 +95,15 @@ struct Thunks {
 
     assembler.align(to: 16)
     let redirected = assembler.executableAddress
-    count(.redirection, &assembler)
+    let goesOn = assembler.newLabel()
     assembler.mov(.w32, at(ContextLayout.redirect), 0)
     assembler.mov(.w64, .rcx, at(ContextLayout.goOn))
     assembler.mov(.w32, .rax, 0)
     assembler.test(.w64, .rcx, .rcx)
-    assembler.jcc(.e, to: leaveStored)
+    assembler.jump(.ne, to: goesOn)
+    count(.redirection, &assembler)
+    assembler.jmp(to: leaveStored)
+    assembler.bind(goesOn)
     assembler.mov(.w64, at(ContextLayout.goOn), .rax)
     assembler.jmp(.rcx)
 

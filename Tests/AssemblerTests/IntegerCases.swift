@@ -288,6 +288,12 @@ func atomicCases() -> [EncodingCase] {
         list.add("xchg \(m),\(r)") { $0.xchg(width, memory.address, first) }
         list.add("xadd \(m),\(r)") { $0.xadd(width, memory.address, first) }
         list.add("cmpxchg \(m),\(r)") { $0.cmpxchg(width, memory.address, first) }
+        if memory.text.hasPrefix("[") {
+          list.add("mov \(r),\(pointer(width))gs:\(memory.text)") {
+            $0.gs()
+            $0.mov(width, first, memory.address)
+          }
+        }
         list.add("lock xadd \(m),\(r)") {
           $0.lock()
           $0.xadd(width, memory.address, first)

@@ -97,7 +97,10 @@ final class PebbleLifter: BlockLifter {
   static let architecture = GuestArchitecture(
     pins: [1, 2, 3, 4, 15, 17, 5, 6, 7, 8], floatPins: [33], linkRegisters: [register(Pebble.link)],
     controlFields: [note],
-    interrupts: InterruptFields(status: status, enableBit: 3, pending: status + 8, enabled: status + 16),
+    status: StatusFields(
+      status: status, writable: 1 << 3, interruptEnable: 3, pending: status + 8, enabled: status + 16,
+      permitUserMemory: 30, viewWithout: status + 24, viewWith: status + 24, floatState: 0, summary: 63,
+      floatMatters: status + 32, unusual: 0),
     blockLimit: 40)
   /// Fields of the machine's own in the context's upper half.
   static let note = ContextLayout.frontEnd + 8
