@@ -54,6 +54,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
         var options = CodeStore.Options()
         options.coldRuns = 24
         options.arenaSize = 128 << 20
+        options.hasOneCPU = configuration.cpus == 1
         options.profile = Self.profile(configuration, descriptors, arenaSize: options.arenaSize)
         return try CodeStore(architecture: Lifter.architecture, options: options)
       }

@@ -82,7 +82,9 @@ extension CodeGenerator {
     case .loadReserved32, .loadReserved64: loadReserved(i)
     case .storeConditional32, .storeConditional64: storeConditional(i)
     case .atomicSwap32, .atomicSwap64, .atomicAdd32, .atomicAdd64, .atomicXor32, .atomicXor64, .atomicAnd32,
-      .atomicAnd64, .atomicOr32, .atomicOr64:
+      .atomicAnd64, .atomicOr32, .atomicOr64, .atomicMinimum32, .atomicMaximum32, .atomicMinimumUnsigned32,
+      .atomicMaximumUnsigned32, .atomicMinimum64, .atomicMaximum64, .atomicMinimumUnsigned64,
+      .atomicMaximumUnsigned64:
       atomic(i)
     default: if !emitFloat(i) { callOut(i) }
     }

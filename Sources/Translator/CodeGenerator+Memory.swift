@@ -13,8 +13,9 @@ package enum MemoryAccessKind {
 /// know, which then enters it.
 extension CodeGenerator {
   /// Puts the address `a + imm` in rcx and the matching table entry's offset in rax, goes to `slow`
-  /// unless the entry matches, and leaves the host address in rcx.
-  mutating func look(_ i: Instruction, table: Int, bytes: Int32, slow: Label) {
+  /// unless the entry matches, and leaves the host address in rcx. `isAligned`: and unless the address is a
+  /// multiple of the access's bytes.
+  mutating func look(_ i: Instruction, table: Int, bytes: Int32, isAligned: Bool = false, slow: Label) {
     address(i)
     assembler.mov(.w32, .rax, .rcx)
     assembler.shr(.w32, .rax, by: UInt8(AddressView.pageShift - 4))
@@ -22,8 +23,14 @@ extension CodeGenerator {
     let entry = Address(base: HostRegisters.view, index: .rax, displacement: Int32(table))
     assembler.mov(.w64, .rdx, entry)
     assembler.xor(.w64, .rdx, .rcx)
-    assembler.cmp(.w64, .rdx, 4096 - bytes)
-    assembler.jump(.a, to: slow)
+    if isAligned {
+      // What is left of a matching page is the offset in it.
+      assembler.test(.w64, .rdx, ~0xFFF | (bytes - 1))
+      assembler.jump(.ne, to: slow)
+    } else {
+      assembler.cmp(.w64, .rdx, 4096 - bytes)
+      assembler.jump(.a, to: slow)
+    }
     assembler.add(.w64, .rcx, entry.offset(by: 8))
   }
 
@@ -123,7 +130,8 @@ extension CodeGenerator {
   }
 
   mutating func fence(_ i: Instruction) {
-    // The host keeps every other order by itself.
+    // The host keeps every other order by itself. This one a machine with one CPU needs too: devices see what
+    // it writes, and it what they write, from other threads.
     if Ordering(rawValue: i.info).contains(.storeLoad) {
       assembler.lock()
       assembler.or(.w32, Address(base: .rsp), 0)

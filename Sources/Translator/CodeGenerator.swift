@@ -64,6 +64,8 @@ struct CodeGenerator: ~Copyable {
   let countsInstructions: Bool
   /// Whether the guest's calls and returns are the host's.
   let pairsCalls: Bool
+  /// Whether there is one CPU only.
+  let isAlone: Bool
   let architecture: GuestArchitecture
 
   // The block being generated.
@@ -116,7 +118,7 @@ struct CodeGenerator: ~Copyable {
   init(
     arena: CodeArena, offset: Int, size: Int, features: HostFeatures,
     thunks: (plain: Thunks, float: Thunks), architecture: GuestArchitecture, countsInstructions: Bool,
-    pairsCalls: Bool
+    pairsCalls: Bool, isAlone: Bool
   ) {
     assembler = X86Assembler(
       buffer: UnsafeMutableRawBufferPointer(start: arena.writable + offset, count: size),
@@ -126,6 +128,7 @@ struct CodeGenerator: ~Copyable {
     self.thunks = thunks.plain
     self.countsInstructions = countsInstructions
     self.pairsCalls = pairsCalls
+    self.isAlone = isAlone
     self.architecture = architecture
     var hosts = [Register?](repeating: nil, count: 64)
     for (guest, host) in zip(architecture.pins, HostRegisters.pins) { hosts[Int(guest)] = host }
@@ -194,8 +197,8 @@ struct CodeGenerator: ~Copyable {
       if ended { break }
       if profile != nil, siteCount > sitesBefore {
         release()
-        flags = .nothing
         countExecution(from: index + 1)
+        flags = .nothing
       }
     }
     if !ended {

@@ -69,6 +69,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     /// How often code is interpreted before it is translated. Most code of a booting system runs a few
     /// times only, and would fill the arena for nothing.
     package var coldRuns: UInt8 = 0
+    /// The store is one CPU's alone: its atomic accesses need not lock anything.
+    package var hasOneCPU = false
     package var features = HostFeatures.host
     /// What keeps a profile of this store, if one is wanted.
     package var profile: TranslationProfile?
@@ -164,7 +166,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
         generator: CodeGenerator(
           arena: arena, offset: firstFree, size: options.arenaSize - firstFree, features: options.features,
           thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions,
-          pairsCalls: options.links),
+          pairsCalls: options.links, isAlone: options.hasOneCPU),
         table: table, numbers: try FlatTable(), places: try FlatTable(), pages: pages,
         blocks: try PlainList(capacity: max(4096, options.arenaSize >> 6)), sites: sites, pool: pool,
         lifted: .allocate(capacity: architecture.blockLimit)))

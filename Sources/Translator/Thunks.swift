@@ -200,6 +200,8 @@ struct Thunks {
     case leave: "leave"
     case leaveIndirect: "leaveIndirect"
     case returnElsewhere: "returnElsewhere"
+    case lookFurther: "lookFurther"
+    case lookFurtherForCall: "lookFurtherForCall"
     case load: "load"
     case store: "store"
     case interpret: "interpret"

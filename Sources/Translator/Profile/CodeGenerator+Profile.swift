@@ -5,8 +5,9 @@ extension CodeGenerator {
   /// Counts that execution comes here: to instruction `index`, the block's first or one behind a branch.
   mutating func countExecution(from index: Int) {
     guard let made = profile, let first = made.firstCounter else { return }
-    assembler.mov(.w64, .rax, field(ContextLayout.blockCounters))
-    assembler.inc(.w64, Address(base: .rax, displacement: Int32((first + made.segments.count) * 8)))
+    let counters = fresh()
+    assembler.mov(.w64, counters, field(ContextLayout.blockCounters))
+    assembler.inc(.w64, Address(base: counters, displacement: Int32((first + made.segments.count) * 8)))
     profile?.segments.append(Int32(index))
   }
 

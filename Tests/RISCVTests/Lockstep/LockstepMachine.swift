@@ -130,7 +130,7 @@ final class LockstepMachines {
 
   init(
     pace: LockstepPace, arenaSize: Int = 4 << 20, blockLimit: Int? = nil, coldRuns: UInt8 = 0,
-    features: HostFeatures = .host
+    features: HostFeatures = .host, hasOneCPU: Bool = true
   ) throws {
     self.pace = pace
     var options = CodeStore.Options()
@@ -139,6 +139,7 @@ final class LockstepMachines {
     options.arenaSize = arenaSize
     options.coldRuns = coldRuns
     options.features = features
+    options.hasOneCPU = hasOneCPU
     var architecture = Lifter.architecture
     if let blockLimit { architecture.blockLimit = blockLimit }
     code = try CodeStore(architecture: architecture, options: options)

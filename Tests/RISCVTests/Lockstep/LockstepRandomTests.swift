@@ -100,7 +100,8 @@ extension LockstepTests {
       let machines = try LockstepMachines(
         pace: pace, arenaSize: 128 << 10, blockLimit: 3, coldRuns: 1,
         features: HostFeatures(
-          bitCounts: false, flaglessShifts: false, fusedMultiplyAdd: false, threeOperands: false))
+          bitCounts: false, flaglessShifts: false, fusedMultiplyAdd: false, threeOperands: false),
+        hasOneCPU: false)
       machines.translated.hart.floatPatience = 2
       for seed in (1_000_000 as UInt64)..<1_000_400 {
         let program = LockstepGenerator.program(seed: seed)
