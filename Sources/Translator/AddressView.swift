@@ -63,7 +63,7 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
   /// hold it.
   @usableFromInline package let missTarget: UnsafeRawPointer
 
-  /// `base`: ``size`` bytes, eight-byte aligned. ``clear()`` makes them a view.
+  /// `base`: ``size`` bytes, zero at first, eight-byte aligned. ``clear()`` makes them a view.
   @inlinable package init(base: UnsafeMutableRawPointer, missTarget: UnsafeRawPointer) {
     self.base = base
     self.missTarget = missTarget
@@ -102,13 +102,15 @@ package struct AddressView: @unchecked Sendable {  // memory of one CPU, touched
 
   /// Forgets every write entry that leads to the host page at `host`.
   package func dropWrites(toHostPage host: UnsafeMutableRawPointer) {
-    let target = UInt64(UInt(bitPattern: host))
-    for index in 0..<Self.entryCount {
-      let entry = base + Self.writeTable + index * 16
-      let page = entry.load(as: UInt64.self)
-      if page &+ entry.load(fromByteOffset: 8, as: UInt64.self) == target {
-        entry.storeBytes(of: Self.emptyTag(index * 16), as: UInt64.self)
-      }
+    for index in 0..<Self.entryCount { dropWrite(at: index * 16, toHostPage: host) }
+  }
+
+  /// Forgets the write entry at an offset in its table, if it leads to the host page at `host`.
+  @inlinable package func dropWrite(at offset: Int, toHostPage host: UnsafeMutableRawPointer) {
+    let entry = base + Self.writeTable + offset
+    let page = entry.load(as: UInt64.self)
+    if page &+ entry.load(fromByteOffset: 8, as: UInt64.self) == UInt64(UInt(bitPattern: host)) {
+      entry.storeBytes(of: Self.emptyTag(offset), as: UInt64.self)
     }
   }
 

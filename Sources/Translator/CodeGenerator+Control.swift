@@ -74,11 +74,12 @@ extension CodeGenerator {
   }
 
   private mutating func newSite(_ target: UInt64) -> Int {
-    sites.append(
-      ExitSite(
+    (sites + siteCount).initialize(
+      to: ExitSite(
         target: target, field: 0, stub: 0, guardField: 0, guardIdentity: 0,
         pageAndKey: pageIdentity | UInt32(key) << 31))
-    return sites.count - 1
+    siteCount &+= 1
+    return siteCount &- 1
   }
 
   /// A label for where a site's exit to the dispatcher will be.
@@ -110,11 +111,11 @@ extension CodeGenerator {
     assembler.jcc(.ne, to: thunks.leaveIndirect)
     if pairsCalls, architecture.linkRegisters.contains(i.destination) {
       pushReturn(i)
-      let code = JumpLookup.emit(&assembler, key: key, miss: thunks.leaveIndirect)
+      let code = JumpLookup.emit(&assembler, key: key, miss: thunks.lookFurtherForCall)
       assembler.call(code)
       landReturn(i)
     } else {
-      assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: thunks.leaveIndirect))
+      assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: thunks.lookFurther))
     }
   }
 

@@ -95,8 +95,9 @@ extension CodeGenerator {
   mutating func callOut(_ i: Instruction) {
     release()
     storePC(scratch: .rax)
-    assembler.mov(.w32, .rdx, Int64(firstCalledOut + calledOut.count))
-    calledOut.append(i)
+    assembler.mov(.w32, .rdx, Int64(firstCalledOut &+ calledOutCount))
+    if calledOutCount < calledOutRoom { (calledOut + calledOutCount).initialize(to: i) }
+    calledOutCount &+= 1
     assembler.call(to: thunks.interpret)
     if i.operation != .system { forget(i.destination) } else { knownMask = 0 }
   }

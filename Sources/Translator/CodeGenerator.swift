@@ -74,10 +74,14 @@ struct CodeGenerator: ~Copyable {
   var blockPage: UInt64 = 0
   var key: UInt64 = 0
   var pageIdentity: UInt32 = 0
+  /// The exits, in the store's own list, and the number of the first.
+  var sites: UnsafeMutablePointer<ExitSite>
+  var siteCount = 0
   var firstSite = 0
-  var sites: [ExitSite] = []
-  /// Instructions that the code calls out for, and the number of the first.
-  var calledOut: [Instruction] = []
+  /// Instructions that the code calls out for, in the store's own list, and the number of the first.
+  var calledOut: UnsafeMutablePointer<Instruction>
+  var calledOutCount = 0
+  var calledOutRoom = 0
   var firstCalledOut = 0
   var colds: [Cold] = []
   var floatNoted = false
@@ -134,21 +138,23 @@ struct CodeGenerator: ~Copyable {
       floatHosts[Int(guest)] = host
     }
     self.floatHosts = floatHosts
+    sites = UnsafeMutablePointer(bitPattern: 8).unsafelyUnwrapped
+    calledOut = UnsafeMutablePointer(bitPattern: 8).unsafelyUnwrapped
     plan = BlockPlan(capacity: architecture.blockLimit)
     waiting.reserveCapacity(architecture.blockLimit)
     waitingForFaults.reserveCapacity(256)
-    sites.reserveCapacity(256)
     colds.reserveCapacity(512)
   }
 
   /// Generates a block and returns where it starts in the buffer. Instructions that are called out for
-  /// are left in ``calledOut``, numbered from `pool` on. `firstSite` numbers its exits; they are left in
-  /// ``sites`` with offsets from the buffer's start. The caller looks at the assembler's `failed`
-  /// afterwards. `next`: the page that the block's one instruction ends on, and what must be mapped there.
+  /// are put where `pool` says, ``calledOutCount`` of them, and exits where `sites` does, ``siteCount`` of them, with
+  /// offsets from the buffer's start; both with the number of the first. The caller looks at ``failed`` afterwards. `next`: the page that the block's one instruction ends on, and what must be mapped there.
   mutating func generate(
     _ block: UnsafeBufferPointer<Instruction>, pc start: UInt64, key: UInt64, usesWindow: Bool = false,
     pageIdentity: UInt32,
-    pool: Int, firstSite: Int, next: (address: UInt64, identity: UInt32)? = nil
+    pool: (UnsafeMutablePointer<Instruction>, first: Int, room: Int),
+    sites: (UnsafeMutablePointer<ExitSite>, first: Int),
+    next: (address: UInt64, identity: UInt32)? = nil
   ) -> Int {
     assembler.resetLabels()
     assembler.align(to: 16)
@@ -158,10 +164,10 @@ struct CodeGenerator: ~Copyable {
     self.key = key
     thunks = usesFloat ? allThunks.float : allThunks.plain
     self.pageIdentity = pageIdentity
-    self.firstSite = firstSite
-    firstCalledOut = pool
-    calledOut.removeAll(keepingCapacity: true)
-    sites.removeAll(keepingCapacity: true)
+    (self.sites, firstSite) = sites
+    siteCount = 0
+    (calledOut, firstCalledOut, calledOutRoom) = pool
+    calledOutCount = 0
     colds.removeAll(keepingCapacity: true)
     floatNoted = false
     boxed = 0
@@ -185,11 +191,12 @@ struct CodeGenerator: ~Copyable {
         assembler.inc(.w64, field(ContextLayout.instructionsRetired))
         flags = .nothing
       }
-      let siteCount = sites.count
+      let sitesBefore = siteCount
       ended = generate(at: index)
       pc &+= UInt64(block[index].length)
       if ended { break }
-      if profile != nil, sites.count > siteCount {
+      if profile != nil, siteCount > sitesBefore {
+        release()
         countExecution(from: index + 1)
         flags = .nothing
       }
@@ -302,6 +309,9 @@ struct CodeGenerator: ~Copyable {
     colds.append(
       Cold(kind: .interpret, entry: other, back: other, pc: pc, instruction: Instruction(.refetch)))
   }
+
+  /// Whether what was generated cannot be used.
+  var failed: Bool { assembler.failed || calledOutCount > calledOutRoom }
 
   // MARK: - Operands
 

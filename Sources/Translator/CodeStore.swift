@@ -88,38 +88,38 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
 
   private struct State: ~Copyable {
     var generator: CodeGenerator
-    var pages: [CodePage] = []
-    var pageIndex: [PageKey: Int] = [:]
-    var byNumber: [Int: [Int]] = [:]
-    var sites: [ExitSite] = []
-    var poolUsed = 0
+    /// What ``CodeIndex/blocks`` reads.
+    var table: FlatTable
+    /// The places of pages, plus 1, by their numbers in the memory file, plus 1; and by a hash of number and address
+    /// (``pageHash(_:_:)``), of the pages that it is the same for the one that was made last.
+    var numbers: FlatTable
+    var places: FlatTable
+    var pages: PlainList<CodePage>
+    var blocks: PlainList<TranslatedBlock>
+    var sites: PlainList<ExitSite>
+    /// Decoded instructions that generated code names by index when it calls out.
+    var pool: PlainList<Instruction>
     /// Bytes of code there were when the writable view was last let go, and links that were made since.
     var released = 0
     var patches = 0
-    var generation: UInt32 = 0
-    var nextIdentity: UInt32 = 1
     var statistics = Statistics()
     var lifted: UnsafeMutablePointer<Instruction>
-  }
-
-  private struct PageKey: Hashable {
-    var address: UInt64
-    var number: Int
   }
 
   private let arena: CodeArena
   private let faults: FaultTable
   private let architecture: GuestArchitecture
   private let thunks: (plain: Thunks, float: Thunks)
-  private let firstFree: Int
+  /// Bytes at the arena's start that the thunks have room in.
+  private let firstFree = 8192
   private let options: Options
   private let lock = Mutex(())
   /// Under the lock.
   private let state: UnsafeMutablePointer<State>
-  /// Decoded instructions that generated code names by index when it calls out.
-  private let pool: UnsafeMutablePointer<Instruction>
-  private let poolCapacity: Int
-  private let poolMapping: Mapping
+  /// What every CPU reads without the lock.
+  private let index: UnsafeMutablePointer<CodeIndex>
+  private let sites: UnsafeMutablePointer<ExitSite>
+  private let emptied = Atomic<UInt32>(0)
 
   /// Whether generated code can use windows (``AddressWindow``) on this host.
   package var canUseWindows: Bool { AddressWindow.isSupported && faults.isCatching }
@@ -138,22 +138,28 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     self.options = options
     arena = try CodeArena(size: options.arenaSize)
     faults = try FaultTable(arena: arena)
-    poolCapacity = max(4096, options.arenaSize / 64)
-    poolMapping = try Mapping.map(size: poolCapacity * MemoryLayout<Instruction>.stride)
-    pool = poolMapping.base.assumingMemoryBound(to: Instruction.self)
+    let table = try FlatTable()
+    // Lists with room for more than code of that size can need, but for guests that do strange things.
+    let pages = try PlainList<CodePage>(capacity: max(4096, options.arenaSize >> 8))
+    let sites = try PlainList<ExitSite>(capacity: max(4096, options.arenaSize >> 5))
+    let pool = try PlainList<Instruction>(capacity: max(4096, options.arenaSize >> 6))
+    index = .allocate(capacity: 1)
+    index.initialize(
+      to: CodeIndex(blocks: table.reader, pages: pages.elements, firstIdentity: 1, code: arena.executable))
+    self.sites = sites.elements
+    instructions = UnsafePointer(pool.elements)
     var assembler = X86Assembler(
-      buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: 4096),
+      buffer: UnsafeMutableRawBufferPointer(start: arena.writable, count: firstFree),
       executableBase: UInt64(UInt(bitPattern: arena.executable)))
     thunks = (
       plain: Thunks(
-        assembler: &assembler, pins: architecture.pins, key: 0, float: nil, status: architecture.status,
-        counts: options.profile != nil),
+        assembler: &assembler, pins: architecture.pins, key: 0, float: nil, index: index,
+        status: architecture.status, counts: options.profile != nil),
       float: Thunks(
         assembler: &assembler, pins: architecture.pins, key: BlockKeyBit.usesFloat,
-        float: FloatState(pins: architecture.floatPins), counts: options.profile != nil)
+        float: FloatState(pins: architecture.floatPins), index: index, counts: options.profile != nil)
     )
     precondition(!assembler.failed)
-    firstFree = 4096
     state = .allocate(capacity: 1)
     state.initialize(
       to: State(
@@ -161,6 +167,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
           arena: arena, offset: firstFree, size: options.arenaSize - firstFree, features: options.features,
           thunks: thunks, architecture: architecture, countsInstructions: options.countsInstructions,
           pairsCalls: options.links, isAlone: options.hasOneCPU),
+        table: table, numbers: try FlatTable(), places: try FlatTable(), pages: pages,
+        blocks: try PlainList(capacity: max(4096, options.arenaSize >> 6)), sites: sites, pool: pool,
         lifted: .allocate(capacity: architecture.blockLimit)))
     nameFixedCode(size: firstFree)
   }
@@ -169,6 +177,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     state.pointee.lifted.deallocate()
     state.deinitialize(count: 1)
     state.deallocate()
+    index.deallocate()
   }
 
   private func locked<Result>(_ body: (inout State) -> Result) -> Result {
@@ -209,15 +218,24 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   }
 
   /// The instructions that call-outs name by index; as long as the store.
-  package var instructions: UnsafePointer<Instruction> { UnsafePointer(pool) }
+  package let instructions: UnsafePointer<Instruction>
 
   /// Where a site leads.
-  package func target(of site: Int) -> UInt64 { locked { $0.sites[site - 1].target } }
+  package func target(of site: Int) -> UInt64 { sites[site - 1].target }
 
   /// Grows when everything has been dropped; sites of an earlier generation mean nothing.
-  package var generation: UInt32 { locked { $0.generation } }
+  package var generation: UInt32 { emptied.load(ordering: .acquiring) }
 
   // MARK: - Finding
+
+  /// The code at a guest address under a key, if there is such code and the view knows which page is mapped there.
+  /// Takes no lock: for the way of every jump whose target the view's jump cache does not know.
+  @inline(__always)
+  package func known(
+    _ pc: UInt64, key: UInt64, view: AddressView
+  ) -> (code: UnsafeRawPointer, identity: UInt32)? {
+    index.pointee.find(pc, key: key, view: view)
+  }
 
   /// What looking for a block gives.
   package enum Found {
@@ -239,8 +257,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     isClaimed: () -> Bool
   ) -> Found {
     find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
-      let found = translate(pc: pc, key: key, mode: mode, codePage: codePage, next: nil, &state) {
-        room, buffer in
+      let found = translate(pc: pc, key: key, mode: mode, page: codePage, next: nil, &state) { room, buffer in
         lifter.lift(pc: pc, page: page, key: key | mode, into: buffer, room: room)
       }
       noteTranslation(found, pc, key | mode, page: page, state)
@@ -256,16 +273,20 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   ) -> Found {
     find(pc: pc, number: number, key: key, mode: mode, isClaimed: isClaimed) { codePage, state in
       let address = (pc & ~0xFFF) &+ 0x1000
-      let nextPage = Self.page(PageKey(address: address | mode, number: nextNumber), &state)
+      guard let nextPage = page(at: address | mode, number: nextNumber, &state) else { return .full }
       let found = translate(
-        pc: pc, key: key, mode: mode, codePage: codePage, next: (address, nextPage.identity), &state
+        pc: pc, key: key, mode: mode, page: codePage,
+        next: (address, index.pointee.firstIdentity &+ UInt32(nextPage)),
+        &state
       ) { _, buffer in
         buffer[0] = instruction
         return 1
       }
       noteTranslation(found, pc, key | mode, page: nil, state)
-      if case .code = found, let index = Self.index(of: codePage.identity, state) {
-        nextPage.crossings.append((index, Self.slot(pc, key)))
+      if case .code = found {
+        let block = state.blocks.count - 1
+        state.blocks[block].nextCrossing = state.pages[nextPage].firstCrossing
+        state.pages[nextPage].firstCrossing = Int32(block + 1)
       }
       return found
     }
@@ -274,52 +295,59 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// The block at a guest address, or what `make` makes of the page it is to be on; under the lock.
   private func find(
     pc: UInt64, number: Int, key: UInt64, mode: UInt64, isClaimed: () -> Bool,
-    make: (CodePage, inout State) -> Found
+    make: (_ page: Int, inout State) -> Found
   ) -> Found {
     locked { state in
       guard isClaimed() else { return .unclaimed }
-      let codePage = Self.page(PageKey(address: pc & ~0xFFF | mode, number: number), &state)
-      guard let block = codePage.blocks[Self.slot(pc, key)] else { return make(codePage, &state) }
-      return .code(address(of: block), identity: codePage.identity)
+      guard let page = page(at: pc & ~0xFFF | mode, number: number, &state) else { return .full }
+      let identity = index.pointee.firstIdentity &+ UInt32(page)
+      let value = state.table.reader[CodeIndex.key(identity, CodeIndex.slot(pc, key))]
+      if value == 0 { return make(page, &state) }
+      return .code(arena.executable + Int(value & 0xFFFF_FFFF), identity: identity)
     }
-  }
-
-  /// Where a page keeps the block at an address under a key.
-  private static func slot(_ pc: UInt64, _ key: UInt64) -> UInt16 {
-    UInt16(truncatingIfNeeded: pc & 0xFFF | key)
   }
 
   /// Makes the block at `pc`, of the instructions that `lift` puts in a buffer with room for some.
   private func translate(
-    pc: UInt64, key: UInt64, mode: UInt64, codePage: CodePage, next: (address: UInt64, identity: UInt32)?,
+    pc: UInt64, key: UInt64, mode: UInt64, page: Int, next: (address: UInt64, identity: UInt32)?,
     _ state: inout State, lift: (_ room: Int, UnsafeMutablePointer<Instruction>) -> Int
   ) -> Found {
-    guard poolCapacity - state.poolUsed >= architecture.blockLimit else { return .full }
+    let limit = architecture.blockLimit
+    // An instruction leaves in two ways at most.
+    guard state.blocks.hasRoom(for: 1), state.sites.hasRoom(for: 2 * limit + 2) else { return .full }
     state.generator.profile = options.profile?.nextBlock
-    let count = lift(architecture.blockLimit, state.lifted)
+    let count = lift(limit, state.lifted)
     guard count > 0 else { return .interpret }
-    let first = state.poolUsed
+    let identity = index.pointee.firstIdentity &+ UInt32(page)
+    let slot = CodeIndex.slot(pc, key)
     let start = state.generator.assembler.offset
     let entry = state.generator.generate(
       UnsafeBufferPointer(start: state.lifted, count: count), pc: pc, key: key,
-      usesWindow: mode & BlockKeyBit.usesWindow != 0, pageIdentity: codePage.identity, pool: first,
-      firstSite: state.sites.count + 1, next: next)
-    if state.generator.assembler.failed || !faults.append(state.generator.faults, start: firstFree) {
+      usesWindow: mode & BlockKeyBit.usesWindow != 0, pageIdentity: identity,
+      pool: (state.pool.end, state.pool.count, state.pool.capacity - state.pool.count),
+      sites: (state.sites.end, state.sites.count + 1), next: next)
+    let block = TranslatedBlock(page: Int32(page), slot: slot, next: state.pages[page].firstBlock)
+    let place = UInt64(firstFree + entry)
+    guard !state.generator.failed,
+      state.table.set(CodeIndex.key(identity, slot), to: place | UInt64(state.blocks.count + 1) << 32)
+    else {
       state.generator.assembler.rewind(to: start)
       return .full
     }
-    for instruction in state.generator.calledOut {
-      pool[state.poolUsed] = instruction
-      state.poolUsed += 1
+    guard faults.append(state.generator.faults, start: firstFree) else {
+      _ = state.table.set(CodeIndex.key(identity, slot), to: 0)
+      state.generator.assembler.rewind(to: start)
+      return .full
     }
-    state.sites.append(contentsOf: state.generator.sites)
-    let block = TranslatedBlock(entry: Int32(entry))
-    codePage.blocks[Self.slot(pc, key)] = block
+    state.pages[page].firstBlock = Int32(state.blocks.append(block) + 1)
+    state.pages[page].starts.insert(pc)
+    state.pool.grow(by: state.generator.calledOutCount)
+    state.sites.grow(by: state.generator.siteCount)
     state.statistics.blocks += 1
     state.statistics.instructions += count
     state.statistics.codeBytes = state.generator.assembler.offset
     releaseWritten(&state)
-    return .code(address(of: block), identity: codePage.identity)
+    return .code(arena.executable + Int(place), identity: identity)
   }
 
   /// Lets go of the writable view of the arena now and then, of which each page that was ever written, be it
@@ -332,18 +360,30 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     state.patches = 0
   }
 
-  private func address(of block: TranslatedBlock) -> UnsafeRawPointer {
-    arena.executable + firstFree + Int(block.entry)
+  /// The place of a page, which is made if it is new; nil when there is no room.
+  private func page(at address: UInt64, number: Int, _ state: inout State) -> Int? {
+    let key = UInt64(number) &+ 1
+    let hash = Self.pageHash(address, number)
+    let first = Int32(truncatingIfNeeded: state.numbers.reader[key])
+    var page = Int32(truncatingIfNeeded: state.places.reader[hash])
+    if page != 0 {
+      let known = state.pages[Int(page) - 1]
+      if known.address == address, known.number == number { return Int(page) - 1 }
+      // Another page with the same hash.
+      page = first
+      while page != 0 {
+        if state.pages[Int(page) - 1].address == address { return Int(page) - 1 }
+        page = state.pages[Int(page) - 1].next
+      }
+    }
+    let place = UInt64(state.pages.count + 1)
+    guard state.pages.hasRoom(for: 1), state.places.set(hash, to: place), state.numbers.set(key, to: place)
+    else { return nil }
+    return state.pages.append(CodePage(address: address, number: number, next: first))
   }
 
-  private static func page(_ key: PageKey, _ state: inout State) -> CodePage {
-    if let index = state.pageIndex[key] { return state.pages[index] }
-    let page = CodePage(identity: state.nextIdentity, number: key.number, address: key.address)
-    state.nextIdentity += 1
-    state.pageIndex[key] = state.pages.count
-    state.byNumber[key.number, default: []].append(state.pages.count)
-    state.pages.append(page)
-    return page
+  private static func pageHash(_ address: UInt64, _ number: Int) -> UInt64 {
+    (address ^ UInt64(truncatingIfNeeded: number) &* 0xD6E8_FEB8_6659_FD93) | 1 << 63
   }
 
   // MARK: - Linking
@@ -353,10 +393,11 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   package func link(_ site: Int, to code: UnsafeRawPointer, identity: UInt32, generation: UInt32) {
     guard options.links else { return }
     locked { state in
-      guard generation == state.generation, let index = Self.index(of: identity, state) else { return }
+      guard generation == self.generation else { return }
       let exit = state.sites[site - 1]
-      let slot = Self.slot(exit.target, exit.key)
-      guard var block = state.pages[index].blocks[slot], address(of: block) == code else { return }
+      if exit.isLinked { return }
+      let value = state.table.reader[CodeIndex.key(identity, CodeIndex.slot(exit.target, exit.key))]
+      guard value != 0, arena.executable + Int(value & 0xFFFF_FFFF) == code else { return }
       if exit.guardField == 0 {
         // Same page, so the same mapping: unless it was changed while the block ran.
         guard exit.page == identity else { return }
@@ -367,22 +408,14 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
           (arena.writable + firstFree + Int(exit.guardField)).storeBytes(of: identity, as: UInt32.self)
         }
       }
-      if exit.isLinked { return }
+      let block = Int(value >> 32) - 1
       state.sites[site - 1].isLinked = true
-      state.sites[site - 1].nextIncoming = block.firstIncoming
-      block.firstIncoming = Int32(site)
-      state.pages[index].blocks[slot] = block
+      state.sites[site - 1].nextIncoming = state.blocks[block].firstIncoming
+      state.blocks[block].firstIncoming = Int32(site)
       patch(exit, to: UInt64(UInt(bitPattern: code)))
       state.patches += 1
       releaseWritten(&state)
     }
-  }
-
-  private static func index(of identity: UInt32, _ state: borrowing State) -> Int? {
-    // Identities are given in order, so the page's place follows from the first one's.
-    guard let first = state.pages.first?.identity, identity >= first else { return nil }
-    let index = Int(identity - first)
-    return index < state.pages.count ? index : nil
   }
 
   private func patch(_ exit: ExitSite, to target: UInt64) {
@@ -401,40 +434,48 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   package func invalidate(page number: Int, unmark: () -> Void) -> [UInt64] {
     locked { state in
       unmark()
-      guard let indexes = state.byNumber[number] else { return [] }
-      state.statistics.invalidatedPages += 1
       var starts: [UInt64] = []
-      func start(_ slot: UInt16, of page: CodePage) -> UInt64 { page.address & ~0xFFF | UInt64(slot) }
-      for index in indexes {
-        let page = state.pages[index]
-        for (slot, block) in page.blocks {
-          unlink(block, &state)
-          starts.append(start(slot, of: page))
+      var page = Int(state.numbers.reader[UInt64(number) &+ 1])
+      if page != 0 { state.statistics.invalidatedPages += 1 }
+      while page != 0 {
+        let there = state.pages[page - 1]
+        var block = Int(there.firstBlock)
+        while block != 0 {
+          drop(block - 1, &state, &starts)
+          block = Int(state.blocks[block - 1].next)
         }
-        for crossing in page.crossings {
-          let other = state.pages[crossing.page]
-          if let block = other.blocks.removeValue(forKey: crossing.slot) {
-            unlink(block, &state)
-            starts.append(start(crossing.slot, of: other))
-          }
+        block = Int(there.firstCrossing)
+        while block != 0 {
+          drop(block - 1, &state, &starts)
+          block = Int(state.blocks[block - 1].nextCrossing)
         }
-        state.pages[index].crossings.removeAll()
-        state.pages[index].blocks.removeAll()
+        state.pages[page - 1].firstBlock = 0
+        state.pages[page - 1].firstCrossing = 0
+        page = Int(there.next)
       }
       return starts
     }
   }
 
-  /// Leads what jumps straight to a block to the dispatcher.
-  private func unlink(_ block: TranslatedBlock, _ state: inout State) {
-    var site = block.firstIncoming
+  /// Makes a block one that is not found, and leads what jumps straight to it to the dispatcher. Notes its address,
+  /// with the block key.
+  private func drop(_ block: Int, _ state: inout State, _ starts: inout [UInt64]) {
+    let dropped = state.blocks[block]
+    // It crosses into another page, which went before.
+    guard dropped.isLive else { return }
+    state.blocks[block].isLive = false
+    let page = Int(dropped.page)
+    // It has the key, so that nothing grows.
+    _ = state.table.set(CodeIndex.key(index.pointee.firstIdentity &+ UInt32(page), dropped.slot), to: 0)
+    starts.append(state.pages[page].address & ~0xFFF | UInt64(dropped.slot))
+    var site = Int(dropped.firstIncoming)
     while site != 0 {
-      let exit = state.sites[Int(site) - 1]
+      let exit = state.sites[site - 1]
       patch(
         exit,
         to: UInt64(UInt(bitPattern: arena.executable)) + UInt64(firstFree) + UInt64(exit.stub & .max))
-      state.sites[Int(site) - 1].isLinked = false
-      site = exit.nextIncoming
+      state.sites[site - 1].isLinked = false
+      site = Int(exit.nextIncoming)
     }
   }
 
@@ -445,15 +486,18 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       let used = state.generator.assembler.offset
       state.generator.assembler.rewind(to: 0)
       arena.discard(firstFree..<min(arena.size, firstFree + ((used + 4095) & ~4095)))
+      index.pointee.firstIdentity &+= UInt32(state.pages.count)
+      state.table.removeAll()
+      state.numbers.removeAll()
+      state.places.removeAll()
       faults.removeAll()
       state.pages.removeAll()
-      state.pageIndex.removeAll()
-      state.byNumber.removeAll()
+      state.blocks.removeAll()
       state.sites.removeAll()
-      state.poolUsed = 0
+      state.pool.removeAll()
       state.released = 0
-      state.generation += 1
       state.statistics.emptied += 1
+      emptied.add(1, ordering: .acquiringAndReleasing)
     }
   }
 

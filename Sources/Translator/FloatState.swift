@@ -8,6 +8,9 @@ internal import Assembler
 struct FloatState {
   private let pairs: [(guest: UInt8, host: XMM)]
 
+  /// The host's registers that hold guest registers.
+  var hosts: [XMM] { pairs.map(\.host) }
+
   init(pins: [UInt8]) { pairs = Array(zip(pins, HostRegisters.floatPins)) }
 
   private func at(_ displacement: Int32) -> Address {

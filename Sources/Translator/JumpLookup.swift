@@ -2,6 +2,18 @@ internal import Assembler
 
 /// The look into the current view's jump cache.
 enum JumpLookup {
+  /// `(view, guest address, block key, index) -> code`, a ``CodeIndex``: what generated code asks when the jump cache
+  /// does not know. Enters the code there, or returns nil.
+  static let further:
+    @convention(c) (UnsafeMutableRawPointer, UInt64, UInt64, UnsafeRawPointer) -> UnsafeRawPointer? = {
+      base, pc, key, place in
+      let index = place.assumingMemoryBound(to: CodeIndex.self)
+      let view = AddressView(base: base, missTarget: index.pointee.code)
+      guard let (code, _) = index.pointee.find(pc, key: key, view: view) else { return nil }
+      view.setCode(code, at: pc, key: key)
+      return code
+    }
+
   /// Finds the code for the guest address in rcx, or goes to `miss`. The result is where the code's address is;
   /// overwrites rax and rdx.
   static func emit(_ assembler: inout X86Assembler, key: UInt64, miss: UInt64) -> Address {

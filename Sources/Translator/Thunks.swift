@@ -9,6 +9,11 @@ struct Thunks {
   var leave: UInt64 = 0
   /// Leaves with the guest address in rcx as the program counter.
   var leaveIndirect: UInt64 = 0
+  /// Goes to the guest address in rcx, which the view's jump cache does not know: by ``CodeIndex``, and through
+  /// ``leaveIndirect`` when that does not know it either.
+  var lookFurther: UInt64 = 0
+  /// The same for a call, whose guest return address has been pushed.
+  var lookFurtherForCall: UInt64 = 0
   /// Goes to the guest address in rcx, forgetting all calls that wait for their return.
   var returnElsewhere: UInt64 = 0
   /// Call-outs: address in rcx, value in rdx, the access in eax; the result comes back in rax. They
@@ -31,8 +36,7 @@ struct Thunks {
   /// machine is profiled (``ProfileCounter``).
   init(
     assembler: inout X86Assembler, pins: [UInt8], key: UInt64, float: FloatState?,
-    status: StatusFields? = nil,
-    counts: Bool = false
+    index: UnsafePointer<CodeIndex>, status: StatusFields? = nil, counts: Bool = false
   ) {
     assembler.align(to: 16)
     func at(_ displacement: Int32) -> Address {
@@ -107,6 +111,34 @@ struct Thunks {
     assembler.mov(.w64, at(ContextLayout.goOn), .rax)
     assembler.jmp(.rcx)
 
+    /// Looks the guest address in rcx up: its code in rax, 0 if there is none. Keeps rcx and the guest's registers.
+    /// `depth`: by how much the stack is off from where it is aligned to 16 bytes.
+    func lookUp(_ assembler: inout X86Assembler, depth: Int32) {
+      let kept: [Register] = [.rcx] + HostRegisters.pins.filter { !saved.contains($0) }
+      let floats = float?.hosts ?? []
+      let size = Int32(kept.count + floats.count) * 8
+      let room = ((size + depth + 15) & ~15) - depth
+      func place(_ index: Int) -> Address { Address(base: .rsp, displacement: Int32(index) * 8) }
+      assembler.sub(.w64, .rsp, room)
+      for (index, register) in kept.enumerated() { assembler.mov(.w64, place(index), register) }
+      for (index, register) in floats.enumerated() { assembler.movsd(place(kept.count + index), register) }
+      assembler.mov(.w64, .rdi, HostRegisters.view)
+      assembler.mov(.w64, .rsi, .rcx)
+      assembler.mov(.w32, .rdx, Int64(key))
+      assembler.mov(.w64, .rcx, Int64(Int(bitPattern: index)))
+      assembler.call(to: UInt64(unsafeBitCast(JumpLookup.further, to: UInt.self)))
+      for (index, register) in kept.enumerated() { assembler.mov(.w64, register, place(index)) }
+      for (index, register) in floats.enumerated() { assembler.movsd(register, place(kept.count + index)) }
+      assembler.add(.w64, .rsp, room)
+      assembler.test(.w64, .rax, .rax)
+      assembler.jcc(.e, to: leaveIndirect)
+    }
+
+    assembler.align(to: 16)
+    lookFurther = assembler.executableAddress
+    lookUp(&assembler, depth: 0)
+    assembler.jmp(.rax)
+
     assembler.align(to: 16)
     goOn = assembler.executableAddress
     assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
@@ -114,13 +146,28 @@ struct Thunks {
     assembler.mov(.w64, HostRegisters.view, at(ContextLayout.view))
     loadPins(&assembler)
     assembler.mov(.w64, .rcx, at(ContextLayout.programCounter))
-    assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: leaveIndirect))
+    assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: lookFurther))
+
+    // The host's return leads to where the guest's return address is looked up.
+    assembler.align(to: 16)
+    let returned = assembler.executableAddress
+    assembler.pop(.rcx)
+    assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: lookFurther))
+    assembler.align(to: 16)
+    lookFurtherForCall = assembler.executableAddress
+    lookUp(&assembler, depth: 8)
+    assembler.mov(.w64, .rdx, Int64(bitPattern: returned))
+    assembler.push(.rdx)
+    assembler.jmp(.rax)
 
     assembler.align(to: 16)
     returnElsewhere = assembler.executableAddress
     count(.strayReturn, &assembler)
     assembler.mov(.w64, .rsp, at(ContextLayout.hostStack))
-    assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: leaveIndirect))
+    // A guest can go round and round by such returns alone.
+    assembler.cmp(.w32, at(ContextLayout.exitRequest), 0)
+    assembler.jcc(.ne, to: leaveIndirect)
+    assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: lookFurther))
 
     func callOut(_ function: CallOut, _ assembler: inout X86Assembler) -> UInt64 {
       assembler.align(to: 16)
@@ -153,9 +200,12 @@ struct Thunks {
     case leave: "leave"
     case leaveIndirect: "leaveIndirect"
     case returnElsewhere: "returnElsewhere"
+    case lookFurther: "lookFurther"
+    case lookFurtherForCall: "lookFurtherForCall"
     case load: "load"
     case store: "store"
     case interpret: "interpret"
+    case changeStatus where changeStatus != 0: "changeStatus"
     default: nil
     }
   }

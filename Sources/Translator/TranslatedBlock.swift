@@ -1,31 +1,62 @@
 /// A run of guest instructions translated as one piece: entered at its start only, left by its exits.
 struct TranslatedBlock: BitwiseCopyable {
-  /// Where it begins in the arena's free part, in bytes.
-  var entry: Int32
+  /// The page that it begins on: its place in the list of pages.
+  var page: Int32
+  /// Where the page keeps it: the offset of its start, with the block key in bit 0.
+  var slot: UInt16
+  /// Whether it is still to be found.
+  var isLive = true
   /// The last site that was made to jump straight here, 0 for none; the others follow by
   /// ``ExitSite/nextIncoming``.
   var firstIncoming: Int32 = 0
+  /// The next block of the page, and the next one that ends on the same other page; 0 for none, else the
+  /// block's place in the list of blocks, plus 1.
+  var next: Int32 = 0
+  var nextCrossing: Int32 = 0
 }
 
 /// A page of guest code as seen at one virtual address.
 ///
 /// Its identity is what a direct jump into it from another page compares with what the current view
 /// says is mapped there.
-final class CodePage {
-  let identity: UInt32
+struct CodePage: BitwiseCopyable {
+  /// The guest address, and in its low bits the mode that sets code apart.
+  var address: UInt64
   /// The page's number in the memory file.
-  let number: Int
-  /// The virtual address it is seen at, with the mode of whoever runs it.
-  let address: UInt64
-  /// Blocks by the offset of their start in the page, with the block key in bit 0.
-  var blocks: [UInt16: TranslatedBlock] = [:]
-  /// Blocks of other pages whose instruction ends on this one: the page's place among all, and the block's.
-  var crossings: [(page: Int, slot: UInt16)] = []
+  var number: Int
+  /// The next view of the same page of the memory file: 0 for none, else its place plus 1.
+  var next: Int32 = 0
+  /// The last block that was made on this page, and the last one that begins on another page and ends on this; as
+  /// ``TranslatedBlock/next``.
+  var firstBlock: Int32 = 0
+  var firstCrossing: Int32 = 0
+  /// A bit for every 16 bytes of the page in which blocks may start.
+  var starts = Starts()
 
-  init(identity: UInt32, number: Int, address: UInt64) {
-    self.identity = identity
-    self.number = number
-    self.address = address
+  /// 256 bits.
+  struct Starts: BitwiseCopyable {
+    private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+    @inline(__always) func contains(_ pc: UInt64) -> Bool {
+      let word: UInt64
+      switch (pc &>> 10) & 3 {
+      case 0: word = words.0
+      case 1: word = words.1
+      case 2: word = words.2
+      default: word = words.3
+      }
+      return word & (1 &<< (pc &>> 4)) != 0
+    }
+
+    mutating func insert(_ pc: UInt64) {
+      let bit: UInt64 = 1 &<< (pc &>> 4)
+      switch (pc &>> 10) & 3 {
+      case 0: words.0 |= bit
+      case 1: words.1 |= bit
+      case 2: words.2 |= bit
+      default: words.3 |= bit
+      }
+    }
   }
 }
 

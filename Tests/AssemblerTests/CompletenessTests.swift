@@ -155,7 +155,8 @@ import Testing
     let methods = try Self.methods()
     #expect(methods.count > 300)
     for name in Set(methods.map(\.name)) {
-      let text = Self.elsewhere.contains(name) && !["lock", "gs", "scalar", "fma"].contains(name) ? tests : cases
+      let text =
+        Self.elsewhere.contains(name) && !["lock", "gs", "scalar", "fma"].contains(name) ? tests : cases
       let isCalled = text.contains(".\(name)(")
       #expect(isCalled, "no test calls X86Assembler.\(name)")
     }

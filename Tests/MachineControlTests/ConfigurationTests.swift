@@ -55,6 +55,8 @@ import Testing
     #expect(
       error { $0.disks[0].base = 10 }
         == .noSuchDescriptor(what: "the base of disk 0", index: 10, count: 10))
+    #expect(error { $0.profile = 12 } == .noSuchDescriptor(what: "the profile", index: 12, count: 10))
+    #expect(error { $0.perfMap = 9 } == .descriptorUsedTwice(what: "the perf map", index: 9))
     #expect(error { $0.boot.kernel = -1 } == .noSuchDescriptor(what: "the kernel", index: -1, count: 10))
     #expect(error { $0.disks[1].file = 3 } == .descriptorUsedTwice(what: "disk 1", index: 3))
     #expect(error { $0.disks[1].file = 4 } == .descriptorUsedTwice(what: "disk 1", index: 4))

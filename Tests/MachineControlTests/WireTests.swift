@@ -30,8 +30,17 @@ enum Samples {
     serial: 9, entropySeed: Array(0..<32))
   static let descriptorCount = 10
 
+  /// The same, profiled.
+  static let profiled: MachineConfiguration = {
+    var configuration = Samples.configuration
+    configuration.profile = 10
+    configuration.perfMap = 11
+    return configuration
+  }()
+
   static let messages: [ControlMessage] = [
     .request(id: 1, .descriptors), .request(id: 2, .configure(configuration)), .request(id: 3, .start),
+    .request(id: 11, .configure(profiled)),
     .request(id: 4, .stop), .request(id: 5, .kill), .request(id: 6, .pause), .request(id: 7, .resume),
     .request(id: 8, .reset), .request(id: 9, .resizeConsole(columns: 120, rows: 40)),
     .request(id: 10, .balloon(target: 512 << 20)), .request(id: .max, .status),

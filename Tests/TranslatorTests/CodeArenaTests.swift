@@ -6,7 +6,10 @@ import Translator
 @Suite struct CodeArenaTests {
   /// Lines of /proc/self/maps about memory that holds generated code, and their permissions.
   private func mappings() throws -> [(range: Range<UInt>, permissions: String, name: String)] {
-    try String(contentsOfFile: "/proc/self/maps", encoding: .utf8).split(separator: "\n").map { line in
+    let file = try #require(FileHandle(forReadingAtPath: "/proc/self/maps"))
+    var text = Data()
+    while let piece = try file.read(upToCount: 1 << 16), !piece.isEmpty { text += piece }
+    return String(decoding: text, as: UTF8.self).split(separator: "\n").map { line in
       let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
       let bounds = fields[0].split(separator: "-").map { UInt($0, radix: 16)! }
       return (bounds[0]..<bounds[1], String(fields[1]), fields.count > 5 ? String(fields[5]) : "")

@@ -46,6 +46,8 @@ package struct X86Disassembler {
   var rex: UInt8 = 0
   var hasOperandSize = false
   var repeats: UInt8 = 0
+  /// What memory operands begin with: the segment's name, where it is given.
+  var segment = ""
   /// Bytes of immediates behind an operand that is relative to the instruction's end.
   var trailing = 0
 
@@ -62,6 +64,7 @@ package struct X86Disassembler {
       switch byte {
       case 0xF0: locks = "lock "
       case 0x2E: locks = "cs "
+      case 0x65: segment = "gs:"
       case 0x66: hasOperandSize = true
       case 0xF2, 0xF3: repeats = byte
       case 0x40...0x4F:
@@ -174,7 +177,8 @@ package struct X86Disassembler {
   private mutating func memory(mod: UInt8, low: UInt8) -> String {
     if mod == 0, low == 5 {
       let distance = Int(signed(bytes: 4))
-      return name(place + trailing + distance).map { "[\($0)]" } ?? "[rip\(Self.sum(Int64(distance)))]"
+      return name(place + trailing + distance).map { "\(segment)[\($0)]" }
+        ?? "\(segment)[rip\(Self.sum(Int64(distance)))]"
     }
     var base: UInt8? = low | (rex & 1) << 3
     var index: UInt8?
@@ -188,10 +192,12 @@ package struct X86Disassembler {
     }
     let bytes = mod == 1 ? 1 : mod == 2 || base == nil ? 4 : 0
     let displacement = signed(bytes: max(bytes, 1), when: bytes > 0)
-    guard base != nil || index != nil else { return "ds:" + Self.hex(UInt64(bitPattern: displacement)) }
+    guard base != nil || index != nil else {
+      return (segment.isEmpty ? "ds:" : segment) + Self.hex(UInt64(bitPattern: displacement))
+    }
     var text = base.map { register($0, .w64) } ?? ""
     if let index { text += (text.isEmpty ? "" : "+") + register(index, .w64) + "*\(scale)" }
-    return "[" + text + (bytes > 0 ? Self.sum(displacement) : "") + "]"
+    return segment + "[" + text + (bytes > 0 ? Self.sum(displacement) : "") + "]"
   }
 
   private mutating func signed(bytes: Int, when isThere: Bool) -> Int64 { isThere ? signed(bytes: bytes) : 0 }

@@ -55,9 +55,9 @@ extension Hart {
     return done
   }
 
-  /// Runs code that is not worth translating yet: straight from memory, nothing kept, from `pc` to the
-  /// first jump or the page's end. `page` is the host address of the page.
-  func interpretCold(_ start: UInt64, page: UnsafeRawPointer) {
+  /// Runs code that is not worth translating yet: straight from memory, from `pc` to the page's end, or the first jump
+  /// off the page or to code that was reached more than `runs` times.
+  func interpretCold(_ start: UInt64, page: FetchedPages.Page, runs: UInt8) {
     var pc = start
     var done = 0
     var counted = 0
@@ -66,7 +66,7 @@ extension Hart {
     do throws(Trap) {
       while true {
         let offset = Int(truncatingIfNeeded: pc & 0xFFF)
-        var bits = UInt32(UInt16(littleEndian: page.load(fromByteOffset: offset, as: UInt16.self)))
+        var bits = UInt32(UInt16(littleEndian: page.host.load(fromByteOffset: offset, as: UInt16.self)))
         if bits & 3 == 3 {
           guard offset + 4 <= 4096 else {
             context.programCounter = pc
@@ -74,19 +74,27 @@ extension Hart {
             _ = interpret(limit: 1)
             return
           }
-          bits |= UInt32(UInt16(littleEndian: page.load(fromByteOffset: offset + 2, as: UInt16.self))) << 16
+          bits |=
+            UInt32(UInt16(littleEndian: page.host.load(fromByteOffset: offset + 2, as: UInt16.self))) << 16
         }
-        let instruction = Decoder.decode(bits)
+        let entry = lifter.decoded.entry(bits)
+        let instruction = entry.pointee.instruction
         context.programCounter = pc
         done += 1
         if instruction.operation == .system {
           count(done, &counted)
           return try executeSystem(instruction)
         }
-        if floatOff, Self.usesFloat(instruction) { throw illegal(instruction) }
+        if floatOff, entry.pointee.usesFloat { throw illegal(instruction) }
         let next = pc &+ UInt64(instruction.length)
         try Interpreter.execute(instruction, pc: &pc, context: context, memory: &memory)
-        if pc != next || pc & 0xFFF == 0 { break }
+        if pc == next {
+          if pc & 0xFFF == 0 { break }
+        } else {
+          guard pc &>> 12 == start &>> 12, heat.count(pc) <= runs,
+            !exitRequest.isSet
+          else { break }
+        }
       }
       context.programCounter = pc
     } catch {

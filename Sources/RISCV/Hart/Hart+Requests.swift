@@ -54,8 +54,7 @@ extension Hart {
     while let (request, count) = nextRequest() {
       switch request {
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
-      case .dropWrites(let page, let host):
-        views.dropWrites(toPage: page, host: UnsafeMutableRawPointer(bitPattern: host)!)
+      case .dropWrites(let page): dropWrites(page: page)
       case .dropCode(let page, let starts): dropCode(page: page, starts: starts)
       case .quiesce: break
       }

@@ -123,7 +123,7 @@ extension Hart {
   /// Runs translated code until something must be looked at: an exit request, a trap, a system
   /// instruction.
   func runTranslated(_ code: CodeStore) {
-    let key = blockKey
+    var key = blockKey
     if key == BlockKey.untranslated {
       _ = interpret(limit: .max)
       return
@@ -140,6 +140,9 @@ extension Hart {
       case .site(let site):
         let target = code.target(of: site)
         context.programCounter = target
+        // Traps and returns from them go on in generated code, under the key of the other mode.
+        key = blockKey
+        guard key != BlockKey.untranslated else { return }
         let generation = code.generation
         guard let found = resolve(target, key: key, code) else { return }
         code.link(site, to: found.code, identity: found.identity, generation: generation)
@@ -151,13 +154,18 @@ extension Hart {
   /// Finds or makes the block at `pc`; nil when there is something else to do first: a trap was taken,
   /// an instruction interpreted, or requests wait.
   func resolve(_ pc: UInt64, key: UInt64, _ code: CodeStore) -> (code: UnsafeRawPointer, identity: UInt32)? {
+    let view = view
+    if let known = code.known(pc, key: key, view: view) {
+      view.setCode(known.code, at: pc, key: key)
+      return known
+    }
     let mode =
       privilege == .user ? views.windows.base == 0 ? 0 : BlockKeyBit.usesWindow : BlockKey.supervisor
     do throws(Trap) {
       while true {
-        let found = try fetchPage(pc)
+        let found = try fetchCode(pc)
         if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
-          interpretCold(pc, page: UnsafeRawPointer(found.host))
+          interpretCold(pc, page: found, runs: code.coldRuns)
           return nil
         }
         guard cluster.isClaimed(page: found.number) else {
@@ -166,7 +174,7 @@ extension Hart {
           continue
         }
         var result = code.find(
-          pc: pc, number: found.number, page: UnsafeRawPointer(found.host), key: key,
+          pc: pc, number: found.number, page: found.host, key: key,
           mode: mode, lifter: lifter,
           isClaimed: { cluster.isClaimed(page: found.number) })
         if case .interpret = result, pc & 0xFFF == 0xFFE, let next = try? fetchPage(pc &+ 2) {
@@ -177,7 +185,7 @@ extension Hart {
           let low = UInt16(littleEndian: (found.host + 0xFFE).load(as: UInt16.self))
           let high = UInt16(littleEndian: next.host.load(as: UInt16.self))
           result = code.findCrossing(
-            pc: pc, instruction: Lifter.instruction(UInt32(low) | UInt32(high) << 16, key: key | mode),
+            pc: pc, instruction: lifter.instruction(UInt32(low) | UInt32(high) << 16, key: key | mode),
             number: found.number, nextNumber: next.number, key: key, mode: mode,
             isClaimed: { cluster.isClaimed(page: found.number) && cluster.isClaimed(page: next.number) })
         }
@@ -200,5 +208,20 @@ extension Hart {
       if cluster.countsInstructions { context.word(ContextLayout.instructionsRetired).pointee &+= 1 }
       return nil
     }
+  }
+
+  /// As ``fetchPage(_:)``, from what is known of the view's pages.
+  private func fetchCode(_ pc: UInt64) throws(Trap) -> FetchedPages.Page {
+    let base = UInt64(UInt(bitPattern: view.base))
+    if let known = decoded.fetched.find(pc, view: base) {
+      // The view may have forgotten all code since.
+      if !known.isGlobal { view.noteLocalCode() }
+      return known
+    }
+    let found = try fetchPage(pc)
+    let page = FetchedPages.Page(
+      host: UnsafeRawPointer(found.host), number: found.number, isGlobal: found.isGlobal)
+    decoded.fetched.enter(page, at: pc, view: base)
+    return page
   }
 }

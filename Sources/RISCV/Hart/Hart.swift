@@ -53,6 +53,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   // MARK: State of the hart's own thread
 
   var views: ViewPool
+  /// Where the views hold the right to write pages.
+  let writers: PageWriters
   /// The base of the window that generated code on the hart's thread uses.
   var activeWindow: UInt = 0
   /// Accesses that a window did not know.
@@ -100,6 +102,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     )
     lifecycle = Mutex(.stopped)
     views = try ViewPool(missTarget: missTarget)
+    writers = try PageWriters(pages: memory.size >> GuestMemory.pageShift)
     decoded = DecodedPages()
     installCallOuts()
     reset()
@@ -276,6 +279,12 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.forgetReturns()
     views.clear(space: nil)
     decoded.forgetAddresses()
+  }
+
+  /// Forgets the right to write a page of the memory file without asking.
+  func dropWrites(page: Int) {
+    guard let host = memory.host(of: memory.address(ofPage: page), count: 4096) else { return }
+    views.dropWrites(toPage: page, host: host, at: writers.take(page: page))
   }
 
   /// Forgets the code that was derived from a page of the memory file: the blocks that began at some addresses, each

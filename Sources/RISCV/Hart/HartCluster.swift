@@ -105,8 +105,10 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
     let old = memory.setFlags(GuestMemory.PageFlag.code, ofPage: page)
     if old & GuestMemory.PageFlag.writeCached != 0 {
       memory.clearFlags(GuestMemory.PageFlag.writeCached, ofPage: page)
-      let host = UInt(bitPattern: memory.host(of: memory.address(ofPage: page), count: 4096)!)
-      broadcast(.dropWrites(page: page, host: host), from: hart)
+      hart.dropWrites(page: page)
+      if harts.count > 1 {
+        broadcast(.dropWrites(page: page), to: { $0 != hart.id }, from: hart)
+      }
     }
     // Unless it was written, and lost its mark, in between.
     memory.setFlags(GuestMemory.PageFlag.codeReady, ofPage: page, if: GuestMemory.PageFlag.code)

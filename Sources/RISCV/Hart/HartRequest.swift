@@ -2,8 +2,8 @@
 package enum HartRequest: Sendable {
   /// Forget translations: of `pages` from an address on (nil: all), in one address space (nil: all).
   case fence(address: UInt64, pages: UInt64?, space: UInt64?)
-  /// Drop the cached right to write a page of the memory file, at this host address.
-  case dropWrites(page: Int, host: UInt)
+  /// Drop the cached right to write this page of the memory file.
+  case dropWrites(page: Int)
   /// Forget code that was derived from this page of the memory file: translated, the blocks that began at some
   /// addresses, each with its block key.
   case dropCode(page: Int, starts: [UInt64])

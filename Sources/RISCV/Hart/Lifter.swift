@@ -35,6 +35,8 @@ package final class Lifter: BlockLifter {
     }
   }
 
+  let decoded = DecodeCache()
+
   package init() {}
 
   package func lift(
@@ -51,7 +53,7 @@ package final class Lifter: BlockLifter {
         guard offset + 4 <= 4096 else { break }
         bits |= UInt32(UInt16(littleEndian: page.load(fromByteOffset: offset + 2, as: UInt16.self))) << 16
       }
-      let instruction = Self.instruction(bits, key: key)
+      let instruction = instruction(bits, key: key)
       buffer[count] = instruction
       count += 1
       offset += Int(instruction.length)
@@ -65,18 +67,20 @@ package final class Lifter: BlockLifter {
   }
 
   /// What an encoding is in a block under a key, which the mode is part of.
-  static func instruction(_ bits: UInt32, key keyAndMode: UInt64) -> Instruction {
+  @inline(__always)
+  func instruction(_ bits: UInt32, key keyAndMode: UInt64) -> Instruction {
     let key = keyAndMode & BlockKeyBit.usesFloat
-    let instruction = Decoder.decode(bits)
+    let entry = decoded.entry(bits)
+    let instruction = entry.pointee.instruction
     if key == BlockKey.floatOff {
-      if Hart.usesFloat(instruction) {
+      if entry.pointee.usesFloat {
         return Instruction(.illegal, length: instruction.length, imm: Int64(bits))
       }
       if keyAndMode & BlockKey.supervisor != 0, instruction.operation == .system {
-        return supervisorControl(instruction) ?? instruction
+        return Self.supervisorControl(instruction) ?? instruction
       }
     } else if instruction.operation == .system {
-      return floatControl(instruction) ?? instruction
+      return Self.floatControl(instruction) ?? instruction
     }
     return instruction
   }

@@ -2,7 +2,7 @@ internal import Translator
 
 /// The interpreter's code: pages of decoded instructions, a slot for every halfword, filled as they
 /// are reached.
-package struct DecodedPages {
+package struct DecodedPages: ~Copyable {
   /// Pages kept at most; beyond, all are dropped. 32 KiB each.
   static let capacity = 256
   static let slots = 2048
@@ -21,6 +21,8 @@ package struct DecodedPages {
     let host: UnsafeRawPointer
   }
 
+  /// Pages of code that are not decoded, forgotten together with the addresses of those that are.
+  var fetched = FetchedPages()
   private var pages: [Int: Slots] = [:]
   /// Guest page (with the view it was seen in) to decoded page, direct-mapped.
   private var lookup = [(key: UInt64, view: UInt64, page: Page?)](repeating: (.max, 0, nil), count: 256)
@@ -52,6 +54,7 @@ package struct DecodedPages {
 
   /// Forgets which guest page shows which decoded page.
   mutating func forgetAddresses() {
+    fetched.forget()
     guard !pages.isEmpty else { return }
     for index in lookup.indices { lookup[index] = (.max, 0, nil) }
   }

@@ -9,12 +9,19 @@ extension Hart {
 
   /// Translates for an access and returns the physical address.
   func translate(_ address: UInt64, _ kind: AccessKind) throws(Trap) -> UInt64 {
+    try look(address, kind).physical
+  }
+
+  /// Translates for an access: the physical address, and whether it is the same in all address spaces.
+  private func look(
+    _ address: UInt64, _ kind: AccessKind
+  ) throws(Trap) -> (physical: UInt64, isGlobal: Bool) {
     let found = try PageWalk.find(
       address, kind, state: state.pointee, privilege: privilege, memory: memory)
     let view = view
     if !found.isGlobal { if kind == .execute { view.noteLocalCode() } else { view.noteLocalPage(address) } }
     if found.size > 4096 { view.noteLargePage(address, size: found.size, isGlobal: found.isGlobal) }
-    return found.page | (address & 0xFFF)
+    return (found.page | (address & 0xFFF), found.isGlobal)
   }
 
   /// Loads `width` bytes from anywhere, entering the page in the view if it is RAM.
@@ -99,8 +106,13 @@ extension Hart {
     else { return nil }
     let flags = memory.setFlags(
       GuestMemory.PageFlag.writeCached | GuestMemory.PageFlag.dirty, ofPage: number)
-    if flags & GuestMemory.PageFlag.code != 0 { cluster.codeWritten(page: number) }
+    if flags & GuestMemory.PageFlag.code != 0 {
+      cluster.codeWritten(page: number)
+      // A page that is code and data by turns is mapped and unmapped each time.
+      if views.windows.base != 0 { views.windows.noteFault(10) }
+    }
     view.fill(table: AddressView.writeTable, address, host: page)
+    writers.note(page: number, address: address)
     if views.windows.base != 0 { fillWindow(address, forWriting: true) }
     return page
   }
@@ -129,12 +141,12 @@ extension Hart {
 
   /// The RAM page that holds the instruction at `address`: its host address and number.
   func fetchPage(_ address: UInt64) throws(Trap) -> (
-    host: UnsafeMutableRawPointer, number: Int, physical: UInt64
+    host: UnsafeMutableRawPointer, number: Int, physical: UInt64, isGlobal: Bool
   ) {
-    let physical = try translate(address, .execute)
+    let (physical, isGlobal) = try look(address, .execute)
     guard let page = memory.host(of: physical & ~0xFFF, count: 4096),
       let number = memory.pageNumber(of: physical)
     else { throw Trap(cause: Trap.Cause.instructionAccessFault, value: address) }
-    return (page, number, physical & ~0xFFF)
+    return (page, number, physical & ~0xFFF, isGlobal)
   }
 }

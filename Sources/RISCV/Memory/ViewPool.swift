@@ -148,9 +148,14 @@ package struct ViewPool {
     forEach(space: space) { $0.drop(address, keepsGlobal: space != nil) }
   }
 
-  /// Forgets that a page of the memory file, at host address `host`, may be written.
-  func dropWrites(toPage number: Int, host: UnsafeMutableRawPointer) {
-    forEach { $0.dropWrites(toHostPage: host) }
+  /// Forgets that a page of the memory file, at host address `host`, may be written. `place`: where it is in the
+  /// views' write tables.
+  func dropWrites(toPage number: Int, host: UnsafeMutableRawPointer, at place: PageWriters.Place) {
+    switch place {
+    case .none: break
+    case .offset(let offset): forEach { $0.dropWrite(at: offset, toHostPage: host) }
+    case .several: forEach { $0.dropWrites(toHostPage: host) }
+    }
     windows.dropWrites(toPage: number)
   }
 

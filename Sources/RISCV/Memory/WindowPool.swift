@@ -110,8 +110,8 @@ struct WindowPool {
     return true
   }
 
-  /// Notes an access that the current view's window did not know.
-  mutating func noteFault() { places[current].faults += 1 }
+  /// Notes an access that the current view's window did not know, or what costs as much as `count` of them.
+  mutating func noteFault(_ count: Int = 1) { places[current].faults += count }
 
   /// The current view has no window from now on.
   mutating func giveUp() {

@@ -147,6 +147,17 @@ enum GoldenPrograms {
       c.word(0x1001_6073)  // csrrsi x0, sstatus, 2
     },
     GoldenProgram("interrupts as they were", supervisor: true) { $0.csrrs(0, 0x100, 10) },
+    GoldenProgram("status register as a whole", supervisor: true, cold: true) { c in
+      c.csrrw(0, 0x100, 10)
+      c.csrrs(11, 0x100, 12)
+      c.csrrc(13, 0x100, 14)
+    },
+    GoldenProgram("user memory permitted and not", supervisor: true, cold: true) { c in
+      c.li(31, Status.permitUserMemory)
+      c.csrrs(0, 0x100, 31)
+      c.ld(10, 11)
+      c.csrrc(0, 0x100, 31)
+    },
     GoldenProgram("control register by the hart") { $0.csrrs(10, 0xC01, 0) },
     GoldenProgram("floating-point flags and rounding", float: true) { c in
       c.csrrs(10, 0x001, 0)
