@@ -16,8 +16,11 @@ struct BlockPlan: ~Copyable {
   /// The instructions, as many as in the block and each of the same length.
   let instructions: UnsafeMutablePointer<Instruction>
   let treatments: UnsafeMutablePointer<Treatment>
+  /// Of each instruction whether its result, a sign-extended word, is only ever read as a word: the upper half of its
+  /// register may be anything as long as no fault shows it.
+  let isNarrow: UnsafeMutablePointer<Bool>
 
-  /// Accesses that an instruction may wait for at most: each gets its code.
+  /// Accesses whose way to a fault may make what an instruction did not: each gets the code for it.
   private static let patience = 2
 
   // Of the walk forward, by register.
@@ -38,6 +41,7 @@ struct BlockPlan: ~Copyable {
   init(capacity: Int) {
     instructions = .allocate(capacity: capacity)
     treatments = .allocate(capacity: capacity)
+    isNarrow = .allocate(capacity: capacity)
     changes = .allocate(capacity: 32)
     formerChanges = .allocate(capacity: 32)
     known = .allocate(capacity: 32)
@@ -47,6 +51,7 @@ struct BlockPlan: ~Copyable {
   deinit {
     instructions.deallocate()
     treatments.deallocate()
+    isNarrow.deallocate()
     changes.deallocate()
     formerChanges.deallocate()
     known.deallocate()
@@ -83,8 +88,8 @@ struct BlockPlan: ~Copyable {
   /// Enters what an instruction does to the registers.
   private mutating func note(_ i: Instruction, at index: Int) {
     instructions[index] = i
-    let isPure = Self.isPure(i.operation)
-    if !isPure { lastObserver = index }
+    if !Self.isPure(i.operation) { lastObserver = index }
+    isNarrow[index] = false
     if i.operation == .system {
       changes.initialize(repeating: index, count: 32)
       (knownMask, wordMask, smallMask) = (1, 1, 1)
@@ -94,6 +99,7 @@ struct BlockPlan: ~Copyable {
     guard i.destination != 0, i.destination < 32 else { return }
     let bit = Self.bit(i.destination)
     let (isWord, isSmall) = range(i)
+    isNarrow[index] = isWord
     formerChanges[Int(i.destination)] = changes[Int(i.destination)]
     changes[Int(i.destination)] = index
     readMask &= ~bit
@@ -156,6 +162,7 @@ struct BlockPlan: ~Copyable {
         return Instruction(
           .constant, destination: i.destination, length: i.length, imm: Int64(bitPattern: value))
       }
+      takeCopy(&i)
       takeImmediate(&i)
       join(&i)
       narrow(&i)
@@ -178,6 +185,17 @@ struct BlockPlan: ~Copyable {
     default: break
     }
     return i
+  }
+
+  /// Says in one way what copies or extends a register by the zero register.
+  private func takeCopy(_ i: inout Instruction) {
+    guard i.a == 0, i.b != 0, i.imm == 0 else { return }
+    switch i.operation {
+    case .add, .or, .xor: i.operation = .add
+    case .add32: break
+    default: return
+    }
+    swap(&i.a, &i.b)
   }
 
   /// Has a known operand in the instruction itself.
@@ -348,9 +366,10 @@ struct BlockPlan: ~Copyable {
 
   /// Finds the instructions whose results are overwritten before anyone reads them.
   private func findUnread(_ count: Int) {
-    // Registers that are read, and that a fault could show, before they are overwritten; and how many accesses
-    // there are behind where they are.
+    // Registers that are read, of which the upper half is read, and that a fault could show, before they are
+    // overwritten; and how many accesses there are behind where they are.
     var needed = UInt32.max
+    var wide = UInt32.max
     var observed = UInt32.max
     var accesses = 0
     let overwrittenAt = changes
@@ -372,13 +391,36 @@ struct BlockPlan: ~Copyable {
         accesses += 1
       } else {
         needed = .max
+        wide = .max
         observed = .max
+        isNarrow[index] = false
         // A jump overwrites its link register before the block is left.
         guard i.operation == .jump || i.operation == .jumpIndirect else { continue }
       }
+      let isClose = bit != 0 && accesses - overwrittenAt[Int(i.destination)] <= Self.patience
+      if wide & bit != 0 || !isClose || isAccess || treatments[index] != .generate { isNarrow[index] = false }
       needed = needed & ~bit | Self.bit(i.a) | Self.bit(i.b)
+      wide = wide & ~bit | Self.wideOperands(i, isNarrow: isNarrow[index])
       observed = isAccess ? .max : observed & ~bit
       if bit != 0 { overwrittenAt[Int(i.destination)] = accesses }
+    }
+  }
+
+  /// Registers of which an instruction reads the upper half, if it makes a whole register or what is narrow.
+  private static func wideOperands(_ i: Instruction, isNarrow: Bool) -> UInt32 {
+    let all = bit(i.a) | bit(i.b)
+    switch i.operation {
+    case .add32, .subtract32, .shiftLeft32, .shiftRight32, .shiftRightArithmetic32, .rotateLeft32,
+      .rotateRight32,
+      .multiply32, .signExtend8, .signExtend16, .zeroExtend16:
+      return 0
+    case .and where i.b == 0 && i.imm >= 0 && i.imm <= Int64(Int32.max): return 0
+    case .and, .or, .xor, .andNot:
+      return isNarrow && i.imm == Int64(Int32(truncatingIfNeeded: i.imm)) ? 0 : all
+    case .add where i.b == 0 && i.imm == 0: return isNarrow ? 0 : all
+    case .shiftAddUnsigned32: return bit(i.b)
+    case .shiftLeft, .shiftRight, .shiftRightArithmetic, .store8, .store16, .store32: return bit(i.a)
+    default: return all
     }
   }
 

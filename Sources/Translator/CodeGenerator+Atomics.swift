@@ -5,7 +5,7 @@ internal import Assembler
 /// is not naturally aligned RAM of a known page is interpreted.
 extension CodeGenerator {
   /// Whether 32 bits are accessed, not 64.
-  private static func is32(_ operation: Operation) -> Bool {
+  private static func isWord(_ operation: Operation) -> Bool {
     switch operation {
     case .loadReserved32, .storeConditional32, .atomicSwap32, .atomicAdd32, .atomicXor32, .atomicAnd32,
       .atomicOr32, .atomicMinimum32, .atomicMaximum32, .atomicMinimumUnsigned32, .atomicMaximumUnsigned32:
@@ -20,14 +20,14 @@ extension CodeGenerator {
     let slow = assembler.newLabel()
     var address = i
     address.imm = 0
-    look(address, table: table, bytes: Self.is32(i.operation) ? 4 : 8, isAligned: true, slow: slow)
+    look(address, table: table, bytes: Self.isWord(i.operation) ? 4 : 8, isAligned: true, slow: slow)
     colds.append(Cold(kind: .interpret, entry: slow, back: back, pc: pc, instruction: i))
   }
 
   /// Puts a result from rax in the destination, sign-extended from the access's width.
   private mutating func finish(_ i: Instruction, back: Label) {
     if i.destination != 0 {
-      if Self.is32(i.operation) {
+      if Self.isWord(i.operation) {
         let work = target(i.destination)
         assembler.movsx(.w64, work, .rax, from: .w32)
         store(work, to: i.destination)
@@ -42,7 +42,7 @@ extension CodeGenerator {
   mutating func loadReserved(_ i: Instruction) {
     let back = assembler.newLabel()
     lookAligned(i, table: AddressView.readTable, back: back)
-    assembler.mov(Self.is32(i.operation) ? .w32 : .w64, .rax, Address(base: .rcx))
+    assembler.mov(Self.isWord(i.operation) ? .w32 : .w64, .rax, Address(base: .rcx))
     assembler.mov(.w64, field(ContextLayout.reservationAddress), .rcx)
     assembler.mov(.w64, field(ContextLayout.reservationValue), .rax)
     finish(i, back: back)
@@ -52,7 +52,7 @@ extension CodeGenerator {
     let back = assembler.newLabel()
     let failed = assembler.newLabel()
     let done = assembler.newLabel()
-    let width: Width = Self.is32(i.operation) ? .w32 : .w64
+    let width: Width = Self.isWord(i.operation) ? .w32 : .w64
     let word = Address(base: .rcx)
     lookAligned(i, table: AddressView.writeTable, back: back)
     assembler.cmp(.w64, .rcx, field(ContextLayout.reservationAddress))
@@ -82,7 +82,7 @@ extension CodeGenerator {
 
   mutating func atomic(_ i: Instruction) {
     let back = assembler.newLabel()
-    let width: Width = Self.is32(i.operation) ? .w32 : .w64
+    let width: Width = Self.isWord(i.operation) ? .w32 : .w64
     lookAligned(i, table: AddressView.writeTable, back: back)
     let word = Address(base: .rcx)
     switch i.operation {

@@ -3,12 +3,20 @@ internal import Assembler
 /// Integer arithmetic. Each function leaves the flags in no particular state and uses only the
 /// scratch registers beside the operands' own.
 extension CodeGenerator {
-  private static func is32(_ operation: Operation) -> Bool {
+  static func is32(_ operation: Operation) -> Bool {
     switch operation {
     case .add32, .subtract32, .shiftLeft32, .shiftRight32, .shiftRightArithmetic32, .multiply32,
       .rotateLeft32, .rotateRight32:
       true
     default: false
+    }
+  }
+
+  /// How much of its operands an operation must take.
+  private func width(_ i: Instruction) -> Width {
+    switch i.operation {
+    case .and, .or, .xor, .andNot: makesNarrow ? .w32 : .w64
+    default: Self.is32(i.operation) ? .w32 : .w64
     }
   }
 
@@ -35,7 +43,7 @@ extension CodeGenerator {
 
   /// Sign-extends a 32-bit result where the operation asks for it, and gives it to the destination.
   private mutating func finish(_ i: Instruction, _ work: Register) {
-    if Self.is32(i.operation) { assembler.movsx(.w64, work, work, from: .w32) }
+    if Self.is32(i.operation), !makesNarrow { assembler.movsx(.w64, work, work, from: .w32) }
     define(i.destination, in: work)
   }
 
@@ -75,7 +83,7 @@ extension CodeGenerator {
     if let imm = immediate(i) { return arithmeticImmediate(i, imm) }
     guard i.b != 0, i.imm == 0 else { return arithmeticGeneral(i) }
     let is32 = Self.is32(i.operation)
-    let width: Width = is32 ? .w32 : .w64
+    let width = width(i)
     let isSubtraction = i.operation == .subtract || i.operation == .subtract32
     var (a, b) = (i.a, i.b)
     if a == 0 {
@@ -163,6 +171,7 @@ extension CodeGenerator {
 
   /// Sign-extends the low half of a register.
   private mutating func extendWord(_ destination: UInt8, _ source: UInt8) {
+    if makesNarrow { return move(destination, source) }
     let from = location(source)
     let work = place(for: destination, outOf: source)
     if let from {
@@ -199,7 +208,7 @@ extension CodeGenerator {
       assembler.and(.w32, work, imm)
       finishWithFlags(i, work)
     default:
-      let width: Width = is32 ? .w32 : .w64
+      let width = width(i)
       let work = copy(i.a, for: i.destination, width)
       assembler.arithmetic(Self.mnemonic(i.operation), width, work, imm)
       finishWithFlags(i, work)
@@ -322,7 +331,7 @@ extension CodeGenerator {
       }
       return finish(i, work)
     }
-    if width == .w32, mnemonic == .sar {
+    if width == .w32, mnemonic == .sar, !makesNarrow {
       // Extended first, what is left has 64 bits.
       let work = place(for: i.destination, outOf: i.a)
       if let from {
@@ -541,9 +550,9 @@ extension CodeGenerator {
       let from = location(i.a)
       let work = host(i.destination) ?? fresh()
       if let from {
-        assembler.andn(.w64, work, inverted, from)
+        assembler.andn(width(i), work, inverted, from)
       } else {
-        assembler.andn(.w64, work, inverted, home(i.a))
+        assembler.andn(width(i), work, inverted, home(i.a))
       }
       return finishWithFlags(i, work)
     }

@@ -45,6 +45,8 @@ struct CodeGenerator: ~Copyable {
     /// ``CodeGenerator/waitingForFaults``.
     var firstWaiting = 0
     var waitingCount = 0
+    /// Guest registers whose upper half must be made of the lower before: a bit each.
+    var narrow: UInt32 = 0
     /// What the scratch registers hold where it goes back to.
     var held: InlineArray<3, UInt8> = [0, 0, 0]
     /// Of an access through the window: its address's base, its displacement and where it is.
@@ -104,6 +106,10 @@ struct CodeGenerator: ~Copyable {
   var waiting: [Int] = []
   /// Of pieces of cold code, what waited there.
   var waitingForFaults: [Int] = []
+  /// Guest registers whose value is a sign-extended word, of which the upper half is anything: a bit each.
+  var narrow: UInt32 = 0
+  /// Whether the instruction that is being generated may leave anything in the upper half.
+  var makesNarrow = false
   /// What the scratch registers hold.
   var scratch = ScratchRegisters()
   /// What the flags say after the instruction that is being generated, and what they said before it.
@@ -173,6 +179,7 @@ struct CodeGenerator: ~Copyable {
     boxed = 0
     knownMask = 0
     scratch = ScratchRegisters()
+    narrow = 0
     flags = .nothing
     self.usesWindow = usesWindow
     inWindow = 0
@@ -221,6 +228,7 @@ struct CodeGenerator: ~Copyable {
     case .makeOnFault:
       if usesWindow { followAddress(i) }
       overwrite(i.destination)
+      narrow &= ~BlockPlan.bit(i.destination)
       dropHeld(i.destination)
       forget(i.destination)
       waiting.append(index)
@@ -239,7 +247,9 @@ struct CodeGenerator: ~Copyable {
     }
     entryFlags = flags
     flags = .nothing
+    makesNarrow = plan.isNarrow[index]
     let ended = emit(i, isLast: index == count - 1)
+    makesNarrow = false
     if i.destination >= 32 {
       rememberBoxing(i)
     } else if usesWindow {
@@ -248,13 +258,30 @@ struct CodeGenerator: ~Copyable {
     if isAccess {
       for cold in firstCold..<colds.count {
         colds[cold].held = scratch.held
+        colds[cold].narrow = narrow
         colds[cold].firstWaiting = waitingForFaults.count
         colds[cold].waitingCount = waiting.count
       }
       waitingForFaults += waiting
     }
     dropWaiting(i.destination)
+    if plan.isNarrow[index], leavesNarrow(i) {
+      narrow |= BlockPlan.bit(i.destination)
+    } else {
+      narrow &= ~BlockPlan.bit(i.destination)
+    }
     return ended
+  }
+
+  /// Whether what is generated for a narrow result leaves the upper half to chance.
+  private func leavesNarrow(_ i: Instruction) -> Bool {
+    switch i.operation {
+    case .and: i.b != 0 || i.imm < 0
+    case .or, .xor, .andNot: true
+    case .shiftRight32: i.b != 0
+    case .add: i.b == 0 && i.imm == 0 && narrow & BlockPlan.bit(i.a) != 0
+    default: Self.is32(i.operation)
+    }
   }
 
   // MARK: - Results that wait
@@ -291,6 +318,17 @@ struct CodeGenerator: ~Copyable {
 
   /// Makes what waits at a piece of cold code, with rax alone; afterwards again if there is another fault.
   mutating func makeWaiting(at cold: Cold) {
+    var narrow = cold.narrow
+    while narrow != 0 {
+      let register = UInt8(narrow.trailingZeroBitCount)
+      narrow &= narrow - 1
+      if let host = host(register) {
+        assembler.movsx(.w64, host, host, from: .w32)
+      } else {
+        assembler.movsx(.w64, .rax, home(register), from: .w32)
+        assembler.mov(.w64, home(register), .rax)
+      }
+    }
     for place in cold.firstWaiting..<cold.firstWaiting + cold.waitingCount {
       knownMask = 0
       _ = emit(plan.instructions[waitingForFaults[place]], isLast: false)
