@@ -107,7 +107,7 @@ extension CodeGenerator {
     var cold = Cold(kind: .store, entry: slow, back: back, register: i.b, access: UInt32(bytes), pc: pc)
     let place = locate(i, table: AddressView.writeTable, bytes: bytes, &cold)
     occupy(cold.kind == .windowStore ? cold.base : .rcx)
-    let source = i.b == 0 ? nil : i.b < 32 ? fetch(i.b) : value(i.b, fresh())
+    let source = i.b == 0 ? nil : location(i.b) ?? value(i.b, fresh())
     scratch.busy = 0
     cold.access32 = Int32(assembler.offset)
     if cold.kind == .windowStore { assembler.gs() }

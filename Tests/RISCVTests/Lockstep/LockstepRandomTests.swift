@@ -51,11 +51,17 @@ extension LockstepTests {
     }
 
     /// What to know of a failure: the seed, the small program, the first step that went wrong.
-    static func report(_ program: LockstepProgram, on machines: LockstepMachines) -> String {
+    static func report(
+      _ program: LockstepProgram, on machines: LockstepMachines, first: LockstepMachines.Difference
+    ) -> String {
       let small = minimised(program, on: machines)
       let offsets = small.offsets() ?? []
       guard let difference = run(small, on: machines)?.difference else {
-        return "seed \(program.seed): fails now and then"
+        return """
+          seed \(program.seed), pace \(machines.pace.rawValue): fails now and then; the first time
+          \(first.text)
+          after the step of \(first.count) instructions from 0x\(String(first.start, radix: 16))
+          """
       }
       let step = machines.interpreted.hart.listing(
         at: difference.start, count: max(1, min(difference.count, 60)))
@@ -79,8 +85,8 @@ extension LockstepTests {
         let program = LockstepGenerator.program(seed: seed)
         guard let run = Self.run(program, on: machines) else { continue }
         programs += 1
-        if run.difference != nil {
-          Issue.record(Comment(rawValue: Self.report(program, on: machines)))
+        if let first = run.difference {
+          Issue.record(Comment(rawValue: Self.report(program, on: machines, first: first)))
           return
         }
         if run.instructions < Self.limit { ended += 1 }
@@ -105,8 +111,8 @@ extension LockstepTests {
       machines.translated.hart.floatPatience = 2
       for seed in (1_000_000 as UInt64)..<1_000_400 {
         let program = LockstepGenerator.program(seed: seed)
-        if Self.run(program, on: machines)?.difference != nil {
-          Issue.record(Comment(rawValue: Self.report(program, on: machines)))
+        if let first = Self.run(program, on: machines)?.difference {
+          Issue.record(Comment(rawValue: Self.report(program, on: machines, first: first)))
           return
         }
       }
@@ -121,8 +127,8 @@ extension LockstepTests {
       machines.translated.hart.windowPatience = 0
       for seed in (2_000_000 as UInt64)..<(Self.isSoak ? 2_100_000 : 2_001_500) {
         let program = LockstepGenerator.program(seed: seed)
-        if Self.run(program, on: machines)?.difference != nil {
-          Issue.record(Comment(rawValue: Self.report(program, on: machines)))
+        if let first = Self.run(program, on: machines)?.difference {
+          Issue.record(Comment(rawValue: Self.report(program, on: machines, first: first)))
           return
         }
       }
