@@ -456,6 +456,67 @@ extension LockstepTests {
 
     // MARK: - A cache that is too small
 
+    /// A page of code of one address space, used before and after the cache was emptied, then mapped elsewhere: the
+    /// space's fence must reach what became known of it in between.
+    @Test(arguments: [Forgetting.space, .addressInSpace])
+    func remappedAfterEmptying(forgetting: Forgetting) throws {
+      let cluster = try LockstepCluster(.translator, harts: 1, memorySize: 8 << 20, arenaSize: 64 << 10)
+      try prepare(cluster, .code)
+      // All other code is in all spaces.
+      try cluster.write(Self.entry(Self.base, 0xEF), at: Self.root + 16)
+      let functions: UInt64 = 700
+      for index in 0..<functions {
+        var c = LockstepCode(base: 0)
+        for _ in 0..<30 { c.addi(11, 11, 1) }
+        c.jalr(0, 1)
+        try cluster.write(c.finished(), at: Self.functions + index * 0x200)
+      }
+      func check(_ c: inout LockstepCode) {
+        let right = c.newLabel()
+        c.li(9, Self.window)
+        c.jalr(1, 9)
+        c.branch(.equal, 10, 8, to: right)
+        c.li(5, Self.errors)
+        c.ld(6, 5)
+        c.addi(6, 6, 1)
+        c.sd(6, 5)
+        c.bind(right)
+      }
+      // Not at the place where the hart remembers the window's page.
+      let start = Self.base + 0x4000
+      var c = LockstepCode(base: start)
+      Self.enableTranslation(&c)
+      c.li(23, 20)
+      c.li(8, 0)
+      c.li(18, Mapping.code.entry(Self.targets[0]))
+      c.li(19, Mapping.code.entry(Self.targets[0]) ^ Mapping.code.entry(Self.targets[1]))
+      c.li(26, Self.window)
+      c.li(27, 5)
+      let again = c.here()
+      check(&c)
+      c.li(24, functions)
+      c.li(9, Self.functions)
+      let next = c.here()
+      c.jalr(1, 9)
+      c.addi(9, 9, 0x200)
+      c.addi(24, 24, -1)
+      c.branch(.notEqual, 24, 0, to: next)
+      check(&c)
+      c.li(5, Mapping.code.slot)
+      c.word(LockstepCode.r(0x4033, 18, 18, 19))
+      c.word(LockstepCode.i(0x4013, 8, 8, 1))
+      c.sd(18, 5)
+      if forgetting == .space { c.sfenceVMA(0, 27) } else { c.sfenceVMA(26, 27) }
+      check(&c)
+      c.addi(23, 23, -1)
+      c.branch(.notEqual, 23, 0, to: again)
+      c.finish(hart: 0, harts: 1)
+      try cluster.write(c.finished(), at: start)
+      #expect(try cluster.run(entries: [start]))
+      #expect(try cluster.read(Self.errors) == 0)
+      #expect((cluster.code?.statistics.emptied ?? 0) > 5)
+    }
+
     /// Calls deeper than the translator remembers, returned from one by one or all at once (as longjmp does).
     @Test(arguments: LockstepEngine.allCases, [5, 3000])
     func deepCalls(engine: LockstepEngine, depth: UInt64) throws {
