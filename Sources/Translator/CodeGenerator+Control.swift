@@ -159,6 +159,7 @@ extension CodeGenerator {
   mutating func emitColds() {
     var index = 0
     scratch = ScratchRegisters()
+    (loadCall, storeCall) = (nil, nil)
     // A guarded jump adds an exit while the list is walked.
     while index < colds.count {
       let cold = colds[index]
@@ -202,15 +203,14 @@ extension CodeGenerator {
         assembler.jump(to: cold.back)
       }
     }
+    emitAccessCalls()
   }
 
   /// The address is in rcx; the call-out's value comes back in rax.
   private mutating func coldLoad(_ cold: Cold) {
     makeWaiting(at: cold)
-    pc = cold.pc
-    storePC(scratch: .rax)
-    assembler.mov(.w32, .rax, Int64(cold.access))
-    assembler.call(to: thunks.load)
+    assembler.mov(.w32, .rax, Thunks.accessWord(cold.access, pc: cold.pc))
+    callAccess(isStore: false)
     if let host = host(cold.register), cold.register != 0 { assembler.mov(.w64, host, .rax) }
     if let xmm = xmm(cold.register) { assembler.movq(xmm, .rax) }
     holdAgain(cold, but: cold.register)
@@ -220,13 +220,27 @@ extension CodeGenerator {
   /// The address is in rcx.
   private mutating func coldStore(_ cold: Cold) {
     makeWaiting(at: cold)
-    pc = cold.pc
-    storePC(scratch: .rax)
-    load(cold.register, into: .rdx)
-    assembler.mov(.w32, .rax, Int64(cold.access))
-    assembler.call(to: thunks.store)
+    assembler.mov(.w32, .rax, Thunks.accessWord(cold.access, pc: cold.pc, register: cold.register))
+    callAccess(isStore: true)
     holdAgain(cold)
     assembler.jump(to: cold.back)
+  }
+
+  /// Calls out for an access, by way of a piece of code that all loads or stores of the block share.
+  private mutating func callAccess(isStore: Bool) {
+    let label = (isStore ? storeCall : loadCall) ?? assembler.newLabel()
+    if isStore { storeCall = label } else { loadCall = label }
+    assembler.call(label)
+  }
+
+  /// What the calls of accesses come to: the block's page for the thunk.
+  private mutating func emitAccessCalls() {
+    for (label, thunk) in [(loadCall, thunks.load), (storeCall, thunks.store)] {
+      guard let label else { continue }
+      assembler.bind(label)
+      assembler.mov(.w64, .rdx, Int64(bitPattern: blockPage))
+      assembler.jmp(to: thunk)
+    }
   }
 
   /// Gives the scratch registers back what they hold in line, but for what was just loaded.

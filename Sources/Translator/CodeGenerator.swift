@@ -106,6 +106,9 @@ struct CodeGenerator: ~Copyable {
   var waiting: [Int] = []
   /// Of pieces of cold code, what waited there.
   var waitingForFaults: [Int] = []
+  /// Where the block's accesses call out by, once one does.
+  var loadCall: Label?
+  var storeCall: Label?
   /// Guest registers whose value is a sign-extended word, of which the upper half is anything: a bit each.
   var narrow: UInt32 = 0
   /// Whether the instruction that is being generated may leave anything in the upper half.

@@ -16,11 +16,12 @@ struct Thunks {
   var lookFurtherForCall: UInt64 = 0
   /// Goes to the guest address in rcx, forgetting all calls that wait for their return.
   var returnElsewhere: UInt64 = 0
-  /// Call-outs: address in rcx, value in rdx, the access in eax; the result comes back in rax. They
-  /// do not come back when the call-out asked for a redirection.
+  /// Call-outs of accesses: the address in rcx, the address of the instruction's page in rdx, in eax what
+  /// ``accessWord(_:pc:register:)`` says; the result comes back in rax. They do not come back when the call-out asked
+  /// for a redirection.
   var load: UInt64 = 0
   var store: UInt64 = 0
-  /// As the others, with the instruction's index in edx.
+  /// As the others, with the instruction's index in edx and its address in the context.
   var interpret: UInt64 = 0
   /// Goes to the context's program counter, forgetting all calls that wait for their return: where call-outs that
   /// have changed it may have generated code go on (``ContextLayout/goOn``).
@@ -28,6 +29,12 @@ struct Thunks {
   /// Gives the status register (``StatusFields``) the value in rcx as far as it can be written; the old one in rax.
   /// Carry: nothing done, because the front end has to. Overwrites rdx. 0 where there is no such register.
   var changeStatus: UInt64 = 0
+
+  /// What a call-out of an access is told: how it is done, the instruction's place in its page, and for a store the
+  /// register that is stored.
+  static func accessWord(_ access: UInt32, pc: UInt64, register: UInt8 = 0) -> Int64 {
+    Int64(access) | Int64(pc & 0xFFF) << 8 | Int64(register) << 20
+  }
 
   /// Calls that may wait for their return, each with 16 bytes of the host's stack.
   static let callDepth: Int32 = 2048
@@ -173,6 +180,22 @@ struct Thunks {
       assembler.align(to: 16)
       let entry = assembler.executableAddress
       storePins(&assembler)
+      if function != .interpret {
+        assembler.mov(.w32, .rsi, .rax)
+        assembler.shr(.w32, .rsi, by: 8)
+        assembler.and(.w32, .rsi, 0xFFF)
+        assembler.or(.w64, .rdx, .rsi)
+        assembler.mov(.w64, at(ContextLayout.programCounter), .rdx)
+        if function == .store {
+          assembler.mov(.w32, .rsi, .rax)
+          assembler.shr(.w32, .rsi, by: 20)
+          assembler.mov(
+            .w64, .rdx,
+            Address(
+              base: HostRegisters.context, index: .rsi, scale: .x8, displacement: ContextLayout.register(0)))
+        }
+        assembler.movzx(.rax, .rax, from: .w8)
+      }
       assembler.sub(.w64, .rsp, 8)
       assembler.lea(.w64, .rdi, Address(base: .rsp, displacement: 16))
       assembler.mov(.w64, at(ContextLayout.callOutStack), .rdi)
