@@ -127,6 +127,23 @@
     next = place < limit ? place : limit
   }
 
+  /// Emits bytes as they are, and returns where they were put; nil, and nothing emitted, if there is no room.
+  @inlinable package mutating func append(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawPointer? {
+    guard reserve(bytes.count), let source = bytes.baseAddress else {
+      advance(to: limit)
+      return nil
+    }
+    let place = UnsafeMutableRawPointer(next)
+    place.copyMemory(from: source, byteCount: bytes.count)
+    advance(to: next + bytes.count)
+    return place
+  }
+
+  /// The writable address of the byte at `offset`.
+  @inlinable package func buffer(at offset: Int) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(start + offset)
+  }
+
   /// Emits a byte of data.
   @inlinable package mutating func emit(byte: UInt8) {
     next.pointee = byte

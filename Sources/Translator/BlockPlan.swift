@@ -35,6 +35,10 @@ struct BlockPlan: ~Copyable {
   private var readMask: UInt32 = 0
   private var wordMask: UInt32 = 1
   private var smallMask: UInt32 = 1
+  /// Registers whose value is known to be a place (``Instruction/isPlace``): a bit each.
+  private var placeMask: UInt32 = 0
+  /// Whether the plan is the same wherever in the guest the block is, but for places.
+  private(set) var isMovable = true
   /// The last instruction that can fault, leave, or be left at.
   private var lastObserver = -1
 
@@ -61,7 +65,8 @@ struct BlockPlan: ~Copyable {
   mutating func make(_ block: UnsafeBufferPointer<Instruction>, pc start: UInt64) {
     changes.initialize(repeating: -1, count: 32)
     formerChanges.initialize(repeating: -1, count: 32)
-    (knownMask, readMask, wordMask, smallMask) = (1, 0, 1, 1)
+    (knownMask, readMask, wordMask, smallMask, placeMask) = (1, 0, 1, 1, 0)
+    isMovable = true
     lastObserver = -1
     var pc = start
     for index in 0..<block.count {
@@ -92,7 +97,7 @@ struct BlockPlan: ~Copyable {
     isNarrow[index] = false
     if i.operation == .system {
       changes.initialize(repeating: index, count: 32)
-      (knownMask, wordMask, smallMask) = (1, 1, 1)
+      (knownMask, wordMask, smallMask, placeMask) = (1, 1, 1, 0)
       return
     }
     readMask |= Self.bit(i.a) | Self.bit(i.b)
@@ -104,11 +109,13 @@ struct BlockPlan: ~Copyable {
     changes[Int(i.destination)] = index
     readMask &= ~bit
     knownMask &= ~bit
+    placeMask &= ~bit
     wordMask = isWord || isSmall ? wordMask | bit : wordMask & ~bit
     smallMask = isSmall ? smallMask | bit : smallMask & ~bit
     if i.operation == .constant {
       knownMask |= bit
       known[Int(i.destination)] = UInt64(bitPattern: i.imm)
+      if i.isPlace { placeMask |= bit }
     }
   }
 
@@ -147,18 +154,17 @@ struct BlockPlan: ~Copyable {
   }
 
   /// An instruction with the same effect, of as few steps as there are.
-  private func rewritten(_ original: Instruction, pc: UInt64) -> Instruction {
+  private mutating func rewritten(_ original: Instruction, pc: UInt64) -> Instruction {
     var i = original
     if Self.isPure(i.operation) {
       if i.operation == .addressOf {
-        i.operation = .constant
-        i.imm = Int64(bitPattern: pc &+ UInt64(bitPattern: i.imm))
-        return i
+        return place(i, pc &+ UInt64(bitPattern: i.imm), pc: pc)
       }
       guard i.destination != 0, i.operation != .constant else { return i }
-      if let a = knownValue(i.a), let b = knownValue(i.b),
+      if let a = knownValue(i.a), let b = knownValue(i.b), canEvaluate(i),
         let value = i.operation.evaluate(a, b &+ UInt64(bitPattern: i.imm))
       {
+        if isPlace(i.a) || isPlace(i.b) { return place(i, value, pc: pc) }
         return Instruction(
           .constant, destination: i.destination, length: i.length, imm: Int64(bitPattern: value))
       }
@@ -172,12 +178,15 @@ struct BlockPlan: ~Copyable {
     case .load8, .load16, .load32, .load64, .load8Unsigned, .load16Unsigned, .load32Unsigned:
       // If the register is needed anyway it is the shorter way to the address.
       if i.a != 0, i.a == i.destination, let a = knownValue(i.a) {
+        i.isPlace = isPlace(i.a)
         i.a = 0
         i.imm = Int64(bitPattern: a &+ UInt64(bitPattern: i.imm))
+        if i.isPlace { checkPlace(i, pc: pc) }
       }
     case .jumpIndirect:
       if let a = knownValue(i.a) {
         let target = (a &+ UInt64(bitPattern: i.imm)) & ~1
+        if !isPlace(i.a) { isMovable = false }
         i.operation = .jump
         i.a = 0
         i.imm = Int64(bitPattern: target &- pc)
@@ -185,6 +194,34 @@ struct BlockPlan: ~Copyable {
     default: break
     }
     return i
+  }
+
+  private func isPlace(_ register: UInt8) -> Bool { placeMask & Self.bit(register) != 0 }
+
+  /// Whether an operation on known values gives a value that is known: what is made of a place is one itself, or
+  /// nothing to be relied on.
+  private func canEvaluate(_ i: Instruction) -> Bool {
+    switch (isPlace(i.a), isPlace(i.b)) {
+    case (false, false): true
+    case (true, false): i.operation == .add || i.operation == .subtract
+    case (false, true): i.operation == .add
+    case (true, true): false
+    }
+  }
+
+  /// A place as a constant.
+  private mutating func place(_ original: Instruction, _ address: UInt64, pc: UInt64) -> Instruction {
+    var i = Instruction(
+      .constant, destination: original.destination, length: original.length, imm: Int64(bitPattern: address))
+    i.isPlace = true
+    checkPlace(i, pc: pc)
+    return i
+  }
+
+  /// Gives copying up if a place is so far off that it may be said in another way elsewhere.
+  private mutating func checkPlace(_ i: Instruction, pc: UInt64) {
+    let distance = i.imm &- Int64(bitPattern: pc)
+    if distance.magnitude > CodeGenerator.farthestPlace.magnitude { isMovable = false }
   }
 
   /// Says in one way what copies or extends a register by the zero register.

@@ -4,9 +4,8 @@ internal import Assembler
 extension CodeGenerator {
   mutating func setLink(_ i: Instruction) {
     guard i.destination != 0 else { return }
-    let next = pc &+ UInt64(i.length)
-    setConstant(i.destination, next)
-    know(i.destination, next)
+    setPlace(i.destination, pc &+ UInt64(i.length))
+    forget(i.destination)
   }
 
   mutating func branch(_ i: Instruction, _ condition: Condition) {
@@ -93,6 +92,7 @@ extension CodeGenerator {
   mutating func jumpIndirect(_ i: Instruction) {
     if let known = knownValue(i.a) {
       let target = (known &+ UInt64(bitPattern: i.imm)) & ~1
+      isMovable = false
       return call(i, to: target)
     }
     let imm = Int32(truncatingIfNeeded: i.imm)
@@ -102,21 +102,28 @@ extension CodeGenerator {
     if pairsCalls, i.destination == 0, imm == 0, architecture.linkRegisters.contains(i.a) {
       // A return: to where the last call waits, if that is where it goes.
       assembler.cmp(.w64, .rcx, Address(base: .rsp, displacement: 8))
-      assembler.jcc(.ne, to: thunks.returnElsewhere)
+      jump(.ne, toThunk: thunks.returnElsewhere)
       assembler.ret()
       return
     }
     setLink(i)
     assembler.cmp(.w32, field(ContextLayout.exitRequest), 0)
-    assembler.jcc(.ne, to: thunks.leaveIndirect)
+    jump(.ne, toThunk: thunks.leaveIndirect)
     if pairsCalls, architecture.linkRegisters.contains(i.destination) {
       pushReturn(i)
-      let code = JumpLookup.emit(&assembler, key: key, miss: thunks.lookFurtherForCall)
+      let code = lookUp(miss: thunks.lookFurtherForCall)
       assembler.call(code)
       landReturn(i)
     } else {
-      assembler.jmp(JumpLookup.emit(&assembler, key: key, miss: thunks.lookFurther))
+      assembler.jmp(lookUp(miss: thunks.lookFurther))
     }
+  }
+
+  /// Finds the code for the guest address in rcx: the result is where its address is.
+  private mutating func lookUp(miss: UInt64) -> Address {
+    let code = JumpLookup.emit(&assembler, key: key, miss: miss)
+    note(.distance)
+    return code
   }
 
   // MARK: - Calls
@@ -186,13 +193,13 @@ extension CodeGenerator {
         leave()
       case .exit:
         let stub = assembler.offset
-        assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1))
-        assembler.jmp(to: thunks.leave)
+        moveExit(cold.site)
+        jump(toThunk: thunks.leave)
         sites[cold.site].stub = Int32(stub)
         _ = assembler.setField(Int(sites[cold.site].field), to: assembler.executableAddress(of: stub))
       case .poll:
-        assembler.mov(.w32, .rax, Int64((firstSite + cold.site) << 1 | 1))
-        assembler.jmp(to: thunks.leave)
+        moveExit(cold.site, flag: 1)
+        jump(toThunk: thunks.leave)
       case .guardedJump: guardedJump(cold.site)
       case .changeStatus:
         pc = cold.pc
@@ -238,8 +245,8 @@ extension CodeGenerator {
     for (label, thunk) in [(loadCall, thunks.load), (storeCall, thunks.store)] {
       guard let label else { continue }
       assembler.bind(label)
-      assembler.mov(.w64, .rdx, Int64(bitPattern: blockPage))
-      assembler.jmp(to: thunk)
+      movePlace(.rdx, blockPage)
+      jump(toThunk: thunk)
     }
   }
 

@@ -100,7 +100,7 @@ extension CodeGenerator {
       assembler.and(.w64, .rcx, field(fields.status))
     default: break
     }
-    assembler.call(to: thunks.changeStatus)
+    call(thunk: thunks.changeStatus)
     assembler.jump(.b, to: cold)
     store(.rax, to: i.destination)
     assembler.bind(back)

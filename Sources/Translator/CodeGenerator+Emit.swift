@@ -6,7 +6,10 @@ extension CodeGenerator {
     if !Self.keepsScratch(i.operation) || i.destination >= 32 || i.b >= 32 { release() }
     switch i.operation {
     case .constant: constant(i, UInt64(bitPattern: i.imm))
-    case .addressOf: constant(i, pc &+ UInt64(bitPattern: i.imm))
+    case .addressOf:
+      // Planned, it is a constant.
+      isMovable = false
+      constant(i, pc &+ UInt64(bitPattern: i.imm))
     case .add, .subtract, .and, .or, .xor, .add32, .subtract32: arithmetic(i)
     case .shiftLeft, .shiftRight, .shiftRightArithmetic, .shiftLeft32, .shiftRight32,
       .shiftRightArithmetic32, .rotateLeft, .rotateRight, .rotateLeft32, .rotateRight32:
@@ -98,14 +101,14 @@ extension CodeGenerator {
     assembler.mov(.w32, .rdx, Int64(firstCalledOut &+ calledOutCount))
     if calledOutCount < calledOutRoom { (calledOut + calledOutCount).initialize(to: i) }
     calledOutCount &+= 1
-    assembler.call(to: thunks.interpret)
+    call(thunk: thunks.interpret)
     if i.operation != .system { forget(i.destination) } else { knownMask = 0 }
   }
 
   /// Leaves to the dispatcher at the context's program counter.
   mutating func leave() {
     assembler.mov(.w32, .rax, 0)
-    assembler.jmp(to: thunks.leave)
+    jump(toThunk: thunks.leave)
   }
 
   /// Whether what is generated for an operation heeds what the scratch registers hold.

@@ -65,17 +65,24 @@ extension CodeGenerator {
   mutating func constant(_ i: Instruction, _ value: UInt64) {
     guard i.destination != 0 else { return }
     let signed = Int64(bitPattern: value)
+    let isPlace = i.operation == .constant && i.isPlace
     if let host = host(i.destination) {
-      if value == 0 { assembler.zero(host) } else { assembler.mov(.w64, host, signed) }
+      if value == 0 {
+        assembler.zero(host)
+      } else if isPlace {
+        movePlace(host, value)
+      } else {
+        assembler.mov(.w64, host, signed)
+      }
     } else if let short = Int32(exactly: signed) {
       dropHeld(i.destination)
       assembler.mov(.w64, home(i.destination), short)
     } else {
       let work = fresh()
-      assembler.mov(.w64, work, signed)
+      if isPlace { movePlace(work, value) } else { assembler.mov(.w64, work, signed) }
       define(i.destination, in: work)
     }
-    know(i.destination, value)
+    if isPlace { forget(i.destination) } else { know(i.destination, value) }
   }
 
   mutating func arithmetic(_ i: Instruction) {

@@ -38,7 +38,7 @@ extension CodeGenerator {
     settle()
     let imm = Int32(truncatingIfNeeded: i.imm)
     if i.a == 0 {
-      assembler.mov(.w64, .rcx, i.imm)
+      moveAddress(i, to: .rcx)
     } else if let a = location(i.a) {
       if imm != 0 {
         assembler.lea(.w64, .rcx, Address(base: a, displacement: imm))
@@ -50,6 +50,15 @@ extension CodeGenerator {
       if imm != 0 { assembler.add(.w64, .rcx, imm) }
     }
     forgetScratch()
+  }
+
+  /// Puts the address of an access without a base in a register.
+  mutating func moveAddress(_ i: Instruction, to register: Register) {
+    if i.isPlace {
+      movePlace(register, UInt64(bitPattern: i.imm))
+    } else {
+      assembler.mov(.w64, register, i.imm)
+    }
   }
 
   static func bytes(_ width: Width) -> Int32 {

@@ -13,7 +13,7 @@ extension CodeGenerator {
       settle()
       cold.kind = cold.kind == .load ? .windowLoad : .windowStore
       cold.base = fresh()
-      assembler.mov(.w64, cold.base, i.imm)
+      moveAddress(i, to: cold.base)
       cold.access32 = Int32(assembler.offset)
       return Address(base: cold.base)
     }

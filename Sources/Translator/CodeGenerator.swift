@@ -121,6 +121,12 @@ struct CodeGenerator: ~Copyable {
   /// The instruction behind the one that is being generated.
   var following = Instruction(.illegal)
 
+  /// Where the block starts in the buffer.
+  var entry = 0
+  /// Whether the block can be copied for another guest address, and what a copy has otherwise.
+  var isMovable = false
+  var relocations: [Relocation] = []
+
   /// While the machine is profiled: what is noted about the block.
   var profile: BlockMarks?
 
@@ -153,6 +159,7 @@ struct CodeGenerator: ~Copyable {
     waiting.reserveCapacity(architecture.blockLimit)
     waitingForFaults.reserveCapacity(256)
     colds.reserveCapacity(512)
+    relocations.reserveCapacity(1024)
   }
 
   /// Generates a block and returns where it starts in the buffer. Instructions that are called out for
@@ -167,7 +174,7 @@ struct CodeGenerator: ~Copyable {
   ) -> Int {
     assembler.resetLabels()
     assembler.align(to: 16)
-    let entry = assembler.offset
+    entry = assembler.offset
     pc = start
     blockPage = start & ~0xFFF
     self.key = key
@@ -191,6 +198,9 @@ struct CodeGenerator: ~Copyable {
     if let next { requireNextPage(next) }
 
     plan.make(block, pc: start)
+    isMovable =
+      plan.isMovable && Self.movableAddresses.contains(start) && next == nil && profile == nil
+    relocations.removeAll(keepingCapacity: true)
     count = block.count
     waiting.removeAll(keepingCapacity: true)
     waitingForFaults.removeAll(keepingCapacity: true)
@@ -401,16 +411,15 @@ struct CodeGenerator: ~Copyable {
   /// Where a result is made: the destination's host register, or rax.
   @inline(__always) func target(_ register: UInt8) -> Register { host(register) ?? .rax }
 
-  /// Gives a guest register a constant.
-  mutating func setConstant(_ register: UInt8, _ value: UInt64) {
+  /// Gives a guest register a guest address that depends on the block's own.
+  mutating func setPlace(_ register: UInt8, _ address: UInt64) {
     guard register != 0 else { return }
-    let signed = Int64(bitPattern: value)
     if let host = host(register) {
-      assembler.mov(.w64, host, signed)
-    } else if let short = Int32(exactly: signed) {
+      movePlace(host, address)
+    } else if let short = Int32(exactly: Int64(bitPattern: address)) {
       assembler.mov(.w64, home(register), short)
     } else {
-      assembler.mov(.w64, .rax, signed)
+      movePlace(.rax, address)
       assembler.mov(.w64, home(register), .rax)
     }
   }
@@ -420,7 +429,7 @@ struct CodeGenerator: ~Copyable {
     if let short = Int32(exactly: Int64(bitPattern: pc)) {
       assembler.mov(.w64, field(ContextLayout.programCounter), short)
     } else {
-      assembler.mov(.w64, scratch, Int64(bitPattern: pc))
+      movePlace(scratch, pc)
       assembler.mov(.w64, field(ContextLayout.programCounter), scratch)
     }
   }

@@ -14,7 +14,7 @@ final class FaultTable: @unchecked Sendable {  // the handler reads what was pub
   private let entries: UnsafeMutablePointer<UInt64>
   private let capacity: Int
   private let code: UnsafeMutablePointer<volary_faulting_code>
-  private var count = 0
+  private(set) var count = 0
   /// Whether the host lets faults be caught.
   let isCatching: Bool
 
@@ -41,6 +41,18 @@ final class FaultTable: @unchecked Sendable {  // the handler reads what was pub
     guard capacity - count >= new.count else { return false }
     for entry in new {
       entries[count] = UInt64(start + Int(entry.access)) << 32 | UInt64(start + Int(entry.slowPath))
+      count += 1
+    }
+    volary_set_fault_count(code, UInt32(count))
+    return true
+  }
+
+  /// Adds those of code that was copied to `distance` bytes further on: `count` from `first` on. False when there is
+  /// no room.
+  func `repeat`(_ first: Int, count more: Int, distance: Int) -> Bool {
+    guard capacity - count >= more else { return false }
+    for index in first..<first + more {
+      entries[count] = entries[index] &+ UInt64(distance) &* 0x1_0000_0001
       count += 1
     }
     volary_set_fault_count(code, UInt32(count))

@@ -31,4 +31,11 @@
     self.length = length
     self.imm = imm
   }
+
+  /// Of a constant, and of an access without a base register: whether `imm` is a guest address that was made of the
+  /// instruction's own, and so is another one in a copy of the block.
+  var isPlace: Bool {
+    get { c == 1 }
+    set { c = newValue ? 1 : 0 }
+  }
 }

@@ -56,8 +56,8 @@ extension Hart {
   }
 
   /// Runs code that is not worth translating yet: straight from memory, from `pc` to the page's end, or the first jump
-  /// off the page or to code that was reached more than `runs` times.
-  func interpretCold(_ start: UInt64, page: FetchedPages.Page, runs: UInt8) {
+  /// off the page or to code that is worth it.
+  func interpretCold(_ start: UInt64, page: FetchedPages.Page, key: UInt64, mode: UInt64, _ code: CodeStore) {
     var pc = start
     var done = 0
     var counted = 0
@@ -91,7 +91,7 @@ extension Hart {
         if pc == next {
           if pc & 0xFFF == 0 { break }
         } else {
-          guard pc &>> 12 == start &>> 12, heat.count(pc) <= runs,
+          guard pc &>> 12 == start &>> 12, isCold(pc, number: page.number, key: key, mode: mode, code),
             !exitRequest.isSet
           else { break }
         }

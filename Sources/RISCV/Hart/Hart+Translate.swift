@@ -164,8 +164,8 @@ extension Hart {
     do throws(Trap) {
       while true {
         let found = try fetchCode(pc)
-        if code.coldRuns > 0, heat.count(pc) <= code.coldRuns {
-          interpretCold(pc, page: found, runs: code.coldRuns)
+        if code.coldRuns > 0, isCold(pc, number: found.number, key: key, mode: mode, code) {
+          interpretCold(pc, page: found, key: key, mode: mode, code)
           return nil
         }
         guard cluster.isClaimed(page: found.number) else {
@@ -209,6 +209,17 @@ extension Hart {
       return nil
     }
   }
+
+  /// Counts that code is reached which there is no code for, and tells whether to interpret it: it is seldom run, and
+  /// cannot be copied.
+  func isCold(_ pc: UInt64, number: Int, key: UInt64, mode: UInt64, _ code: CodeStore) -> Bool {
+    let runs = heat.count(pc)
+    return runs <= code.coldRuns
+      && (runs <= Self.runsBeforeCopying || !code.hasOriginal(pc, number: number, key: key, mode: mode))
+  }
+
+  /// How often code is interpreted before it is copied from where it was translated for another address.
+  private static let runsBeforeCopying: UInt8 = 1
 
   /// As ``fetchPage(_:)``, from what is known of the view's pages.
   private func fetchCode(_ pc: UInt64) throws(Trap) -> FetchedPages.Page {

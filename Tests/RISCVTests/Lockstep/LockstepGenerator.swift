@@ -72,6 +72,8 @@ struct LockstepGenerator {
       piece.gap = gap
       program.pieces.append(piece)
     }
+    // Most of it again, elsewhere.
+    if dice.chance(50) { program.pieces.append(aliasLoop(to: dice.below(20), step: 11, 20, 21)) }
     program.last = program.pieces.count
     for place in program.pieces.indices {
       for reference in program.pieces[place].references.indices {
@@ -158,12 +160,13 @@ struct LockstepGenerator {
   private mutating func piece(at index: Int) -> Piece {
     if !floats.isEmpty, dice.chance(60) { return floatPiece() }
     return switch dice.below(100) {
-    case 0..<42: plain()
+    case 0..<39: plain()
+    case 39..<42: addressArithmetic()
     case 42..<60: access()
     case 60..<66: atomic()
     case 66..<76: branch(at: index)
     case 76..<79: jump(at: index)
-    case 79..<81: computedJump(at: index)
+    case 79..<81: dice.chance(50) ? hop() : computedJump(at: index)
     case 81..<83: call()
     case 83..<86: loop(at: index)
     case 86..<91: control()
@@ -189,7 +192,7 @@ struct LockstepGenerator {
   {
     var c = LockstepCode(base: 0)
     body(&c, &self)
-    return Piece(kind: kind, bytes: c.bytes)
+    return Piece(kind: kind, bytes: c.finished())
   }
 
   static func encoded(_ bits: UInt32, _ length: UInt8) -> [UInt8] {
@@ -256,6 +259,29 @@ struct LockstepGenerator {
     var piece = Piece(kind: "plain", bytes: bytes)
     if dice.chance(30) { piece.twin = plainBytes(length: bytes.count) }
     return piece
+  }
+
+  /// Arithmetic on an address of code and a constant, as far as a block can know what comes out.
+  private mutating func addressArithmetic() -> Piece {
+    let (register, other, result) = (free(), free(), free())
+    guard register != other else { return plain() }
+    let upper = UInt32(truncatingIfNeeded: dice.next()) & 0xFFFF_F000
+    let value = dice.chance(50) ? UInt64(dice.below(4096)) : dice.next()
+    // add, sub, and, or, xor, sltu, addw, add.uw, andn, mul
+    let operation = dice.pick(
+      [
+        0x33, 0x4000_0033, 0x7033, 0x6033, 0x4033, 0x3033, 0x3B, 0x0800_003B, 0x4000_7033, 0x0200_0033,
+      ] as [UInt32])
+    let isReversed = dice.chance(30)
+    return code("address arithmetic") { c, g in
+      c.word(0x17 | register << 7 | upper)
+      if g.dice.chance(70) { c.li(other, value) } else { c.word(0x17 | other << 7 | upper) }
+      c.word(
+        isReversed
+          ? LockstepCode.r(operation, result, other, register)
+          : LockstepCode.r(operation, result, register, other))
+      if g.dice.chance(30) { c.add(result, result, other) }
+    }
   }
 
   /// A load or store, sometimes of an address that is anything.
@@ -343,6 +369,21 @@ struct LockstepGenerator {
   }
 
   /// Forward by JALR, with a return address or without, through a register known to the block or not.
+  /// Goes on where the same code is seen at another address.
+  private mutating func hop() -> Piece {
+    let (register, other) = (free(), free())
+    guard register != other else { return plain() }
+    let alias = dice.pick([1] + Array(Guest.aliases)) << 30
+    return code("hop to an alias") { c, _ in
+      c.word(0x17 | register << 7)
+      c.slli(register, register, 34)
+      c.srli(register, register, 34)
+      c.li(other, alias)
+      c.add(register, register, other)
+      c.jalr(0, register, Int32(c.bytes.count) + 4)
+    }
+  }
+
   private mutating func computedJump(at index: Int) -> Piece {
     let register = free()
     let destination = dice.pick([0, UInt32(link), free(), register])
@@ -393,8 +434,34 @@ struct LockstepGenerator {
   }
 
   /// Back, while the common counter lasts.
+  /// Back to a piece, where the same code is seen at another address, until the counter is used up.
+  private mutating func aliasLoop(to index: Int, step: Int32, _ register: UInt32, _ other: UInt32) -> Piece {
+    let counter = UInt32(counter)
+    var piece = code("loop over aliases") { c, _ in
+      let over = c.newLabel()
+      c.addi(counter, counter, -step)
+      c.branch(.less, counter, 0, to: over)
+      c.word(0x17 | register << 7)
+      c.word(0x13 | register << 7 | register << 15)
+      c.slli(register, register, 34)
+      c.srli(register, register, 34)
+      c.andi(other, counter, 7)
+      c.addi(other, other, Int32(Guest.aliases.lowerBound))
+      c.slli(other, other, 30)
+      c.add(register, register, other)
+      c.jalr(0, register)
+      c.bind(over)
+    }
+    piece.references = [.init(offset: 8, target: index, reach: .upper)]
+    return piece
+  }
+
   private mutating func loop(at index: Int) -> Piece {
     let counter = UInt32(counter)
+    let (register, other) = (free(), free())
+    if register != other, dice.chance(40) {
+      return aliasLoop(to: max(0, index - dice.below(8)), step: 1, register, other)
+    }
     var piece = code("loop") { c, g in
       c.addi(counter, counter, -1)
       // blt zero, counter

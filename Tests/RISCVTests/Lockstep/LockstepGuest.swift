@@ -11,6 +11,7 @@ import RISCV
 /// | 0x4040_0000 | data pages of all kinds, other permissions in each address space |
 /// | 0x4060_0000 | a page of 2 MiB |
 /// | 0x4080_0000 | a contiguous run of 64 KiB (Svnapot) |
+/// | 0x2_4000_0000, ... | all of the above again (``aliases``) |
 /// | 0x8000_0000 | all of memory at its physical addresses, one page of 1 GiB, for supervisor mode |
 enum LockstepGuest {
   static let memoryBase: UInt64 = 0x8000_0000
@@ -39,6 +40,8 @@ enum LockstepGuest {
   static let largeWindow: UInt64 = 0x4060_0000
   static let contiguousWindow: UInt64 = 0x4080_0000
   static let windowMask: UInt64 = 0xFFFF
+  /// The GiB that show what the second one shows.
+  static let aliases: Range<UInt64> = 9..<17
 
   // MARK: - Page tables
 
@@ -100,7 +103,7 @@ enum LockstepGuest {
       pages[self.table(table, space: space), default: [UInt64](repeating: 0, count: 512)][index] = entry
     }
     for space in 0..<spaces {
-      set(.root, space, 1, pointer(.middle, space: space))
+      for place in [1] + Array(aliases) { set(.root, space, Int(place), pointer(.middle, space: space)) }
       set(.root, space, 2, leaf(memoryBase, Entry.all | Entry.global | Entry.used))
       set(.middle, space, 0, pointer(.userCode, space: space))
       set(.middle, space, 1, pointer(.supervisorCode, space: space))

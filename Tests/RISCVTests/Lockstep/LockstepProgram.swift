@@ -148,8 +148,9 @@ struct LockstepProgram {
     return image
   }
 
-  /// Whether a program counter is in the last piece, in either window.
-  static func isIn(_ pc: UInt64, _ offset: Int, count: Int) -> Bool {
+  /// Whether a program counter is in the last piece, in either window and wherever that is seen.
+  static func isIn(_ address: UInt64, _ offset: Int, count: Int) -> Bool {
+    let pc = LockstepGuest.aliases.contains(address >> 30) ? address & 0x3FFF_FFFF | 1 << 30 : address
     guard pc >> 21 == LockstepGuest.userCode >> 21 || pc >> 21 == LockstepGuest.supervisorCode >> 21 else {
       return false
     }

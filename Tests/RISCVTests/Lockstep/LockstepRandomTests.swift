@@ -93,10 +93,11 @@ extension LockstepTests {
       }
       print(
         "lockstep, pace \(pace.rawValue): \(programs) programs, \(ended) to their end, \(machines.instructions) "
-          + "instructions, \(machines.code.statistics.blocks) blocks, cache emptied \(machines.code.statistics.emptied) times"
+          + "instructions, \(machines.code.statistics.blocks) blocks, \(machines.code.statistics.copies) of them copies, cache emptied \(machines.code.statistics.emptied) times"
       )
       // Programs must get somewhere for this to mean anything.
       #expect(Self.onlySeed != nil || ended > programs / 2)
+      #expect(Self.onlySeed != nil || machines.code.statistics.copies > 1000)
     }
 
     /// The same with a code cache that is always full, blocks of few instructions, code that is interpreted
