@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -175,6 +176,19 @@ int volary_thread_start(uint64_t *thread, const char *name, size_t stack_size,
 }
 
 int volary_thread_join(uint64_t thread) { return -pthread_join((pthread_t)thread, NULL); }
+
+int volary_thread_may_use(unsigned cpu) {
+  cpu_set_t set;
+  return cpu < CPU_SETSIZE && sched_getaffinity(0, sizeof set, &set) == 0 && CPU_ISSET(cpu, &set);
+}
+
+int volary_thread_stay(unsigned cpu) {
+  cpu_set_t set;
+  if (cpu >= CPU_SETSIZE) return -EINVAL;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  return result(sched_setaffinity(0, sizeof set, &set));
+}
 
 static uint64_t nanoseconds(clockid_t clock) {
   struct timespec now;

@@ -29,6 +29,15 @@ package struct Thread: Sendable {
 
   /// Waits for the thread's end.
   package func join() { _ = volary_thread_join(handle) }
+
+  /// The host's CPUs, by number, that the calling thread may run on (sched_getaffinity(2)).
+  package static var usableCPUs: [Int] { (0..<1024).filter { volary_thread_may_use(UInt32($0)) != 0 } }
+
+  /// Keeps the calling thread on one of the host's CPUs from now on (sched_setaffinity(2)).
+  package static func stay(onCPU cpu: Int) throws(Errno) {
+    let status = volary_thread_stay(UInt32(truncatingIfNeeded: cpu))
+    if status < 0 { throw Errno(-status) }
+  }
 }
 
 /// Sleeps while `word` holds `expected`, for at most `nanoseconds` (nil: for ever). Spurious

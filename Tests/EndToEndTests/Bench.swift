@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import HostSystem
+import Testing
 
 /// What the tests work with: the built programs, the image, folders of their own.
 enum Bench {
@@ -34,6 +35,15 @@ enum Bench {
   /// No guest is to be booted here.
   static let skipsBoots = environment["VOLARY_SKIP_BOOT"] != nil
   static let canBoot = hasPrograms && hasImage && !skipsBoots
+
+  /// Copies built programs to a folder. Another program does it: a child that some other test starts meanwhile has
+  /// all that is open here until it becomes a program of its own, and what is open for writing anywhere cannot be
+  /// run ("Text file busy").
+  static func copy(_ names: [String], to folder: String) throws {
+    let run = try ProgramRun("/bin/cp", names.map { "\(programs)/\($0)" } + [folder])
+    let outcome = try run.finish(within: 60)
+    try #require(outcome.code == 0, "\(outcome.errors)")
+  }
 
   /// Processes that carry `token` in their environment. Those of other users, and those that closed
   /// themselves to this one, are left out: only root sees them all.

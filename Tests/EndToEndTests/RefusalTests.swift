@@ -113,11 +113,8 @@ extension EndToEndTests {
     @Test(arguments: ["volary-machine", "volary-nat"])
     func programIsMissing(_ name: String) throws {
       let folder = TestFolder()
-      // Linked, not copied: they are large. A hard link keeps /proc/self/exe in the folder.
-      for program in ["volary", "volary-machine", "volary-nat"] where program != name {
-        try FileManager.default.copyItem(
-          atPath: "\(Bench.programs)/\(program)", toPath: "\(folder.path)/\(program)")
-      }
+      // Copied, not linked: /proc/self/exe says which folder is theirs.
+      try Bench.copy(["volary", "volary-machine", "volary-nat"].filter { $0 != name }, to: folder.path)
       try check(
         Case("run --kernel FILE", 4, "\(name) is missing", "make install", file: [1]), programs: folder.path)
     }

@@ -144,10 +144,8 @@ final class Nobody {
   init() throws {
     let files = FileManager.default
     try files.createDirectory(atPath: "\(folder.path)/bin", withIntermediateDirectories: true)
-    for program in ["volary", "volary-machine", "volary-nat"] {
-      // They may lie in a folder that is not for everybody.
-      try files.copyItem(atPath: "\(Bench.programs)/\(program)", toPath: "\(folder.path)/bin/\(program)")
-    }
+    // They may lie in a folder that is not for everybody.
+    try Bench.copy(["volary", "volary-machine", "volary-nat"], to: "\(folder.path)/bin")
     guard chmod(folder.path, 0o777) == 0 else { throw Errno(errno) }
   }
 

@@ -21,10 +21,12 @@ final class TestInstallation {
     for (program, name) in [
       ("volary", "volary"), ("volary-test-support", "volary-machine"), ("volary-test-support", "volary-nat"),
     ] {
-      // A hard link is quick and is found beside itself; a copy does where links do not reach.
+      // A hard link is quick and is found beside itself; a copy does where links do not reach. Another program makes
+      // it: a child that some other test starts meanwhile has all that is open here until it becomes a program of
+      // its own, and what is open for writing anywhere cannot be run ("Text file busy").
       let target = "\(folder)/bin/\(name)"
       if link("\(built)/\(program)", target) != 0 {
-        try files.copyItem(atPath: "\(built)/\(program)", toPath: target)
+        _ = try VolaryCommandsTests.run("cp", ["\(built)/\(program)", target])
       }
     }
   }

@@ -11,7 +11,6 @@ extension Hart {
   /// and takes the most urgent enabled interrupt. False while the hart is stopped.
   package func stepBoundary() -> Bool {
     enter()
-    activateWindow()
     exitRequest.clear()
     guard startIfAsked() else { return false }
     serveRequests()
@@ -65,6 +64,8 @@ extension Hart {
   private func counting(_ body: () -> Void) -> Int {
     let count = context.word(ContextLayout.instructionsRetired)
     let before = count.pointee
+    // Another hart may have run on this thread since.
+    activateWindow()
     body()
     return Int(truncatingIfNeeded: count.pointee &- before)
   }

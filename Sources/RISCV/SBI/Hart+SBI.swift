@@ -7,17 +7,17 @@ extension Hart {
   private enum Register {
     static let a0 = 10
     static let a1 = 11
-    static let a2 = 12
-    static let a3 = 13
-    static let a4 = 14
     static let a6 = 16
     static let a7 = 17
   }
 
+  /// What a call is given: a0 to a4.
+  private typealias Arguments = InlineArray<5, UInt64>
+
   /// Answers the call in a7 and a6: an error code in a0, a value in a1.
   func callSBI() {
     let registers = context.registers
-    let arguments = (0..<5).map { registers[Register.a0 + $0] }
+    let arguments = Arguments { registers[Register.a0 + $0] }
     let function = registers[Register.a6]
     do throws(SBI.Failure) {
       let value =
@@ -40,7 +40,7 @@ extension Hart {
   }
 
   /// Chapter 4. Vendor, architecture and implementation identifiers of the hart are zero.
-  private func callBase(_ function: UInt64, _ arguments: [UInt64]) throws(SBI.Failure) -> UInt64 {
+  private func callBase(_ function: UInt64, _ arguments: Arguments) throws(SBI.Failure) -> UInt64 {
     switch function {
     case 0: SBI.specificationVersion
     case 1: SBI.implementation
@@ -52,54 +52,48 @@ extension Hart {
   }
 
   /// Chapter 6.
-  private func callTimer(_ function: UInt64, _ arguments: [UInt64]) throws(SBI.Failure) -> UInt64 {
+  private func callTimer(_ function: UInt64, _ arguments: Arguments) throws(SBI.Failure) -> UInt64 {
     guard function == 0 else { throw .notSupported }
     setTimer(arguments[0])
     return 0
   }
 
-  /// Whether a mask and its base name a hart (chapter 3.1).
-  private func chosen(mask: UInt64, base: UInt64) throws(SBI.Failure) -> (Int) -> Bool {
-    let count = UInt64(cluster.harts.count)
-    if base == .max { return { _ in true } }
-    guard mask == 0 || (base < count && UInt64(63 - mask.leadingZeroBitCount) < count - base) else {
-      throw .invalidParameter
-    }
-    return { UInt64($0) >= base && UInt64($0) - base < 64 && mask & (1 << (UInt64($0) - base)) != 0 }
+  /// The harts that a call is for.
+  private func chosen(_ arguments: Arguments) throws(SBI.Failure) -> HartMask {
+    try HartMask(mask: arguments[0], base: arguments[1], hartCount: cluster.harts.count)
   }
 
   /// Chapter 7.
   private func callInterprocessorInterrupt(
-    _ function: UInt64, _ arguments: [UInt64]
+    _ function: UInt64, _ arguments: Arguments
   ) throws(SBI.Failure) -> UInt64 {
     guard function == 0 else { throw .notSupported }
-    let isChosen = try chosen(mask: arguments[0], base: arguments[1])
-    for hart in cluster.harts where isChosen(hart.id) { hart.setPending(InterruptBit.software, true) }
+    let harts = try chosen(arguments)
+    for hart in cluster.harts where harts.contains(hart.id) { hart.setPending(InterruptBit.software, true) }
     return 0
   }
 
   /// Chapter 8. FENCE.I needs only that the harts look at their requests; address-space numbers
   /// narrow what is forgotten.
-  private func callRemoteFence(_ function: UInt64, _ arguments: [UInt64]) throws(SBI.Failure) -> UInt64 {
-    let harts = try chosen(mask: arguments[0], base: arguments[1])
+  private func callRemoteFence(_ function: UInt64, _ arguments: Arguments) throws(SBI.Failure) -> UInt64 {
+    let harts = try chosen(arguments)
     let start = arguments[2]
     let size = arguments[3]
     let wholeSpace = (start == 0 && size == 0) || size == .max
     let pages: UInt64? = wholeSpace ? nil : max(1, ((start & 0xFFF) &+ size &+ 4095) >> 12)
+    let request: HartRequest
     switch function {
-    case 0: cluster.broadcast(.fence(address: 0, pages: 0, space: nil), to: harts, from: self)
-    case 1:
-      cluster.broadcast(.fence(address: start, pages: pages, space: nil), to: harts, from: self)
-    case 2:
-      cluster.broadcast(
-        .fence(address: start, pages: pages, space: arguments[4] & 0xFFFF), to: harts, from: self)
+    case 0: request = .fence(address: 0, pages: 0, space: nil)
+    case 1: request = .fence(address: start, pages: pages, space: nil)
+    case 2: request = .fence(address: start, pages: pages, space: arguments[4] & 0xFFFF)
     default: throw .notSupported
     }
+    cluster.broadcast(request, to: { harts.contains($0) }, from: self)
     return 0
   }
 
   /// Chapter 9.
-  private func callHartState(_ function: UInt64, _ arguments: [UInt64]) throws(SBI.Failure) -> UInt64 {
+  private func callHartState(_ function: UInt64, _ arguments: Arguments) throws(SBI.Failure) -> UInt64 {
     let harts = cluster.harts
     switch function {
     case 0:
@@ -137,7 +131,7 @@ extension Hart {
   }
 
   /// Chapter 10.
-  private func callSystemReset(_ function: UInt64, _ arguments: [UInt64]) throws(SBI.Failure) -> UInt64 {
+  private func callSystemReset(_ function: UInt64, _ arguments: Arguments) throws(SBI.Failure) -> UInt64 {
     guard function == 0 else { throw .notSupported }
     guard arguments[0] <= 2, arguments[1] <= 1 else { throw .invalidParameter }
     cluster.setHalted(true)
@@ -147,7 +141,7 @@ extension Hart {
   }
 
   /// Chapter 12. Input is not offered: reading gives no bytes.
-  private func callDebugConsole(_ function: UInt64, _ arguments: [UInt64]) throws(SBI.Failure) -> UInt64 {
+  private func callDebugConsole(_ function: UInt64, _ arguments: Arguments) throws(SBI.Failure) -> UInt64 {
     switch function {
     case 0:
       let count = min(arguments[0], 4096)

@@ -61,9 +61,12 @@ final class LockstepCluster {
     try memory.slice(at: address, count: 8).load(UInt64.self, at: 0)
   }
 
+  /// The host's CPUs that harts may run on.
+  static let hostCPUs = HostSystem.Thread.usableCPUs
+
   /// Runs until the guest turns the machine off; false if it did not within `seconds`. Hart `n` starts at
-  /// `entries[n]` with `n` in a0.
-  func run(entries: [UInt64], seconds: UInt64 = 300) throws -> Bool {
+  /// `entries[n]` with `n` in a0. `apart`: on a host CPU of its own, as far as there are that many.
+  func run(entries: [UInt64], seconds: UInt64 = 300, apart: Bool = false) throws -> Bool {
     cluster.reset(entry: entries[0], argument: 0)
     for (hart, entry) in zip(cluster.harts, entries) {
       hart.lifecycle.withLock { $0 = .startPending(address: entry, argument: 0) }
@@ -71,6 +74,7 @@ final class LockstepCluster {
     let running = Counter(entries.count)
     let threads = try zip(cluster.harts, entries).map { hart, _ in
       try HostSystem.Thread.start(name: "hart \(hart.id)") {
+        if apart { try? HostSystem.Thread.stay(onCPU: Self.hostCPUs[hart.id % Self.hostCPUs.count]) }
         hart.run()
         running.value.subtract(1, ordering: .sequentiallyConsistent)
       }

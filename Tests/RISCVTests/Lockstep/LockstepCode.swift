@@ -63,6 +63,16 @@ struct LockstepCode {
     return bytes
   }
 
+  /// What is to be in memory, by page address.
+  func pages() -> [UInt64: [UInt8]] {
+    var pages: [UInt64: [UInt8]] = [:]
+    for (index, byte) in finished().enumerated() {
+      let address = base + UInt64(index)
+      pages[address & ~0xFFF, default: [UInt8](repeating: 0, count: 4096)][Int(address & 0xFFF)] = byte
+    }
+    return pages
+  }
+
   static func immediateB(_ distance: Int32) -> UInt32 {
     precondition((-4096..<4096).contains(distance) && distance & 1 == 0, "a branch is too far")
     let d = UInt32(bitPattern: distance)
@@ -113,6 +123,9 @@ struct LockstepCode {
   mutating func csrrc(_ d: UInt32, _ csr: UInt16, _ a: UInt32) {
     word(0x3073 | d << 7 | a << 15 | UInt32(csr) << 20)
   }
+  mutating func csrrwi(_ d: UInt32, _ csr: UInt16, _ imm: UInt32) {
+    word(0x5073 | d << 7 | imm << 15 | UInt32(csr) << 20)
+  }
   mutating func csrrci(_ d: UInt32, _ csr: UInt16, _ imm: UInt32) {
     word(0x7073 | d << 7 | imm << 15 | UInt32(csr) << 20)
   }
@@ -138,6 +151,11 @@ struct LockstepCode {
   mutating func jump(_ d: UInt32 = 0, to label: Label) {
     fixups.append((bytes.count, label, .jump))
     word(0x6F | d << 7)
+  }
+
+  /// Jumps within 1 MiB.
+  mutating func jump(_ d: UInt32 = 0, to target: UInt64) {
+    word(0x6F | d << 7 | Self.immediateJ(Int32(Int64(bitPattern: target &- address))))
   }
 
   enum Comparison: UInt32 {
