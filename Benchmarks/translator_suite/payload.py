@@ -87,7 +87,7 @@ def texts():
     large = small + "".join(line() for _ in range(40000))
     words = "\n".join(chance.choices(large.split(), k=60000)) + "\n"
     files = {"text.small": small, "text.large": large, "words": words, "generated.c": source(1, 10, main=True)}
-    names = [f"part{number}" for number in range(6)]
+    names = [f"part{number}" for number in range(16)]
     for number, name in enumerate(names):
         files[f"project/{name}.c"] = source(number + 2, 3, prefix=name)
     calls = "".join(f"  sum = sum * 31 + {name}_run(sum);\n" for name in names)

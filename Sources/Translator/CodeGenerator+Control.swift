@@ -40,7 +40,7 @@ extension CodeGenerator {
   }
 
   /// As ``jumpOut(to:)``, where a request to leave has been looked for already.
-  private mutating func jumpOn(to target: UInt64) { guardedJump(newSite(target)) }
+  mutating func jumpOn(to target: UInt64) { guardedJump(newSite(target)) }
 
   private mutating func poll(_ site: Int) {
     let leave = assembler.newLabel()

@@ -224,7 +224,7 @@ struct CodeGenerator: ~Copyable {
     if !ended {
       makeWaiting()
       release()
-      jumpOut(to: pc)
+      jumpOn(to: pc)
     }
     if profile != nil { markCold(start: start, entry: entry) }
     emitColds()

@@ -331,7 +331,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// for a link, counts twice in what the process uses.
   func releaseWritten(_ state: inout State) {
     let end = state.generator.assembler.offset
-    guard end - state.released >= 512 << 10 || state.patches >= 1024 else { return }
+    guard end - state.released >= 2 << 20 || state.patches >= 8192 else { return }
     arena.release(0..<((firstFree + end) & ~4095))
     state.released = end
     state.patches = 0

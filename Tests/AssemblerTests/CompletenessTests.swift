@@ -27,9 +27,10 @@ import Testing
   ]
 
   /// Covered elsewhere: what makes no instruction, or one with a place in it (LabelTests, PatchingTests,
-  /// DisassemblerTests).
+  /// OverflowTests, DisassemblerTests).
   static let elsewhere: Set<String> = [
-    "newLabel", "resetLabels", "bind", "jump", "jumpShort", "retarget", "rewind", "emit", "jmpPatchable",
+    "newLabel", "resetLabels", "bind", "jump", "jumpShort", "retarget", "rewind", "emit", "append",
+    "jmpPatchable",
     "jccPatchable", "callPatchable", "leaPatchable", "setField", "patch", "align", "alignField", "nop", "jcc",
     // Prefixes; and families that their operations' own names stand for.
     "lock", "gs", "scalar", "fma",

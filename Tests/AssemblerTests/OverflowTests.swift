@@ -116,6 +116,22 @@ import Testing
     #expect(assembler.state.overflowed)
   }
 
+  @Test func appendsWhatFits() {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 128, alignment: 64)
+    defer { buffer.deallocate() }
+    buffer.initializeMemory(as: UInt8.self, repeating: 0)
+    var assembler = X86Assembler(buffer: buffer, executableBase: 0)
+    assembler.nop()
+    let bytes = (1...100).map { UInt8($0) }
+    bytes.withUnsafeBytes { bytes in
+      let place = assembler.append(UnsafeRawBufferPointer(rebasing: bytes[..<80]))
+      #expect(place == assembler.buffer(at: 1) && assembler.offset == 81 && !assembler.state.failed)
+      #expect(Array(buffer[1..<81]) == Array(bytes[..<80]) && buffer[81] == 0)
+      #expect(assembler.append(UnsafeRawBufferPointer(rebasing: bytes[..<20])) == nil)
+      #expect(assembler.state.overflowed && buffer[81] == 0)
+    }
+  }
+
   @Test func retargetsToAnotherBuffer() {
     let buffers = (0..<2).map { _ in
       UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 64)
