@@ -85,7 +85,7 @@ extension KVMProcessor {
     // A deadline is taken only while the local APIC's timer is in that mode, and is counted by the TSC.
     let msrs = state.msrs.filter { !left.contains($0.index) && $0.index != MSRIndex.tscDeadline }
     let deadline = state.msrs.filter { $0.index == MSRIndex.tscDeadline }
-    for msr in try setMSRs(msrs + deadline) {
+    for msr in try setMSRs(msrs + deadline) where try self.msr(msr.index) != msr.value {
       notes.append(
         "CPU \(number): model-specific register 0x\(String(msr.index, radix: 16)) "
           + "cannot be 0x\(String(msr.value, radix: 16)) on this host")

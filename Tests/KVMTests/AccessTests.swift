@@ -82,7 +82,7 @@ struct AccessTests {
       answer: { access in
         guard case .read(let address, _) = access else { return 0 }
         // Each address holds its own lowest byte.
-        return (0..<8).reduce(0) { $0 | (address + UInt64($1)) % 256 << UInt64(8 * $1) }
+        return (0..<8).reduce(0) { $0 | ((address + UInt64($1)) & 0xFF) << UInt64(8 * $1) }
       })
     #expect(guest.run() == .halted)
     var seen: [UInt64: UInt8] = [:]

@@ -58,7 +58,7 @@ import Testing
     #expect(table[0x8000_0001]?.ecx == 1 << 22 | 1 << 1)
     #expect(table[0x8000_0008]?.ecx == 0x2002)
     #expect(table[0x8000_001D, 0]?.eax == 0x121)
-    #expect(table[0x8000_001D, 3]?.eax == 0x163 | 3 << 14)
+    #expect(table[0x8000_001D, 3]?.eax == 0xC163)
     #expect(table[0x8000_001E] == .init(function: 0x8000_001E, eax: 2, ebx: 2))
     #expect(table[0xB, 1]?.eax == 2)
   }
@@ -103,8 +103,13 @@ import Testing
     let entry = try #require(guest.cpu.cpuid[UInt32(leaf.function), UInt32(leaf.index)])
     #expect(registers.rax == UInt64(entry.eax))
     #expect(registers.rbx == UInt64(entry.ebx))
+    // A KVM that is no hardware may add features of the host's processor.
+    guard leaf.function != 1 || KVMHost.isHardware else {
+      #expect(registers.rcx & UInt64(entry.ecx) == UInt64(entry.ecx))
+      return
+    }
     // Bit 27, which says what the guest itself has switched on, is KVM's affair.
-    #expect(registers.rcx & ~(1 << 27) == UInt64(entry.ecx))
+    #expect(registers.rcx & ~(leaf.function == 1 ? 1 << 27 : 0) == UInt64(entry.ecx))
     #expect(registers.rdx == UInt64(entry.edx))
   }
 }

@@ -12,6 +12,9 @@ enum KVMHost {
     }
   }()
 
+  /// Whether guest code runs on the host's processor.
+  static let isHardware = KVMProbe.measure().isUseful
+
   static var isUsable: Bool { trouble == nil }
   static var reason: Comment { Comment(rawValue: trouble ?? "/dev/kvm can be used") }
 }

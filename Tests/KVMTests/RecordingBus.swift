@@ -13,22 +13,25 @@ final class RecordingBus: KVMBus {
 
   private let log = Mutex<[Access]>([])
   private let answer: @Sendable (Access) -> UInt64
-  private let notice: Mutex<@Sendable (Access) -> Void>
+  /// In a structure, because a function that is read out of a mutex gains a layer each time.
+  private struct Notice {
+    var body: @Sendable (Access) -> Void = { _ in }
+  }
+  private let notice = Mutex(Notice())
 
   init(answer: @escaping @Sendable (Access) -> UInt64 = { _ in 0 }) {
     self.answer = answer
-    notice = Mutex { _ in }
   }
 
   var accesses: [Access] { log.withLock { $0 } }
   func forget() { log.withLock { $0 = [] } }
   /// Has `body` called on the CPU's thread after each access.
-  func onAccess(_ body: @escaping @Sendable (Access) -> Void) { notice.withLock { $0 = body } }
+  func onAccess(_ body: @escaping @Sendable (Access) -> Void) { notice.withLock { $0.body = body } }
 
   private func note(_ access: Access) {
     log.withLock { $0.append(access) }
-    let body = notice.withLock { $0 }
-    body(access)
+    let notice = notice.withLock { $0 }
+    notice.body(access)
   }
 
   func readPort(_ port: UInt16, width: Int) -> UInt32 {

@@ -18,7 +18,7 @@ import Testing
       try file.truncate(to: Int64(size))
       view = try Mapping.map(size: size, descriptor: file)
       area = try RunArea(file, size: size)
-      set(volary_kvm_run_exit_reason, UInt32(reason))
+      set(volary_kvm_run_exit_reason, UInt32(bitPattern: reason))
     }
 
     func set<T: BitwiseCopyable>(_ offset: Int, _ value: T) {
