@@ -71,11 +71,12 @@ struct InterruptTests {
     #expect(guest.run() == .kicked)
     #expect(guest.bus.accesses == [ready, handled])
 
-    // Without a route, or detached, it reaches nobody; the kernel keeps no account of it.
+    // Without a route it reaches nobody, and the kernel keeps no account of it; detaching waits for what is on its
+    // way. Nor does it when it is detached.
     try machine.setRoute(gsi, nil)
     counter.signal()
-    try machine.setRoute(gsi, MSIMessage(vector: 0x40, destination: 0))
     try machine.detachInterrupt(counter, gsi: gsi)
+    try machine.setRoute(gsi, MSIMessage(vector: 0x40, destination: 0))
     counter.signal()
     let kicker = try Thread.start(name: "kicker") {
       usleep(50_000)
