@@ -56,6 +56,7 @@ let package = Package(
     .target(
       name: "RISCV", dependencies: ["CHost", "GuestMemory", "HostSystem", "SoftFloat", "Translator"],
       swiftSettings: hot),
+    .target(name: "KVM", dependencies: ["CHost", "GuestMemory", "HostSystem"], swiftSettings: hot),
     .target(name: "Devices", dependencies: ["GuestMemory", "HostSystem"], swiftSettings: hot),
     .target(name: "DiskImages", dependencies: ["HostSystem"], swiftSettings: hot),
     .target(
@@ -71,7 +72,7 @@ let package = Package(
     .target(
       name: "VolaryCommands",
       dependencies: [
-        "DiskImages", "HostSystem", "MachineControl",
+        "DiskImages", "HostSystem", "KVM", "MachineControl",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       // A link to Guests/debian: what goes into a guest is kept as files of its own.
@@ -102,6 +103,8 @@ let package = Package(
     .testTarget(
       name: "RISCVTests", dependencies: ["GuestMemory", "HostSystem", "RISCV", "Translator"],
       swiftSettings: hot),
+    .testTarget(
+      name: "KVMTests", dependencies: ["CHost", "GuestMemory", "HostSystem", "KVM"], swiftSettings: strict),
     .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
     .testTarget(
       name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),

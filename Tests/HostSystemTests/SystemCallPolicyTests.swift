@@ -9,7 +9,7 @@ import Testing
 
   /// `struct seccomp_data`: number, architecture, instruction pointer, six arguments.
   private func decide(
-    _ number: UInt32, _ arguments: [UInt64] = [], architecture: UInt32? = nil
+    _ number: UInt32, _ arguments: [UInt64] = [], architecture: UInt32? = nil, deviceRequests: [UInt32] = []
   ) throws -> UInt32 {
     #if arch(x86_64)
       let ours: UInt32 = 0xc000_003e
@@ -21,7 +21,7 @@ import Testing
       let argument = index < arguments.count ? arguments[index] : 0
       data += [UInt32(truncatingIfNeeded: argument), UInt32(argument >> 32)]
     }
-    let program = SystemCallPolicy.machine(defaultAction: .kill).assemble()
+    let program = SystemCallPolicy.machine(defaultAction: .kill, deviceRequests: deviceRequests).assemble()
     var accumulator: UInt32 = 0
     var next = 0
     for _ in 0..<program.count {
@@ -74,6 +74,20 @@ import Testing
       #expect(try decide(56, [0x4100 | 17]) == Self.kill)  // vfork
       #expect(try decide(56, [pthread | 0x1000_0000]) == Self.kill)  // with a user namespace
       #expect(try decide(56, [pthread & ~0x10000]) == Self.kill)  // shared memory, another process
+    }
+
+    @Test func allowsRequestsToDevicesByName() throws {
+      let terminal: UInt64 = 0x5401  // TCGETS
+      let runGuest: UInt64 = 0xAE80  // KVM_RUN
+      #expect(try decide(16, [3, terminal]) == Self.refuse(25))
+      #expect(try decide(16, [3, runGuest]) == Self.refuse(25))
+      // The most that a rule has been asked for.
+      let requests = (0..<45).map { UInt32(0xAE80 - $0) }
+      #expect(try decide(16, [3, runGuest], deviceRequests: requests) == Self.allow)
+      #expect(try decide(16, [3, 0xAE80 - 44], deviceRequests: requests) == Self.allow)
+      #expect(try decide(16, [3, 0xAE80 - 45], deviceRequests: requests) == Self.refuse(25))
+      #expect(try decide(16, [3, terminal], deviceRequests: requests) == Self.refuse(25))
+      #expect(try decide(0, deviceRequests: requests) == Self.allow)
     }
 
     @Test func looksAtBothHalvesOfAPointer() throws {

@@ -16,6 +16,8 @@ package enum Sandbox {
     package var violation = Violation.kill
     /// Descriptors the process may have open.
     package var openFiles: UInt64 = 512
+    /// Requests of ioctl(2) that the process makes on devices it has open, such as KVM's. All others fail.
+    package var deviceRequests: [UInt32] = []
 
     package init() {}
   }
@@ -69,7 +71,8 @@ package enum Sandbox {
     try step("end with the parent", volary_prctl(Int32(volary_pr_set_pdeathsig), UInt(parentDeathSignal)))
 
     let policy = SystemCallPolicy.machine(
-      defaultAction: options.violation == .kill ? .kill : .refuse(Errno(EPERM)))
+      defaultAction: options.violation == .kill ? .kill : .refuse(Errno(EPERM)),
+      deviceRequests: options.deviceRequests)
     let program = policy.assemble().map {
       volary_bpf_instruction(code: $0.code, jump_true: $0.jumpTrue, jump_false: $0.jumpFalse, k: $0.k)
     }

@@ -3,10 +3,17 @@ internal import Glibc
 
 extension SystemCallPolicy {
   /// What a machine process calls while guest code runs: input and output on descriptors it has,
-  /// memory that is never executable, threads, timers, signals to itself.
-  package static func machine(defaultAction: Action) -> SystemCallPolicy {
+  /// memory that is never executable, threads, timers, signals to itself. `deviceRequests` are those of
+  /// ioctl(2) that it makes, on devices it has open.
+  package static func machine(defaultAction: Action, deviceRequests: [UInt32] = []) -> SystemCallPolicy {
     var policy = SystemCallPolicy(defaultAction: defaultAction)
-    // In order of how often they come: a filter is read from its top at every call.
+    // In order of how often they come: a filter is read from its top at every call. Under KVM that is the one
+    // which runs guest code.
+    if !deviceRequests.isEmpty {
+      policy.allow(
+        "ioctl", ifAny: deviceRequests.map { .bits(argument: 1, mask: .max, value: $0) },
+        otherwise: .refuse(Errno(ENOTTY)))
+    }
     policy.allow(
       "futex", "epoll_wait", "epoll_pwait", "read", "write", "readv", "writev", "preadv", "pwritev")
     policy.allow("pread64", "pwrite64", "preadv2", "pwritev2", "timerfd_settime", "timerfd_gettime")
@@ -33,7 +40,7 @@ extension SystemCallPolicy {
       })
     policy.allow("prlimit64", ifAny: [.null(argument: 2)], otherwise: .refuse(Errno(EPERM)))
     // Libraries ask whether a descriptor is a terminal, and where files of the system are; "no" will do.
-    policy.refuse("ioctl", Errno(ENOTTY))
+    if deviceRequests.isEmpty { policy.refuse("ioctl", Errno(ENOTTY)) }
     policy.refuse("openat", Errno(EACCES))
     return policy
   }

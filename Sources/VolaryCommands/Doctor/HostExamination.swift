@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import HostSystem
+import KVM
 
 /// Looks at the host: what a machine needs of it, and what it would be faster or safer with.
 enum HostExamination {
@@ -31,12 +32,11 @@ enum HostExamination {
     let instead = "machines run on Volary's translator"
     switch KVMProbe.measure() {
     case .absent: return Finding("kvm", .note, "no /dev/kvm; \(instead)")
-    case .refused(let error) where error == Errno(EACCES) || error == Errno(EPERM):
+    case .refused(.denied(_, let group)):
       return Finding(
         "kvm", .note, "/dev/kvm may not be opened by this user; \(instead)",
-        remedy: "sudo adduser \(NSUserName()) kvm")
-    case .refused(let error): return Finding("kvm", .note, "/dev/kvm does not work (\(error)); \(instead)")
-    case .unmeasured: return Finding("kvm", .note, "/dev/kvm is there, not measured on this processor")
+        remedy: group.map { "sudo adduser \(NSUserName()) \($0)" })
+    case .refused(let error): return Finding("kvm", .note, "\(error); \(instead)")
     case .measured(let mips):
       let figure = String(format: mips < 10 ? "%.1f" : "%.0f", mips)
       if mips < KVMProbe.usefulMIPS {
