@@ -36,7 +36,7 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
 
   init(
     index: Int, size: Int, chainLimit: Int, features: VirtioFeatures, memory: GuestMemory,
-    descriptors: GuestSlice, available: GuestSlice, used: GuestSlice
+    descriptors: GuestSlice, available: GuestSlice, used: GuestSlice, resuming: Bool
   ) {
     self.index = index
     self.size = size
@@ -48,6 +48,10 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
     self.available = available
     self.used = used
     table = .allocate(byteCount: chainLimit * SplitDescriptor.size, alignment: SplitDescriptor.size)
+    guard resuming else { return }
+    let position = used.loadAcquiring16(at: 2)
+    (nextAvailable, seenAvailable) = (position, position)
+    (nextUsed, publishedUsed, signalledUsed) = (position, position, position)
   }
 
   deinit { table.deallocate() }
