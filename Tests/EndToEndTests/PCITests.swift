@@ -24,7 +24,7 @@ extension EndToEndTests {
         ls /sys/bus/platform/drivers/virtio-mmio 2>/dev/null | grep -c virtio_mmio
         echo dump
         for device in /sys/bus/pci/devices/*; do
-          echo ${device##*:} Device; od -An -v -w16 -tx1 -N 256 $device/config; echo
+          echo ${device#*:} Device; od -An -v -w16 -tx1 -N 256 $device/config; echo
         done; exit 9
         """, options: ["--virtio", "pci", "--cpus", "\(cpus)"])
       let outcome = try machine.finish(input: input, within: 300)

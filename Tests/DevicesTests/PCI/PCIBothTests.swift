@@ -125,10 +125,11 @@ struct PCIBothTests {
         try driver.fetchEntropy()
         #expect(try driver.eventually { try machine.pendingInputs() == 1 << wire }, "swizzled")
         #expect(try driver.config(0x06, 2) & 8 != 0, "the status register says so")
+        var causes: [UInt64] = []
         let served = try machine.serveInput {
-          #expect(try driver.takeInterruptStatus() == 1)
-          #expect(try driver.takeInterruptStatus() == 0, "reading clears")
+          causes = [try driver.takeInterruptStatus(), try driver.takeInterruptStatus()]
         }
+        #expect(causes == [1, 0], "reading clears")
         #expect(served == 32 + wire)
         #expect(try driver.config(0x06, 2) & 8 == 0)
         #expect(try machine.pendingInputs() == 0, "the wire is low")
@@ -139,8 +140,8 @@ struct PCIBothTests {
         #expect(try machine.pendingInputs() == 0)
         try driver.setConfig(0x04, 2, 0x006)
         #expect(try machine.pendingInputs() == 1 << wire)
-        let again = try machine.serveInput { #expect(try driver.takeInterruptStatus() == 1) }
-        #expect(again == 32 + wire)
+        #expect(try machine.serveInput { causes = [try driver.takeInterruptStatus()] } == 32 + wire)
+        #expect(causes == [1])
         #expect(try machine.pendingInputs() == 0)
       }
       let driver = drivers[2]

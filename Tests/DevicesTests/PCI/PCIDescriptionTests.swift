@@ -17,6 +17,24 @@ internal import Testing
     let plic = try #require(theirs.node(at: "/soc/plic@c000000")?["phandle"]?.phandle)
 
     var tree = DeviceTree()
+    let machine = try PCIOwnMachine([])
+    tree.node("soc") { machine.bridge.describe(in: &$0, interruptParent: plic) }
+    let node = try #require(tree.node(at: "/soc/pci@30000000"))
+    for property in expected.properties {
+      switch property.name {
+      // Theirs have 256 buses and a window for ports besides.
+      case "reg": #expect(node["reg"] == .u64([0x3000_0000, 1 << 20]))
+      case "bus-range": #expect(node["bus-range"] == .cells([0, 0]))
+      case "ranges":
+        let windows = try #require(property.value.cells)
+        #expect(node["ranges"]?.cells == Array(windows.dropFirst(7)))
+      default: #expect(node[property.name] == property.value, "\(property.name)")
+      }
+    }
+  }
+
+  /// lspci(8) reads a dump of the configuration space.
+  @Test(.enabled(if: PCIDescriptionTests.lspci != nil)) func lspciUnderstands() throws {
     let socket = HostSocket(SOCK_DGRAM)
     let machine = try PCIOwnMachine([
       try VirtioEntropy(), try VirtioNet(port: socket.device, mac: VirtioNetTests.mac),

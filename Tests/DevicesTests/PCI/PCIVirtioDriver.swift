@@ -126,7 +126,7 @@ final class PCIVirtioDriver {
     try machine.write(try address(Kind.common, offset), width, value)
   }
 
-  var status: UInt64 { get throws { try common(0x14, 1) } }
+  func status() throws -> UInt64 { try common(0x14, 1) }
 
   func offeredFeatures() throws -> UInt64 {
     try setCommon(0x00, 4, 0)
@@ -146,7 +146,7 @@ final class PCIVirtioDriver {
   /// where messages are to be used.
   func start(queue: Int = 0, vector: UInt64? = nil, configurationVector: UInt64? = nil) throws {
     try setCommon(0x14, 1, 0)
-    #expect(try status == 0)
+    #expect(try status() == 0)
     try setCommon(0x14, 1, 1)
     try setCommon(0x14, 1, 3)
     #expect(try offeredFeatures() & Self.version1 != 0)
@@ -155,7 +155,7 @@ final class PCIVirtioDriver {
     try setCommon(0x08, 4, 1)
     try setCommon(0x0C, 4, 1)
     try setCommon(0x14, 1, 11)
-    #expect(try status == 11, "the device takes the features")
+    #expect(try status() == 11, "the device takes the features")
     if let configurationVector {
       try setCommon(0x10, 2, configurationVector)
       #expect(try common(0x10, 2) == configurationVector)
@@ -175,7 +175,7 @@ final class PCIVirtioDriver {
     try setCommon(0x1C, 2, 1)
     #expect(try common(0x1C, 2) == 1)
     try setCommon(0x14, 1, 15)
-    #expect(try status == 15)
+    #expect(try status() == 15)
     (nextAvailable, nextUsed) = (0, 0)
   }
 
@@ -242,7 +242,7 @@ final class PCIVirtioDriver {
 
   /// Where the table and the pending bits are.
   func messageTable() throws -> (table: UInt64, pending: UInt64, count: Int) {
-    let place = try #require(place(ofCapability: 0x11))
+    let place = try #require(self.place(ofCapability: 0x11))
     let (table, pending) = (try config(place + 4, 4), try config(place + 8, 4))
     return (
       try #require(ranges[Int(table & 7)]) + table & ~7,
@@ -270,7 +270,7 @@ final class PCIVirtioDriver {
 
   /// Message control's upper two bits.
   func setMessages(enabled: Bool, masked: Bool = false) throws {
-    let place = try #require(place(ofCapability: 0x11))
+    let place = try #require(self.place(ofCapability: 0x11))
     try setConfig(place + 2, 2, (enabled ? 1 << 15 : 0) | (masked ? 1 << 14 : 0))
   }
 }

@@ -50,12 +50,15 @@ package final class VirtioPCITransport: PCIFunction {
   package func stop() { core.stop() }
 
   /// Where the driver writes to notify a queue; nil while the function does not decode memory. The value
-  /// written says nothing that the address does not. For hosts that see such writes without us (ioeventfd).
+  /// written says nothing that the address does not. For hosts that see such writes in our place (ioeventfd).
   package func notifyAddress(ofQueue queue: Int) -> UInt64? {
     guard core.queueMaximums.indices.contains(queue), let base = interface.address(ofRange: Self.range)
     else { return nil }
     return base + Region.notify + UInt64(queue) * UInt64(Self.notifyMultiplier)
   }
+
+  /// Does what a driver's write to a notification address does, for hosts that saw it in our place.
+  package func notify(queue: Int) { try? core.notify(queue: queue) }
 
   // MARK: - Configuration space
 
@@ -163,6 +166,7 @@ package final class VirtioPCITransport: PCIFunction {
 
   package func write(range: Int, offset: UInt64, width: Int, value: UInt64) throws(BusFault) {
     guard range == Self.range else { throw .noRegister }
+    let value = value & .max >> UInt64(64 - 8 * width)
     let place = offset % Region.pageSize
     switch offset - place {
     case Region.common:
