@@ -12,9 +12,11 @@ final class PlatformQTest {
 
   private static let board = ["-M", "virt", "-smp", "2", "-S", "-display", "none", "-serial", "null"]
 
-  init(_ qemu: String, _ options: [String] = []) throws {
+  /// A board that `runs` does nothing either, but for devices that rest while a machine is stopped.
+  init(_ qemu: String, _ options: [String] = [], runs: Bool = false) throws {
     process.executableURL = URL(fileURLWithPath: qemu)
-    process.arguments = Self.board + options + ["-monitor", "none", "-qtest", "stdio", "-qtest-log", "none"]
+    let board = runs ? Self.board.filter { $0 != "-S" } + ["-accel", "qtest"] : Self.board
+    process.arguments = board + options + ["-monitor", "none", "-qtest", "stdio", "-qtest-log", "none"]
     process.standardInput = input
     process.standardOutput = output
     process.standardError = FileHandle.nullDevice

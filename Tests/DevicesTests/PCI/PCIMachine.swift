@@ -122,7 +122,7 @@ final class PCIQEMUMachine: PCIMachine {
   private let qtest: PlatformQTest
   private static let names = [1: "b", 2: "w", 4: "l", 8: "q"]
 
-  init(_ qemu: String, _ options: [String]) throws { qtest = try PlatformQTest(qemu, options) }
+  init(_ qemu: String, _ options: [String]) throws { qtest = try PlatformQTest(qemu, options, runs: true) }
 
   func read(_ address: UInt64, _ width: Int) throws -> UInt64 {
     let answer = try qtest.command("read\(Self.names[width]!) \(address)")
