@@ -160,6 +160,13 @@ private struct PCIFuzzGuest {
     setConfig(place, 0x14, 4, random.once(in: 3) ? 4 : 0)
     setConfig(place, 0x44, 2, 0)
     setConfig(place, 0x04, 2, random.once(in: 4) ? random.number() : 6)
+    // Messages, of which some are masked. Where there are none, this is written to nothing.
+    setConfig(place, 0x86, 2, random.once(in: 4) ? random.number() : 0x8000)
+    for vector in 0..<8 as Range<UInt64> {
+      let entry = range(place) &+ 0x4000 &+ 16 * vector
+      bus.write(address: entry, width: 8, value: random.number())
+      bus.write(address: entry &+ 8, width: 8, value: UInt64(random.below(4)) << 31)
+    }
   }
 
   // MARK: - Virtio

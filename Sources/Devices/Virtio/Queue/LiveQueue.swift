@@ -194,16 +194,17 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
     if !usesEventIndex, !isStopped { used.storeReleasing16(1, at: 0) }
   }
 
-  /// Asks to be notified of the next request; true when one is there already, which the driver may
-  /// have added without a notification.
+  /// Asks to be notified of the next request after those that were seen; true when one is there already,
+  /// which the driver may have added without a notification. What was given back by ``rewind(to:)`` was
+  /// seen: whoever needs more than that would otherwise be told at once, again and again.
   package func allowNotifications() -> Bool {
     guard !isStopped, failure == nil else { return false }
     if usesEventIndex {
-      used.storeReleasing16(nextAvailable, at: 4 + 8 * size)
+      used.storeReleasing16(seenAvailable, at: 4 + 8 * size)
     } else {
       used.storeReleasing16(0, at: 0)
     }
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    return available.loadAcquiring16(at: 2) != nextAvailable
+    return available.loadAcquiring16(at: 2) != seenAvailable
   }
 }
