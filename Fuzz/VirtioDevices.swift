@@ -34,7 +34,7 @@ extension FuzzTarget {
 }
 
 /// A disk of 64 KiB, where some sectors cannot be read or written.
-private final class FuzzStorage: BlockStorage {
+final class FuzzStorage: BlockStorage {
   private let bytes = Mutex([UInt8](repeating: 7, count: 64 << 10))
   let size: UInt64 = 64 << 10
   let isReadOnly = false

@@ -81,8 +81,9 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     var balloon: VirtioBalloon?
     let board = try host("building the machine's board") { () throws(Errno) in
       try VirtBoard(
-        memorySize: configuration.memory, cpus: configuration.cpus, code: code, connections: connections
-      ) { (memory, line) throws(Errno) in
+        memorySize: configuration.memory, cpus: configuration.cpus, code: code, connections: connections,
+        virtioBus: configuration.virtioBus
+      ) { (memory) throws(Errno) in
         var devices: [any VirtioDevice] = []
         for (disk, storage) in zip(configuration.disks, storages) {
           let failures = FailureLimiter()
@@ -111,9 +112,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
         let made = try VirtioBalloon(memory: memory)
         balloon = made
         devices.append(made)
-        return devices.enumerated().map {
-          VirtioMMIO(device: $0.element, memory: memory, interrupt: line($0.offset), report: note)
-        }
+        return devices
       }
     }
     self.console = console

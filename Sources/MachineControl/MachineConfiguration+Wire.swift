@@ -22,6 +22,7 @@ extension MachineConfiguration {
     writer.data(entropySeed)
     writer.optional(profile) { $0.index($1) }
     writer.optional(perfMap) { $0.index($1) }
+    writer.integer(virtioBus.rawValue)
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -46,7 +47,8 @@ extension MachineConfiguration {
       serial: try reader.optional("serial") { (reader) throws(WireError) in try reader.index() },
       entropySeed: try reader.data("entropy seed"),
       profile: try reader.optional("profile") { (reader) throws(WireError) in try reader.index() },
-      perfMap: try reader.optional("perf map") { (reader) throws(WireError) in try reader.index() })
+      perfMap: try reader.optional("perf map") { (reader) throws(WireError) in try reader.index() },
+      virtioBus: try reader.choice("virtio bus"))
   }
 }
 

@@ -25,6 +25,14 @@ package struct MachineConfiguration: Equatable, Sendable {
     case end = 1
   }
 
+  /// How the guest finds its virtio devices.
+  package enum VirtioBus: UInt8, Sendable, CaseIterable {
+    /// In slots that the device tree lists.
+    case mmio = 0
+    /// On a PCI Express bus.
+    case pci = 1
+  }
+
   /// A place in the list of descriptors.
   package typealias DescriptorIndex = Int
 
@@ -50,6 +58,7 @@ package struct MachineConfiguration: Equatable, Sendable {
   package var profile: DescriptorIndex?
   /// A file for the names of generated code, which perf(1) looks for at `/tmp/perf-PID.map`.
   package var perfMap: DescriptorIndex?
+  package var virtioBus: VirtioBus
 
   /// The kernel and what it is told.
   package struct Boot: Equatable, Sendable {
@@ -132,7 +141,7 @@ package struct MachineConfiguration: Equatable, Sendable {
     resetAction: ResetAction = .restart, cpus: Int = 1, memory: UInt64 = 1 << 30, boot: Boot,
     disks: [Disk] = [], network: Network? = nil, consolePorts: [ConsolePort] = [],
     serial: DescriptorIndex? = nil, entropySeed: [UInt8] = [], profile: DescriptorIndex? = nil,
-    perfMap: DescriptorIndex? = nil
+    perfMap: DescriptorIndex? = nil, virtioBus: VirtioBus = .mmio
   ) {
     self.name = name
     self.architecture = architecture
@@ -148,5 +157,6 @@ package struct MachineConfiguration: Equatable, Sendable {
     self.entropySeed = entropySeed
     self.profile = profile
     self.perfMap = perfMap
+    self.virtioBus = virtioBus
   }
 }

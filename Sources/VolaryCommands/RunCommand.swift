@@ -90,6 +90,10 @@ struct RunCommand: ParsableCommand {
   @Flag(help: "Tell perf(1) what guest code is where, in /tmp/perf-PID.map of volary-machine.")
   var perfMap = false
 
+  @Option(
+    help: ArgumentHelp("How the guest finds its virtio devices: mmio or pci.", visibility: .hidden))
+  var virtio = VirtioChoice.mmio
+
   @Flag(help: "Show what the guest's kernel and Volary's own processes say, on standard error.")
   var verbose = false
 
@@ -153,7 +157,8 @@ struct RunCommand: ParsableCommand {
       append: image == nil ? append ?? "" : commandLine, diskSize: disk, ownDisk: diskImage,
       hasNetwork: network == .nat, publish: publish, streams: isTerminal ? .terminal : .pipes,
       console: hasJob ? .hvc0 : console ?? .named(in: append ?? ""), isVerbose: verbose,
-      bootTimeout: hasJob ? bootTimeout : nil, profile: profile, hasPerfMap: perfMap)
+      bootTimeout: hasJob ? bootTimeout : nil, profile: profile, hasPerfMap: perfMap,
+      virtioBus: virtio.bus)
   }
 
   private func makeJob(onTerminal: Bool) -> GuestJob {
@@ -189,6 +194,18 @@ extension RunCommand {
       case .translator: .translator
       case .interpreter: .interpreter
       case .kvm: .kvm
+      }
+    }
+  }
+
+  enum VirtioChoice: String, CaseIterable, ExpressibleByArgument {
+    case mmio
+    case pci
+
+    var bus: MachineConfiguration.VirtioBus {
+      switch self {
+      case .mmio: .mmio
+      case .pci: .pci
       }
     }
   }

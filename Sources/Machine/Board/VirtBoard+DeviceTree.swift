@@ -68,6 +68,7 @@ extension VirtBoard {
           $0.property("dma-coherent")
         }
       }
+      pci?.describe(in: &soc, interruptParent: plicHandle)
     }
     powerSwitch.describe(in: &tree.root, bus: "soc", at: VirtMap.systemController, phandle: switchHandle)
     return tree

@@ -1,11 +1,12 @@
 package import Devices
 package import GuestMemory
 package import HostSystem
+package import MachineControl
 package import RISCV
 package import Translator
 
 /// The riscv64 `virt` board: harts, RAM, interrupt controller, serial port, clock, power switch, and
-/// slots for virtio devices.
+/// virtio devices in slots of their own or on a PCI Express bus.
 package final class VirtBoard: Sendable {
   package let memory: GuestMemory
   package let cluster: HartCluster
@@ -13,8 +14,11 @@ package final class VirtBoard: Sendable {
   package let serial: UART16550
   package let clock: GoldfishRTC
   package let powerSwitch: SystemController
-  /// Transports of the virtio devices, by slot.
-  package let virtio: [any MMIODevice]
+  /// Transports of the virtio devices in slots, in order.
+  package let virtio: [VirtioMMIO]
+  /// The bridge to the virtio devices on a PCI Express bus. A board without such has none, so that no guest
+  /// looks for them.
+  package let pci: PCIHostBridge?
 
   /// What a board is told from outside.
   package struct Connections: Sendable {
@@ -46,12 +50,13 @@ package final class VirtBoard: Sendable {
     }
   }
 
-  /// Builds a board; `wallClock` nil stands for the host's. `virtioDevices` gets the memory, and for
-  /// each slot its interrupt line, and makes the transports. Throws `Errno` when the host refuses memory.
+  /// Builds a board; `wallClock` nil stands for the host's. `virtioDevices` gets the memory and makes the
+  /// devices that are attached to `virtioBus`. Throws `Errno` when the host refuses memory.
   package init(
     memorySize: UInt64, cpus: Int, code: CodeStore?, clock machineClock: MachineClock = MachineClock(),
     wallClock: WallClock? = nil, countsInstructions: Bool = false, connections: Connections = Connections(),
-    virtioDevices: (GuestMemory, (Int) -> InterruptLine) throws(Errno) -> [any MMIODevice] = { _, _ in [] }
+    virtioBus: MachineConfiguration.VirtioBus = .mmio,
+    virtioDevices: (GuestMemory) throws(Errno) -> [any VirtioDevice] = { _ in [] }
   ) throws(Errno) {
     memory = try GuestMemory(regions: [(base: VirtMap.memory, size: Int(memorySize))])
     let pins = (0..<cpus).map { _ in HartPin() }
@@ -67,8 +72,22 @@ package final class VirtBoard: Sendable {
       interrupt: InterruptLine(sink: plic, input: VirtMap.Interrupt.clock), clock: outside.now,
       scheduler: outside.alarms)
     powerSwitch = SystemController(request: connections.power)
-    virtio = try virtioDevices(memory) { InterruptLine(sink: plic, input: VirtMap.Interrupt.virtio + $0) }
-    precondition(virtio.count <= VirtMap.virtioSlots)
+    let devices = try virtioDevices(memory)
+    let memory = memory
+    switch virtioBus {
+    case .mmio:
+      precondition(devices.count <= VirtMap.virtioSlots)
+      virtio = devices.enumerated().map { slot, device in
+        VirtioMMIO(
+          device: device, memory: memory,
+          interrupt: InterruptLine(sink: plic, input: VirtMap.Interrupt.virtio + slot),
+          report: connections.report)
+      }
+      pci = nil
+    case .pci:
+      virtio = []
+      pci = Self.pciBus(devices, memory: memory, plic: plic, report: connections.report)
+    }
 
     var mappings = [
       MMIOBus.Mapping(base: VirtMap.systemController, device: powerSwitch),
@@ -80,6 +99,7 @@ package final class VirtBoard: Sendable {
       mappings.append(
         MMIOBus.Mapping(base: VirtMap.virtio + UInt64(slot) * VirtMap.virtioStride, device: transport))
     }
+    if let pci { mappings += pci.mappings(buses: VirtMap.pciBuses) }
     let bus: MMIOBus
     do { bus = try MMIOBus(mappings, report: connections.report) } catch {
       preconditionFailure("the board's map overlaps: \(error)")
@@ -90,7 +110,34 @@ package final class VirtBoard: Sendable {
     for (pin, hart) in zip(pins, cluster.harts) { pin.connect(to: hart) }
   }
 
-  private var devices: [any Device] { [plic, serial, clock, powerSwitch] + virtio }
+  /// A bus with devices from place 1 on. The PLIC takes no messages, so its four wires interrupt.
+  private static func pciBus(
+    _ devices: [any VirtioDevice], memory: GuestMemory, plic: PLIC,
+    report: @escaping @Sendable (String) -> Void
+  ) -> PCIHostBridge {
+    precondition(devices.count < 32)
+    let interrupts = PCIInterruptRouter(
+      lines: (0..<4).map { InterruptLine(sink: plic, input: VirtMap.Interrupt.pci + $0) })
+    let end = VirtMap.memory + UInt64(memory.size)
+    return PCIHostBridge(
+      map: PCIHostBridge.AddressMap(
+        ecam: VirtMap.pciConfiguration, memory32: VirtMap.pciMemory32,
+        memory64: VirtMap.pciMemory64(behind: end)),
+      interrupts: interrupts,
+      functions: devices.enumerated().map { index, device in
+        let address = PCIAddress(device: index + 1)
+        return (
+          address,
+          VirtioPCITransport(
+            device: device, memory: memory, interrupt: interrupts.interruptLine(of: address), messages: nil,
+            report: report)
+        )
+      })
+  }
+
+  private var devices: [any Device] {
+    [plic, serial, clock, powerSwitch] + virtio + [pci].compactMap { $0 }
+  }
 
   /// Power-on: all devices and harts as they start, the first hart about to enter the loaded guest.
   package func reset(entering boot: LinuxLoader.Layout) {

@@ -9,7 +9,18 @@ package enum VirtMap {
   package static let virtio: UInt64 = 0x1000_1000
   package static let virtioStride: UInt64 = 0x1000
   package static let virtioSlots = 8
+  /// The configuration space of the PCI Express bus, in room for 256 buses.
+  package static let pciConfiguration: UInt64 = 0x3000_0000
+  package static let pciBuses = 256
+  /// The bus's addresses below 4 GiB.
+  package static let pciMemory32: Range<UInt64> = 0x4000_0000..<0x8000_0000
   package static let memory: UInt64 = 0x8000_0000
+  /// The bus's addresses above 4 GiB: as many, and aligned to as many, behind the end of RAM.
+  package static func pciMemory64(behind end: UInt64) -> Range<UInt64> {
+    let size: UInt64 = 0x4_0000_0000
+    let base = max(size, (end + size - 1) & ~(size - 1))
+    return base..<base + size
+  }
 
   /// Inputs of the interrupt controller.
   package enum Interrupt {
@@ -17,6 +28,8 @@ package enum VirtMap {
     package static let virtio = 1
     package static let serial = 10
     package static let clock = 11
+    /// Of INTA, the first of the PCI Express bus's four wires.
+    package static let pci = 32
     /// How many inputs there are.
     package static let count = 96
   }

@@ -101,7 +101,8 @@ struct MachineLauncher {
       resetAction: plan.reportsJob ? .end : .restart, cpus: plan.cpus, memory: plan.memory.bytes,
       boot: .init(kernel: kernel, initrd: initrd, append: plan.append), disks: disks,
       network: network.map { .init(frames: add($0.frames.descriptor), mac: Self.randomHardwareAddress()) },
-      consolePorts: consolePorts, serial: add(serialOfMachine.descriptor), entropySeed: seed)
+      consolePorts: consolePorts, serial: add(serialOfMachine.descriptor), entropySeed: seed,
+      virtioBus: plan.virtioBus)
 
     let profile = try plan.profile.map { (path) throws(VolaryError) in try openProfile(path) }
     configuration.profile = profile.map { add($0) }

@@ -52,6 +52,7 @@ struct RunPlan {
   var profile: String?
   /// Whether perf(1) is told what is where in translated code.
   var hasPerfMap = false
+  var virtioBus = MachineConfiguration.VirtioBus.mmio
 }
 
 /// The files a machine boots from, by their paths.

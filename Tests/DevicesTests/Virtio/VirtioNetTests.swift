@@ -115,6 +115,7 @@ import Testing
     card.socket.send(Self.frame(100, seed: 7))
     usleep(10_000)
     #expect(card.receive.take() == nil, "half a frame is none")
+    try expectIdle(thread: card.net.name)
     _ = card.addRoom(500)
     card.receive.kick()
     usleep(1000)

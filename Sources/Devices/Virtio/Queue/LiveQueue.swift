@@ -36,7 +36,7 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
 
   init(
     index: Int, size: Int, chainLimit: Int, features: VirtioFeatures, memory: GuestMemory,
-    descriptors: GuestSlice, available: GuestSlice, used: GuestSlice
+    descriptors: GuestSlice, available: GuestSlice, used: GuestSlice, resuming: Bool
   ) {
     self.index = index
     self.size = size
@@ -48,6 +48,10 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
     self.available = available
     self.used = used
     table = .allocate(byteCount: chainLimit * SplitDescriptor.size, alignment: SplitDescriptor.size)
+    guard resuming else { return }
+    let position = used.loadAcquiring16(at: 2)
+    (nextAvailable, seenAvailable) = (position, position)
+    (nextUsed, publishedUsed, signalledUsed) = (position, position, position)
   }
 
   deinit { table.deallocate() }
@@ -190,16 +194,17 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
     if !usesEventIndex, !isStopped { used.storeReleasing16(1, at: 0) }
   }
 
-  /// Asks to be notified of the next request; true when one is there already, which the driver may
-  /// have added without a notification.
+  /// Asks to be notified of the next request after those that were seen; true when one is there already,
+  /// which the driver may have added without a notification. What was given back by ``rewind(to:)`` was
+  /// seen: whoever needs more than that would otherwise be told at once, again and again.
   package func allowNotifications() -> Bool {
     guard !isStopped, failure == nil else { return false }
     if usesEventIndex {
-      used.storeReleasing16(nextAvailable, at: 4 + 8 * size)
+      used.storeReleasing16(seenAvailable, at: 4 + 8 * size)
     } else {
       used.storeReleasing16(0, at: 0)
     }
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    return available.loadAcquiring16(at: 2) != nextAvailable
+    return available.loadAcquiring16(at: 2) != seenAvailable
   }
 }

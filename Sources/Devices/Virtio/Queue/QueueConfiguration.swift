@@ -1,8 +1,8 @@
 package import GuestMemory
 
 /// A queue as the driver describes it, before it lives. The driver may change it at will; nothing
-/// here is believed until ``activate(index:maximum:features:memory:)`` has checked it.
-package struct QueueConfiguration: Equatable, Sendable {
+/// here is believed until ``activate(index:maximum:features:memory:resuming:)`` has checked it.
+package struct QueueConfiguration: Codable, Equatable, Sendable {
   /// Descriptors the driver wants: at most the device's maximum.
   package var size: UInt32
   /// Guest-physical address of the descriptor table.
@@ -16,9 +16,11 @@ package struct QueueConfiguration: Equatable, Sendable {
   package init(size: UInt32) { self.size = size }
 
   /// Makes a queue whose geometry cannot change any more, from a description that holds water
-  /// (virtio 1.3 §2.7: alignments 16, 2 and 4; all of each area in RAM).
+  /// (virtio 1.3 §2.7: alignments 16, 2 and 4; all of each area in RAM). A queue that is `resuming` goes
+  /// on behind the last request that its used ring shows as completed.
   package func activate(
-    index: Int, maximum: UInt16, features: VirtioFeatures, memory: GuestMemory
+    index: Int, maximum: UInt16, features: VirtioFeatures, memory: GuestMemory,
+    resuming: Bool = false
   ) throws(QueueError) -> LiveQueue {
     guard size > 0, size <= UInt32(maximum), size & (size - 1) == 0 else { throw .badSize(size) }
     let count = Int(size)
@@ -26,7 +28,7 @@ package struct QueueConfiguration: Equatable, Sendable {
       index: index, size: count, chainLimit: Int(maximum), features: features, memory: memory,
       descriptors: try Self.area(descriptorTable, 16 * count, alignment: 16, memory),
       available: try Self.area(availableRing, 6 + 2 * count, alignment: 2, memory),
-      used: try Self.area(usedRing, 6 + 8 * count, alignment: 4, memory))
+      used: try Self.area(usedRing, 6 + 8 * count, alignment: 4, memory), resuming: resuming)
   }
 
   private static func area(

@@ -1,5 +1,5 @@
 /// How far a driver has come with a device (virtio 1.3 §2.1).
-package struct DeviceStatus: OptionSet, Sendable {
+package struct DeviceStatus: OptionSet, Codable, Hashable, Sendable {
   package let rawValue: UInt32
   package init(rawValue: UInt32) { self.rawValue = rawValue }
 

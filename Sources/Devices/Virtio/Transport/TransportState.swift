@@ -1,5 +1,14 @@
-/// What the registers of a ``VirtioMMIO`` hold; back to this after a reset.
-struct TransportState {
+/// What the registers of a virtio transport hold, whatever their layout; back to this after a reset.
+package struct TransportState: Codable, Equatable, Sendable {
+  /// Bits of the interrupt status.
+  enum Interrupt {
+    static let usedBuffer: UInt32 = 1
+    static let configurationChange: UInt32 = 2
+  }
+
+  /// A message's number that stands for no message (`VIRTIO_MSI_NO_VECTOR`).
+  static let noVector: UInt16 = 0xFFFF
+
   var status: DeviceStatus = []
   var interruptStatus: UInt32 = 0
   var deviceFeaturesSelect: UInt32 = 0
@@ -13,38 +22,46 @@ struct TransportState {
   /// Queues that were notified before `DRIVER_OK`, a bit each. Drivers must not (§3.1.1), but Linux's
   /// balloon does; they are looked at as soon as the device lives.
   var earlyNotifications: UInt64 = 0
+  /// The message of a configuration change, where the transport has messages.
+  var configurationVector = noVector
+  /// The message of each queue.
+  var queueVectors: [UInt16]
 
   init(queueMaximums: [UInt16]) {
     queues = queueMaximums.map { QueueConfiguration(size: UInt32($0)) }
+    queueVectors = queueMaximums.map { _ in Self.noVector }
+  }
+
+  /// A state from a snapshot. One that no driver could have brought about is the state after a reset.
+  init(
+    _ other: TransportState, queueMaximums: [UInt16], offered: VirtioFeatures,
+    accepts: (VirtioFeatures) -> Bool
+  ) {
+    self.init(queueMaximums: queueMaximums)
+    guard other.queues.count == queues.count, other.queueVectors.count == queues.count,
+      other.status.isSubset(of: [.driversOwn, .needsReset]), other.status.isInOrder
+    else { return }
+    let features = VirtioFeatures(rawValue: other.driverFeatures)
+    if other.status.contains(.featuresOK) {
+      guard !other.wantsUnknownFeatures, features.isSubset(of: offered), features.contains(.version1),
+        accepts(features)
+      else { return }
+    } else if other.queues.contains(where: \.isReady) {
+      return
+    }
+    self = other
+    interruptStatus &= Interrupt.usedBuffer | Interrupt.configurationChange
+    if queues.count < 64 { earlyNotifications &= 1 << UInt64(queues.count) - 1 }
   }
 
   var selectedQueue: QueueConfiguration? {
     queueSelect < UInt32(queues.count) ? queues[Int(queueSelect)] : nil
   }
 
-  // MARK: - Plain registers
+  // MARK: - Registers that only store
 
-  /// Takes a write to a register that only stores.
-  mutating func write(register: UInt64, value: UInt32) throws(BusFault) {
-    typealias Register = VirtioMMIO.Register
-    switch register {
-    case Register.deviceFeaturesSelect: deviceFeaturesSelect = value
-    case Register.driverFeaturesSelect: driverFeaturesSelect = value
-    case Register.driverFeatures: try writeDriverFeatures(value)
-    case Register.queueSelect: queueSelect = value
-    case Register.queueSize: try configureQueue { $0.size = value }
-    case Register.queueDescriptorLow: try configureQueue { $0.descriptorTable.setLow(value) }
-    case Register.queueDescriptorHigh: try configureQueue { $0.descriptorTable.setHigh(value) }
-    case Register.queueDriverLow: try configureQueue { $0.availableRing.setLow(value) }
-    case Register.queueDriverHigh: try configureQueue { $0.availableRing.setHigh(value) }
-    case Register.queueDeviceLow: try configureQueue { $0.usedRing.setLow(value) }
-    case Register.queueDeviceHigh: try configureQueue { $0.usedRing.setHigh(value) }
-    case Register.sharedMemorySelect: break  // Every region is absent, whichever is selected.
-    default: throw Register.readable.contains(register) ? .forbidden : .noRegister
-    }
-  }
-
-  private mutating func writeDriverFeatures(_ value: UInt32) throws(BusFault) {
+  /// Takes the half of the driver's features that is selected.
+  mutating func writeDriverFeatures(_ value: UInt32) throws(BusFault) {
     // Once agreed on, features are fixed (§3.1.1).
     guard !status.contains(.featuresOK) else { throw .forbidden }
     switch driverFeaturesSelect {
@@ -54,7 +71,8 @@ struct TransportState {
     }
   }
 
-  private mutating func configureQueue(_ change: (inout QueueConfiguration) -> Void) throws(BusFault) {
+  /// Changes the geometry of the queue that is selected.
+  mutating func configureQueue(_ change: (inout QueueConfiguration) -> Void) throws(BusFault) {
     // A queue that is ready, or could be in use, keeps its geometry (§4.2.2.2).
     guard let queue = selectedQueue, !queue.isReady, !status.contains(.driverOK) else { throw .forbidden }
     change(&queues[Int(queueSelect)])
@@ -114,6 +132,8 @@ struct TransportState {
 }
 
 extension UInt64 {
-  fileprivate mutating func setLow(_ value: UInt32) { self = self & ~0xFFFF_FFFF | UInt64(value) }
-  fileprivate mutating func setHigh(_ value: UInt32) { self = self & 0xFFFF_FFFF | UInt64(value) << 32 }
+  /// Sets bits 0 to 31, as a register that is a half of this number does.
+  mutating func setLow(_ value: UInt32) { self = self & ~0xFFFF_FFFF | UInt64(value) }
+  /// Sets bits 32 to 63.
+  mutating func setHigh(_ value: UInt32) { self = self & 0xFFFF_FFFF | UInt64(value) << 32 }
 }

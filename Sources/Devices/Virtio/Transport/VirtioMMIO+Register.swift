@@ -47,10 +47,4 @@ extension VirtioMMIO {
       queueReset, configurationGeneration,
     ]
   }
-
-  /// Bits of `InterruptStatus` and `InterruptACK`.
-  package enum InterruptStatus {
-    package static let usedBuffer: UInt32 = 1
-    package static let configurationChange: UInt32 = 2
-  }
 }

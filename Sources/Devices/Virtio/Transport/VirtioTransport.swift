@@ -1,7 +1,7 @@
 /// What a device asks of the transport that carries it. Callable from any thread.
 package protocol VirtioTransport: AnyObject, Sendable {
-  /// Tells the driver that buffers were used.
-  func raiseUsedBuffer()
+  /// Tells the driver that buffers of a queue were used.
+  func raiseUsedBuffer(queue: Int)
 
   /// Tells the driver that the configuration space changed. Without effect before `DRIVER_OK`.
   func raiseConfigurationChange()

@@ -21,7 +21,7 @@ final class SessionContext {
   /// Shows the driver what was completed, and interrupts it if it wants that.
   func signal(_ queue: LiveQueue) {
     queue.publish()
-    if queue.shouldInterrupt() { transport.raiseUsedBuffer() }
+    if queue.shouldInterrupt() { transport.raiseUsedBuffer(queue: queue.index) }
   }
 
   /// Whether the host waits for the worker, as for a reset: time to leave a long loop, after

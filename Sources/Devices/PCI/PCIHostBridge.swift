@@ -1,0 +1,162 @@
+internal import Synchronization
+
+/// A PCI Express host bridge with one bus of functions that are there from the start.
+///
+/// The configuration space has two faces: ECAM in memory, and the ports of the PC. In memory space the
+/// bridge has windows; an access to one finds the function that decodes the address at that moment. CPU
+/// and bus have the same addresses.
+///
+/// At a reset the bridge does what firmware does: it gives every range an address and has it decoded, so
+/// that a guest may keep that or assign anew.
+package final class PCIHostBridge: Device {
+  /// The physical addresses that lead to the bridge.
+  package struct AddressMap: Equatable, Sendable {
+    /// Where the configuration space of bus 0 begins; a multiple of 1 MiB.
+    package var ecam: UInt64
+    /// The window below 4 GiB.
+    package var memory32: Range<UInt64>
+    /// The window above 4 GiB, for ranges that can be there.
+    package var memory64: Range<UInt64>?
+
+    package init(ecam: UInt64, memory32: Range<UInt64>, memory64: Range<UInt64>? = nil) {
+      precondition(ecam % PCIHostBridge.busConfigurationSize == 0, "ECAM is aligned to a bus")
+      precondition(memory32.upperBound <= 1 << 32, "the first window is below 4 GiB")
+      self.ecam = ecam
+      self.memory32 = memory32
+      self.memory64 = memory64
+    }
+  }
+
+  /// 00:00.0, the bridge itself as a function.
+  private final class Function: PCIFunction {
+    let name: String
+    let interface: PCIInterface
+
+    init(name: String, identity: PCIIdentity) {
+      self.name = name
+      interface = PCIInterface(.init(identity))
+    }
+
+    func reset() { interface.reset() }
+  }
+
+  /// Bytes of a bus's configuration space: 32 devices of 8 functions of 4096 bytes.
+  package static let busConfigurationSize: UInt64 = 1 << 20
+  /// The bridge of QEMU's `virt` boards: one that needs no driver of its own.
+  package static let genericIdentity = PCIIdentity(vendorID: 0x1B36, deviceID: 0x0008, classCode: 0x06_0000)
+
+  package let name: String
+  package let map: AddressMap
+  package let interrupts: PCIInterruptRouter
+  /// The functions besides the bridge's own, in order of their places.
+  package let functions: [(address: PCIAddress, function: any PCIFunction)]
+  private let own: Function
+  /// The functions by their number on the bus.
+  private let slots: [(any PCIFunction)?]
+  /// What the port of addresses holds.
+  private let portAddress = Mutex<UInt32>(0)
+
+  /// A bridge and its bus. No function is at 00.0, and a device that has any has function 0.
+  package init(
+    name: String = "pci", map: AddressMap, identity: PCIIdentity = genericIdentity,
+    interrupts: PCIInterruptRouter, functions: [(address: PCIAddress, function: any PCIFunction)]
+  ) {
+    self.name = name
+    self.map = map
+    self.interrupts = interrupts
+    self.functions = functions.sorted { $0.address.index < $1.address.index }
+    own = Function(name: name, identity: identity)
+    var slots = [(any PCIFunction)?](repeating: nil, count: 256)
+    slots[0] = own
+    for (address, function) in self.functions {
+      precondition(slots[address.index] == nil, "two PCI functions at \(address)")
+      slots[address.index] = function
+      guard address.function > 0 else { continue }
+      guard let first = slots[PCIAddress(device: address.device).index] else {
+        preconditionFailure("PCI device \(address) lacks its function 0")
+      }
+      first.interface.setMultifunction()
+    }
+    self.slots = slots
+  }
+
+  package func reset() {
+    portAddress.withLock { $0 = 0 }
+    own.reset()
+    for (_, function) in functions { function.reset() }
+    assignAddresses()
+  }
+
+  package func stop() {
+    for (_, function) in functions { function.stop() }
+  }
+
+  // MARK: - Configuration space
+
+  /// Reads `width` bytes (1, 2 or 4) of a function's configuration space. Where no function is, they are
+  /// all ones, by which drivers find out.
+  func readConfiguration(bus: Int, function: Int, offset: Int, width: Int) throws(BusFault) -> UInt32 {
+    try Self.check(offset, width)
+    guard bus == 0, let function = slots[function] else { return .max >> UInt32(32 - 8 * width) }
+    return function.readConfiguration(offset: offset, width: width)
+  }
+
+  func writeConfiguration(
+    bus: Int, function: Int, offset: Int, width: Int, value: UInt32
+  ) throws(BusFault) {
+    try Self.check(offset, width)
+    guard bus == 0, let function = slots[function] else { return }
+    function.writeConfiguration(offset: offset, width: width, value: value)
+  }
+
+  /// A request is for bytes of one word of four bytes; no bridge has to do more (PCI Express §7.2.2).
+  private static func check(_ offset: Int, _ width: Int) throws(BusFault) {
+    guard width <= 4, offset % 4 + width <= 4 else { throw .badWidth }
+  }
+
+  // MARK: - Memory space
+
+  func readMemory(address: UInt64, width: Int) throws(BusFault) -> UInt64 {
+    for (_, function) in functions {
+      guard let (range, offset) = function.interface.find(address, width: width) else { continue }
+      return try function.read(range: range, offset: offset, width: width)
+    }
+    throw .unclaimed
+  }
+
+  func writeMemory(address: UInt64, width: Int, value: UInt64) throws(BusFault) {
+    for (_, function) in functions {
+      guard let (range, offset) = function.interface.find(address, width: width) else { continue }
+      return try function.write(range: range, offset: offset, width: width, value: value)
+    }
+    throw .unclaimed
+  }
+
+  // MARK: - The port of addresses
+
+  var configurationAddress: UInt32 {
+    get { portAddress.withLock { $0 } }
+    set { portAddress.withLock { $0 = newValue & PCIConfigurationPorts.addressMask } }
+  }
+}
+
+// MARK: - State
+
+extension PCIHostBridge: StatefulDevice {
+  package static let stateKind = "pci-host-bridge"
+  package static let stateVersion = 1
+
+  /// The bridge's own; its functions are devices with a state of theirs.
+  package struct State: Codable, Equatable, Sendable {
+    package var portAddress: UInt32
+    package var function: PCIInterface.State
+  }
+
+  package var state: State {
+    get { State(portAddress: configurationAddress, function: own.interface.state) }
+    set {
+      configurationAddress = newValue.portAddress
+      own.interface.state = newValue.function
+    }
+  }
+}
