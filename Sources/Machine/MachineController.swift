@@ -53,7 +53,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       code = try host("making room for translated code") { () throws(Errno) in
         var options = CodeStore.Options()
         options.coldRuns = 24
-        options.arenaSize = 128 << 20
+        options.arenaSize = 256 << 20
         options.hasOneCPU = configuration.cpus == 1
         options.profile = Self.profile(configuration, descriptors, arenaSize: options.arenaSize)
         return try CodeStore(architecture: Lifter.architecture, options: options)

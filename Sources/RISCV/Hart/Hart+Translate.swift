@@ -219,7 +219,7 @@ extension Hart {
   }
 
   /// How often code is interpreted before it is copied from where it was translated for another address.
-  private static let runsBeforeCopying: UInt8 = 1
+  private static let runsBeforeCopying: UInt8 = 4
 
   /// As ``fetchPage(_:)``, from what is known of the view's pages.
   private func fetchCode(_ pc: UInt64) throws(Trap) -> FetchedPages.Page {
