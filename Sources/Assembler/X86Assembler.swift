@@ -139,11 +139,6 @@
     return place
   }
 
-  /// The writable address of the byte at `offset`.
-  @inlinable package func buffer(at offset: Int) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer(start + offset)
-  }
-
   /// Emits a byte of data.
   @inlinable package mutating func emit(byte: UInt8) {
     next.pointee = byte

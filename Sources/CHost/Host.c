@@ -177,9 +177,13 @@ int volary_thread_start(uint64_t *thread, const char *name, size_t stack_size,
 
 int volary_thread_join(uint64_t thread) { return -pthread_join((pthread_t)thread, NULL); }
 
-int volary_thread_may_use(unsigned cpu) {
+int volary_thread_cpus(unsigned *cpus, unsigned most) {
   cpu_set_t set;
-  return cpu < CPU_SETSIZE && sched_getaffinity(0, sizeof set, &set) == 0 && CPU_ISSET(cpu, &set);
+  if (sched_getaffinity(0, sizeof set, &set) < 0) return -errno;
+  unsigned count = 0;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE && count < most; cpu++)
+    if (CPU_ISSET(cpu, &set)) cpus[count++] = cpu;
+  return (int)count;
 }
 
 int volary_thread_stay(unsigned cpu) {

@@ -31,7 +31,11 @@ package struct Thread: Sendable {
   package func join() { _ = volary_thread_join(handle) }
 
   /// The host's CPUs, by number, that the calling thread may run on (sched_getaffinity(2)).
-  package static var usableCPUs: [Int] { (0..<1024).filter { volary_thread_may_use(UInt32($0)) != 0 } }
+  package static var usableCPUs: [Int] {
+    var cpus = [UInt32](repeating: 0, count: 1024)
+    let count = volary_thread_cpus(&cpus, UInt32(cpus.count))
+    return cpus.prefix(Int(max(0, count))).map(Int.init)
+  }
 
   /// Keeps the calling thread on one of the host's CPUs from now on (sched_setaffinity(2)).
   package static func stay(onCPU cpu: Int) throws(Errno) {

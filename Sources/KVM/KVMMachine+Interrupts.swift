@@ -1,4 +1,5 @@
 internal import CHost
+package import GuestMemory
 internal import Glibc
 package import HostSystem
 internal import Synchronization

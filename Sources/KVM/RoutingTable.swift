@@ -1,4 +1,5 @@
 internal import CHost
+internal import GuestMemory
 internal import HostSystem
 
 /// Which message each global system interrupt (GSI) sends. The first GSIs are the inputs of the board's I/O

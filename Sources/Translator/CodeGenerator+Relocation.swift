@@ -75,10 +75,10 @@ extension CodeGenerator {
         target: exit.target &+ distance, field: exit.field &+ moved, stub: exit.stub & .max &+ moved,
         guardField: 0, guardIdentity: 0, pageAndKey: exit.pageAndKey & 1 << 31 | pageIdentity)
       // As it was before it was linked.
-      assembler.buffer(at: Int(site.field)).change(Int32.self) { _ in site.stub &- site.field &- 4 }
+      (copy + Int(exit.field &- original.start)).change(Int32.self) { _ in site.stub &- site.field &- 4 }
       if exit.guardField != 0 {
         site.guardField = exit.guardField &+ moved
-        let guardField = assembler.buffer(at: Int(site.guardField))
+        let guardField = copy + Int(exit.guardField &- original.start)
         guardField.change(Int32.self) { _ in .max }
         // The displacement of what is compared is in front of what it is compared with.
         (guardField - 4).change(Int32.self) { _ in AddressView.pageIdentityOffset(site.target) }

@@ -1,5 +1,4 @@
 internal import Assembler
-internal import Synchronization
 
 /// Direct jumps between blocks.
 extension CodeStore {

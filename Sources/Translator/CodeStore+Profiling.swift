@@ -1,5 +1,4 @@
 internal import Assembler
-internal import Synchronization
 
 /// What is told to who profiles the machine.
 extension CodeStore {

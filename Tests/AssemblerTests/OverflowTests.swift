@@ -125,7 +125,7 @@ import Testing
     let bytes = (1...100).map { UInt8($0) }
     bytes.withUnsafeBytes { bytes in
       let place = assembler.append(UnsafeRawBufferPointer(rebasing: bytes[..<80]))
-      #expect(place == assembler.buffer(at: 1) && assembler.offset == 81 && !assembler.state.failed)
+      #expect(place == buffer.baseAddress! + 1 && assembler.offset == 81 && !assembler.state.failed)
       #expect(Array(buffer[1..<81]) == Array(bytes[..<80]) && buffer[81] == 0)
       #expect(assembler.append(UnsafeRawBufferPointer(rebasing: bytes[..<20])) == nil)
       #expect(assembler.state.overflowed && buffer[81] == 0)

@@ -50,8 +50,8 @@ long volary_receive_descriptors(int socket, void *bytes, size_t count, int *fds,
 int volary_thread_start(uint64_t *thread, const char *name, size_t stack_size,
                         void (*entry)(void *), void *argument);
 int volary_thread_join(uint64_t thread);
-/// Whether the calling thread may run on a CPU of the host.
-int volary_thread_may_use(unsigned cpu);
+/// Puts the numbers of the host's CPUs that the calling thread may run on in an array. Returns how many, or -errno.
+int volary_thread_cpus(unsigned *cpus, unsigned most);
 /// Keeps the calling thread on one CPU of the host. Returns 0 or -errno.
 int volary_thread_stay(unsigned cpu);
 

@@ -12,28 +12,23 @@ package final class PortBus: Sendable {
     }
   }
 
-  /// In order of ports.
-  package let mappings: [Mapping]
+  private let decoder: AddressDecoder<Mapping>
   private let report: @Sendable (String) -> Void
 
   /// `report` gets a line about each access that went wrong, rate-limited by the caller's own log.
   package init(
     _ mappings: [Mapping], report: @escaping @Sendable (String) -> Void
   ) throws(MMIOBus.BuildError) {
-    self.mappings = mappings.sorted { $0.base < $1.base }
+    decoder = try AddressDecoder(mappings)
     self.report = report
-    for (lower, upper) in zip(self.mappings, self.mappings.dropFirst())
-    where Int(upper.base - lower.base) < lower.device.portCount {
-      throw .overlap(lower.device.name, upper.device.name)
-    }
   }
 
   /// Reads `width` bytes (1, 2 or 4) at a port. What nobody answers reads as all ones and is reported.
   package func read(port: UInt16, width: Int) -> UInt32 {
     let ones = UInt32.max >> UInt32(32 - 8 * width)
     do {
-      let (device, offset) = try find(port, width: width)
-      return try device.readPort(offset: offset, width: width) & ones
+      let (mapping, offset) = try decoder.find(UInt64(port), width: width)
+      return try mapping.device.readPort(offset: Int(offset), width: width) & ones
     } catch {
       report("read of \(width) bytes at port 0x\(String(port, radix: 16)): \(error)")
       return ones
@@ -43,19 +38,16 @@ package final class PortBus: Sendable {
   /// Writes `width` bytes (1, 2 or 4) at a port. What nobody takes is reported and lost.
   package func write(port: UInt16, width: Int, value: UInt32) {
     do {
-      let (device, offset) = try find(port, width: width)
-      try device.writePort(offset: offset, width: width, value: value)
+      let (mapping, offset) = try decoder.find(UInt64(port), width: width)
+      try mapping.device.writePort(offset: Int(offset), width: width, value: value)
     } catch {
       report("write of \(width) bytes at port 0x\(String(port, radix: 16)): \(error)")
     }
   }
+}
 
-  /// There are few devices with ports: they are looked at one after the other.
-  private func find(_ port: UInt16, width: Int) throws(BusFault) -> (any PortDevice, Int) {
-    for mapping in mappings where mapping.base <= port {
-      let offset = Int(port - mapping.base)
-      if offset + width <= mapping.device.portCount { return (mapping.device, offset) }
-    }
-    throw .unclaimed
-  }
+extension PortBus.Mapping: AddressMapping {
+  var start: UInt64 { UInt64(base) }
+  var size: UInt64 { UInt64(device.portCount) }
+  var name: String { device.name }
 }

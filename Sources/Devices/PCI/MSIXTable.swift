@@ -1,3 +1,5 @@
+package import GuestMemory
+
 /// The table and the pending bits of MSI-X (PCI 3.0 §6.8.2).
 package struct MSIXTable: Codable, Equatable, Sendable {
   /// A vector: the message, and whether it is held back.

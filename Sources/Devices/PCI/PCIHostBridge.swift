@@ -117,17 +117,23 @@ package final class PCIHostBridge: Device {
   // MARK: - Memory space
 
   func readMemory(address: UInt64, width: Int) throws(BusFault) -> UInt64 {
-    for (_, function) in functions {
-      guard let (range, offset) = function.interface.find(address, width: width) else { continue }
-      return try function.read(range: range, offset: offset, width: width)
-    }
-    throw .unclaimed
+    let (function, range, offset) = try find(address, width: width)
+    return try function.read(range: range, offset: offset, width: width)
   }
 
   func writeMemory(address: UInt64, width: Int, value: UInt64) throws(BusFault) {
+    let (function, range, offset) = try find(address, width: width)
+    try function.write(range: range, offset: offset, width: width, value: value)
+  }
+
+  /// The function that decodes all of an access at this moment, and where in which of its ranges that is.
+  private func find(
+    _ address: UInt64, width: Int
+  ) throws(BusFault) -> (function: any PCIFunction, range: Int, offset: UInt64) {
     for (_, function) in functions {
-      guard let (range, offset) = function.interface.find(address, width: width) else { continue }
-      return try function.write(range: range, offset: offset, width: width, value: value)
+      if let (range, offset) = function.interface.find(address, width: width) {
+        return (function, range, offset)
+      }
     }
     throw .unclaimed
   }

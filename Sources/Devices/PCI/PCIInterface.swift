@@ -1,3 +1,4 @@
+package import GuestMemory
 internal import Synchronization
 
 /// The PCI side of a function: its configuration space, and what follows from that: the ranges it

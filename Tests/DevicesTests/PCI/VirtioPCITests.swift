@@ -1,5 +1,6 @@
 internal import Devices
 internal import Foundation
+internal import GuestMemory
 internal import Synchronization
 internal import Testing
 

@@ -112,16 +112,20 @@ extension LockstepTests {
       c.fence(.r, .r)
     }
 
+    private static func countError(_ c: inout LockstepCode) {
+      c.li(5, errors)
+      c.ld(6, 5)
+      c.addi(6, 6, 1)
+      c.sd(6, 5)
+    }
+
     /// Counts an error unless hart `hart`'s last result is in x8.
     private static func check(_ c: inout LockstepCode, hart: Int) {
       let right = c.newLabel()
       c.li(5, result + UInt64(hart) << 12)
       c.ld(6, 5)
       c.branch(.equal, 6, 8, to: right)
-      c.li(5, errors)
-      c.ld(6, 5)
-      c.addi(6, 6, 1)
-      c.sd(6, 5)
+      countError(&c)
       c.bind(right)
     }
 
@@ -379,10 +383,7 @@ extension LockstepTests {
         if mapping.isCode { c.jalr(1, 9) } else { c.ld(10, 9) }
         let right = c.newLabel()
         c.branch(.equal, 10, 8, to: right)
-        c.li(5, Self.errors)
-        c.ld(6, 5)
-        c.addi(6, 6, 1)
-        c.sd(6, 5)
+        Self.countError(&c)
         c.bind(right)
         c.li(5, mapping.slot)
         c.word(LockstepCode.r(0x4033, 24, 24, 25))
@@ -437,10 +438,7 @@ extension LockstepTests {
       c.branch(.notEqual, 5, 0, to: right)
       c.jalr(1, 9)
       c.branch(.equal, 10, 24, to: right)
-      c.li(5, Self.errors)
-      c.ld(6, 5)
-      c.addi(6, 6, 1)
-      c.sd(6, 5)
+      Self.countError(&c)
       c.bind(right)
       c.add(25, 25, 26)
       c.addi(24, 24, 1)
@@ -476,10 +474,7 @@ extension LockstepTests {
         c.li(9, Self.window)
         c.jalr(1, 9)
         c.branch(.equal, 10, 8, to: right)
-        c.li(5, Self.errors)
-        c.ld(6, 5)
-        c.addi(6, 6, 1)
-        c.sd(6, 5)
+        Self.countError(&c)
         c.bind(right)
       }
       // Not at the place where the hart remembers the window's page.
