@@ -57,6 +57,12 @@ extension Mapping {
     guard address != MAP_FAILED else { throw Errno(errno) }
   }
 
+  /// Asks for the host's large pages: for private memory that is reached at random and used as a whole. What is
+  /// smaller than such a page is left as it is.
+  package func preferLargePages() {
+    if size >= 2 << 20 { _ = madvise(base, size, MADV_HUGEPAGE) }
+  }
+
   /// Gives the pages of a shared mapping's range back to the host (MADV_REMOVE); they read as zeroes.
   package func discard(_ range: Range<Int>) {
     _ = madvise(base + range.lowerBound, range.count, MADV_REMOVE)

@@ -25,17 +25,29 @@ package final class AddressWindow {  // touched by its CPU's thread alone
   package let base: UnsafeMutableRawPointer
   private let reservation: Mapping
   private let file: Descriptor
+  // Both tables are read before they are written. They are shared memory, though nobody shares it, because private
+  // memory that is read first is replaced at its first write, for which the kernel interrupts every CPU that runs a
+  // thread of the process.
+
   /// Two bits for each guest page: ``readable``, ``writable``.
   private let permissionMapping: Mapping
   private let permissions: UnsafeMutablePointer<UInt8>
-  /// For each page of the memory file the guest page that shows it for writing, plus one; 0 for none.
+  /// Parts of the permissions, of ``permissionPart`` bytes, that may not be zero.
+  private var usedPermissions: [Int] = []
+  /// For each page of the memory file the guest page that shows it for writing, plus one, below ``writerBits``; and
+  /// above it the generation of the window that this was noted in.
   private let writerMapping: Mapping
   private let writers: UnsafeMutablePointer<UInt32>
+  private var generation: UInt32 = 1
   /// Mappings made since the window was empty.
   package private(set) var mappings = 0
 
   private static let readable: UInt8 = 1
   private static let writable: UInt8 = 2
+  private static let permissionPart = 4096
+  /// Parts of the permissions that are kept when a window is emptied.
+  private static let mostParts = 16
+  private static let writerBits: UInt32 = 27
 
   /// Whether this host can have windows: its programs may set a segment's base.
   package static let isSupported = volary_has_gs_base()
@@ -46,9 +58,9 @@ package final class AddressWindow {  // touched by its CPU's thread alone
   package init(file: Descriptor, pageCount: Int) throws(Errno) {
     reservation = try Mapping.map(size: Int(Self.size) + 2 * Self.guardSize, protection: PROT_NONE)
     base = reservation.base + Self.guardSize
-    permissionMapping = try Mapping.map(size: Int(Self.size >> 14))
+    permissionMapping = try Mapping.shared(size: Int(Self.size >> 14))
     permissions = permissionMapping.base.assumingMemoryBound(to: UInt8.self)
-    writerMapping = try Mapping.map(size: pageCount * 4)
+    writerMapping = try Mapping.shared(size: pageCount * 4)
     writers = writerMapping.base.assumingMemoryBound(to: UInt32.self)
     self.file = file
   }
@@ -65,6 +77,14 @@ package final class AddressWindow {  // touched by its CPU's thread alone
   private func setBits(_ page: Int, _ value: UInt8) {
     let shift = UInt8((page & 3) * 2)
     permissions[page >> 2] = permissions[page >> 2] & ~(3 << shift) | value << shift
+    let part = (page >> 2) / Self.permissionPart
+    if usedPermissions.last != part, !usedPermissions.contains(part) { usedPermissions.append(part) }
+  }
+
+  /// The guest page that shows a page of the memory file for writing.
+  private func writer(of number: Int) -> Int? {
+    let noted = writers[number]
+    return noted >> Self.writerBits == generation ? Int(noted & (1 << Self.writerBits - 1)) - 1 : nil
   }
 
   /// Whether a guest page, by number, is mapped for reading, or for writing.
@@ -78,9 +98,8 @@ package final class AddressWindow {  // touched by its CPU's thread alone
     if forWriting {
       for index in 0..<count {
         // One place for writing, so that a right to write can be taken away by the page of the file.
-        let other = writers[number + index]
-        if other != 0, Int(other) - 1 != page + index { unmap(Int(other) - 1) }
-        writers[number + index] = UInt32(page + index + 1)
+        if let other = writer(of: number + index), other != page + index { unmap(other) }
+        writers[number + index] = generation << Self.writerBits | UInt32(page + index + 1)
       }
     }
     guard Self.mapped.load(ordering: .relaxed) < Self.mappingLimit else { return false }
@@ -117,8 +136,8 @@ package final class AddressWindow {  // touched by its CPU's thread alone
 
   /// Forgets that a page of the memory file may be written.
   package func dropWrites(toPage number: Int) {
-    guard writers[number] != 0 else { return }
-    unmap(Int(writers[number]) - 1)
+    guard let page = writer(of: number) else { return }
+    unmap(page)
     writers[number] = 0
   }
 
@@ -128,7 +147,18 @@ package final class AddressWindow {  // touched by its CPU's thread alone
     Self.mapped.subtract(mappings, ordering: .relaxed)
     mappings = 0
     guard close(base, Int(Self.size)) else { preconditionFailure("the host refuses to unmap memory") }
-    permissionMapping.release(0..<permissionMapping.size)
-    writerMapping.release(0..<writerMapping.size)
+    if usedPermissions.count > Self.mostParts {
+      permissionMapping.discard(0..<permissionMapping.size)
+    } else {
+      for part in usedPermissions {
+        (permissions + part * Self.permissionPart).update(repeating: 0, count: Self.permissionPart)
+      }
+    }
+    usedPermissions.removeAll(keepingCapacity: true)
+    generation += 1
+    if generation == 1 << (UInt32.bitWidth - Int(Self.writerBits)) {
+      generation = 1
+      writerMapping.discard(0..<writerMapping.size)
+    }
   }
 }

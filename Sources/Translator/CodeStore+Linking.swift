@@ -3,10 +3,11 @@ internal import Assembler
 /// Direct jumps between blocks.
 extension CodeStore {
   /// Makes a site jump straight to the block at its target, which lies on the page with `identity`.
-  /// Nothing happens if either has gone since.
+  /// Nothing happens if either has gone since, or another CPU changes the store at this moment: the next time that
+  /// the site is left will do.
   package func link(_ site: Int, to code: UnsafeRawPointer, identity: UInt32, generation: UInt32) {
     guard options.links else { return }
-    locked { state in
+    lockedIfFree { state in
       guard generation == self.generation else { return }
       let exit = state.sites[site - 1]
       if exit.isLinked { return }

@@ -153,6 +153,15 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     return result
   }
 
+  /// As ``locked(_:)``, if nobody else has the lock; otherwise nil.
+  func lockedIfFree<Result>(_ body: (inout State) -> Result) -> Result? {
+    nonisolated(unsafe) let body = body  // as above
+    nonisolated(unsafe) let state = state
+    nonisolated(unsafe) var result: Result?
+    _ = lock.withLockIfAvailable { _ in result = body(&state.pointee) }
+    return result
+  }
+
   // MARK: - Running
 
   /// How generated code was left.
@@ -210,6 +219,8 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     case full
     /// The page lost its mark since it was claimed: claim it again.
     case unclaimed
+    /// Another CPU is making code: interpret, rather than wait.
+    case busy
   }
 
   /// Finds or makes the block at a guest address, which page `number` of the memory file holds at host
@@ -261,7 +272,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
     pc: UInt64, number: Int, key: UInt64, mode: UInt64, isClaimed: () -> Bool,
     make: (_ page: Int, inout State) -> Found
   ) -> Found {
-    locked { state in
+    let found: Found? = lockedIfFree { state in
       guard isClaimed() else { return .unclaimed }
       guard let page = page(at: pc & ~0xFFF | mode, number: number, &state) else { return .full }
       let identity = index.pointee.firstIdentity &+ UInt32(page)
@@ -269,6 +280,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
       if value == 0 { return copy(pc, key: key, mode: mode, page: page, &state) ?? make(page, &state) }
       return .code(arena.executable + Int(value & 0xFFFF_FFFF), identity: identity)
     }
+    return found ?? .busy
   }
 
   /// Makes the block at `pc`, of the instructions that `lift` puts in a buffer with room for some.

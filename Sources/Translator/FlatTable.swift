@@ -34,6 +34,7 @@ package struct FlatTable: ~Copyable {
   /// Puts empty slots in the place of those there are.
   private mutating func use(count: Int) throws(Errno) {
     let mapping = try Mapping.map(size: Self.header + count * 16)
+    mapping.preferLargePages()
     mapping.base.storeBytes(of: UInt64(count - 1), as: UInt64.self)
     mappings.append(mapping)
     used = 0

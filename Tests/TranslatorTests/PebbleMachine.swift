@@ -239,7 +239,7 @@ final class PebbleMachine {
     case .full:
       code.removeAll()
       view.clearCode()
-    case .unclaimed: break
+    case .unclaimed, .busy: break
     }
     return nil
   }

@@ -181,6 +181,7 @@ final class ScratchCPU {
       case .full:
         code.removeAll()
         view.clearCode()
+      case .busy: break
       case .interpret, .unclaimed: preconditionFailure("no block at \(pc)")
       }
     }

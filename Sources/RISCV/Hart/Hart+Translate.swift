@@ -1,4 +1,5 @@
 internal import GuestMemory
+internal import HostSystem
 internal import Translator
 
 /// The translator as a hart's engine: looks blocks up, runs them, links their exits.
@@ -201,6 +202,13 @@ extension Hart {
           cluster.emptyCache(by: self)
           return nil
         case .unclaimed: continue
+        case .busy:
+          if code.coldRuns > 0 {
+            interpretCold(pc, page: found, key: key, mode: mode, code)
+            return nil
+          }
+          serveRequests()
+          hostYield()
         }
       }
     } catch {

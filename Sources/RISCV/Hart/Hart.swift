@@ -66,7 +66,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   let instructions: UnsafePointer<Instruction>?
   /// Where generated code goes on after a call-out that has changed the program counter, by block key.
   let goOnPlaces: (plain: UInt64, float: UInt64)
-  let heat = HeatTable()
+  let heat: HeatTable
   /// How many traps it takes until programs in user mode count as free of floating point, unless they use it
   /// again: ``noteFloatBegins(_:)``.
   var floatCredit = 0
@@ -87,6 +87,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     self.cluster = cluster
     self.memory = memory
     self.bus = bus
+    heat = cluster.heat
     contextMapping = try Mapping.map(size: ContextLayout.size)
     context = Context(memory: contextMapping.base)
     state = (context.base + Int(ContextLayout.frontEnd)).assumingMemoryBound(to: HartState.self)

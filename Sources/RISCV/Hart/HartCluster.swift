@@ -28,6 +28,8 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   /// Translated code; nil when the interpreter runs the machine.
   package let code: CodeStore?
   package private(set) var harts: [Hart] = []
+  /// What is run often, on whichever hart.
+  let heat = HeatTable()
   package var delegate: (any HartClusterDelegate)?
   /// The largest satp mode that guests may choose.
   package let widestPaging: UInt64

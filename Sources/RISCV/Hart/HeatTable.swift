@@ -1,38 +1,41 @@
+internal import Synchronization
+
 /// How often addresses were reached that have no translation: a counter for a hash of each, which tells
-/// code that runs a few times from code that is worth translating. A shared counter only warms sooner.
+/// code that runs a few times from code that is worth translating. A shared counter only warms sooner, and one
+/// visit of two that harts count at once may be lost.
 ///
 /// What was counted long ago counts less, or else everything would be warm in the end.
-struct HeatTable: ~Copyable {
+final class HeatTable: Sendable {
   private static let size = 1 << 18
   /// Visits after which what was counted so far is halved.
   private static let period = 1 << 20
-  private let counters: UnsafeMutablePointer<UInt8>
+  private nonisolated(unsafe) let counters: UnsafeMutablePointer<Atomic<UInt8>>
   /// Visits since that was done last.
-  private let visits: UnsafeMutablePointer<Int>
+  private let visits = Atomic<Int>(0)
 
   init() {
-    visits = .allocate(capacity: 1)
-    visits.initialize(to: 0)
     counters = .allocate(capacity: Self.size)
-    counters.initialize(repeating: 0, count: Self.size)
+    for index in 0..<Self.size { (counters + index).initialize(to: Atomic(0)) }
   }
 
-  deinit {
-    visits.deallocate()
-    counters.deallocate()
-  }
+  deinit { counters.deallocate() }
 
   /// Counts a visit and returns how many there were, at most 255.
   @inline(__always) func count(_ pc: UInt64) -> UInt8 {
-    visits.pointee &+= 1
-    if visits.pointee == Self.period { cool() }
-    let cell = counters + Int(truncatingIfNeeded: ((pc >> 1) ^ (pc >> 19)) & UInt64(Self.size - 1))
-    if cell.pointee < .max { cell.pointee += 1 }
-    return cell.pointee
+    let visit = visits.load(ordering: .relaxed) &+ 1
+    visits.store(visit, ordering: .relaxed)
+    if visit >= Self.period { cool() }
+    let index = Int(truncatingIfNeeded: ((pc >> 1) ^ (pc >> 19)) & UInt64(Self.size - 1))
+    let runs = counters[index].load(ordering: .relaxed)
+    guard runs < .max else { return runs }
+    counters[index].store(runs + 1, ordering: .relaxed)
+    return runs + 1
   }
 
   @inline(never) private func cool() {
-    visits.pointee = 0
-    for index in 0..<Self.size { counters[index] >>= 1 }
+    visits.store(0, ordering: .relaxed)
+    for index in 0..<Self.size {
+      counters[index].store(counters[index].load(ordering: .relaxed) >> 1, ordering: .relaxed)
+    }
   }
 }
