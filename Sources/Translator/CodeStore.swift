@@ -72,7 +72,7 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   /// Bytes at the arena's start that the thunks have room in.
   let firstFree = 8192
   let options: Options
-  private let lock = Mutex(())
+  private let lock = FutexLock()
   /// Under the lock.
   let state: UnsafeMutablePointer<State>
   /// What every CPU reads without the lock.
@@ -145,21 +145,12 @@ package final class CodeStore: @unchecked Sendable {  // everything mutable is u
   }
 
   func locked<Result>(_ body: (inout State) -> Result) -> Result {
-    nonisolated(unsafe) let body = body  // called here, before this function returns
-    nonisolated(unsafe) let state = state
-    nonisolated(unsafe) var result: Result?
-    lock.withLock { _ in result = body(&state.pointee) }
-    guard let result else { preconditionFailure("the lock did not call its body") }
-    return result
+    lock.withLock { body(&state.pointee) }
   }
 
   /// As ``locked(_:)``, if nobody else has the lock; otherwise nil.
   func lockedIfFree<Result>(_ body: (inout State) -> Result) -> Result? {
-    nonisolated(unsafe) let body = body  // as above
-    nonisolated(unsafe) let state = state
-    nonisolated(unsafe) var result: Result?
-    _ = lock.withLockIfAvailable { _ in result = body(&state.pointee) }
-    return result
+    lock.withLockIfFree { body(&state.pointee) }
   }
 
   // MARK: - Running

@@ -221,7 +221,7 @@ extension Hart {
   /// Counts that code is reached which there is no code for, and tells whether to interpret it: it is seldom run, and
   /// cannot be copied.
   func isCold(_ pc: UInt64, number: Int, key: UInt64, mode: UInt64, _ code: CodeStore) -> Bool {
-    let runs = heat.count(pc)
+    let runs = heat.count(pc, &heatVisits)
     return runs <= code.coldRuns
       && (runs <= Self.runsBeforeCopying || !code.hasOriginal(pc, number: number, key: key, mode: mode))
   }

@@ -67,6 +67,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
   /// Where generated code goes on after a call-out that has changed the program counter, by block key.
   let goOnPlaces: (plain: UInt64, float: UInt64)
   let heat: HeatTable
+  var heatVisits = 0
   /// How many traps it takes until programs in user mode count as free of floating point, unless they use it
   /// again: ``noteFloatBegins(_:)``.
   var floatCredit = 0

@@ -7,12 +7,9 @@ internal import Synchronization
 /// What was counted long ago counts less, or else everything would be warm in the end.
 final class HeatTable: Sendable {
   private static let size = 1 << 18
-  /// Visits after which what was counted so far is halved.
+  /// Visits of a hart after which what was counted so far is halved.
   private static let period = 1 << 20
   private nonisolated(unsafe) let counters: UnsafeMutablePointer<Atomic<UInt8>>
-  /// Visits since that was done last.
-  private let visits = Atomic<Int>(0)
-
   init() {
     counters = .allocate(capacity: Self.size)
     for index in 0..<Self.size { (counters + index).initialize(to: Atomic(0)) }
@@ -20,11 +17,14 @@ final class HeatTable: Sendable {
 
   deinit { counters.deallocate() }
 
-  /// Counts a visit and returns how many there were, at most 255.
-  @inline(__always) func count(_ pc: UInt64) -> UInt8 {
-    let visit = visits.load(ordering: .relaxed) &+ 1
-    visits.store(visit, ordering: .relaxed)
-    if visit >= Self.period { cool() }
+  /// Counts a visit and returns how many there were, at most 255. `visits`: how many the hart has counted itself
+  /// since it last halved everything.
+  @inline(__always) func count(_ pc: UInt64, _ visits: inout Int) -> UInt8 {
+    visits &+= 1
+    if visits >= Self.period {
+      visits = 0
+      cool()
+    }
     let index = Int(truncatingIfNeeded: ((pc >> 1) ^ (pc >> 19)) & UInt64(Self.size - 1))
     let runs = counters[index].load(ordering: .relaxed)
     guard runs < .max else { return runs }
@@ -33,7 +33,6 @@ final class HeatTable: Sendable {
   }
 
   @inline(never) private func cool() {
-    visits.store(0, ordering: .relaxed)
     for index in 0..<Self.size {
       counters[index].store(counters[index].load(ordering: .relaxed) >> 1, ordering: .relaxed)
     }
