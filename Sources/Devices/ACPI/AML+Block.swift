@@ -44,6 +44,16 @@ extension AML {
       bytes += [Opcode.store] + value.bytes + target.bytes
     }
 
+    /// Stores the bits that both have.
+    package mutating func and(_ left: Term, _ right: Term, in target: Term) {
+      bytes += [Opcode.and] + left.bytes + right.bytes + target.bytes
+    }
+
+    /// Stores the bits that either has.
+    package mutating func or(_ left: Term, _ right: Term, in target: Term) {
+      bytes += [Opcode.or] + left.bytes + right.bytes + target.bytes
+    }
+
     /// Tells the driver of an object that something happened (section 5.6.6).
     package mutating func notify(_ object: Name, _ value: UInt64) {
       bytes += [Opcode.notify] + object.bytes + Term.integer(value).bytes

@@ -60,16 +60,16 @@ extension PCIHostBridge {
       $0.field32("CDW1", of: capabilities, at: 0)
       $0.if(.equal(.argument(0), .uuid("33DB4D5B-1FF7-401C-9657-7441C03DD766"))) {
         $0.field32("CDW3", of: capabilities, at: 8)
-        $0.store(.and(.named("CDW3"), granted), in: .local(0))
+        $0.and(.named("CDW3"), granted, in: .local(0))
         $0.if(.not(.equal(.argument(1), 1))) {
-          $0.store(.or(.named("CDW1"), unknownRevision), in: .named("CDW1"))
+          $0.or(.named("CDW1"), unknownRevision, in: .named("CDW1"))
         }
         $0.if(.not(.equal(.named("CDW3"), .local(0)))) {
-          $0.store(.or(.named("CDW1"), refused), in: .named("CDW1"))
+          $0.or(.named("CDW1"), refused, in: .named("CDW1"))
         }
         $0.store(.local(0), in: .named("CDW3"))
       }
-      $0.else { $0.store(.or(.named("CDW1"), unknownUUID), in: .named("CDW1")) }
+      $0.else { $0.or(.named("CDW1"), unknownUUID, in: .named("CDW1")) }
       $0.return(capabilities)
     }
   }

@@ -84,6 +84,8 @@ internal import Testing
         $0.ports("REG", 0x600..<0x60C, fields: [("CTL", bytes: 1), ("LONG", bytes: 4), ("BIG", bytes: 6)])
         $0.method("TEST", arguments: 2, isSerialized: true) {
           $0.store(.and(.argument(0), .or(.argument(1), 0x1234)), in: .local(7))
+          $0.and(.local(7), 15, in: .local(1))
+          $0.or(.local(7), 16, in: .local(2))
           $0.if(.not(.equal(.local(7), .named("CTL")))) {
             $0.store("text", in: .local(0))
             $0.return(.package([1, "a", .buffer([1, 2, 3]), .package([])]))
@@ -119,6 +121,8 @@ internal import Testing
             Field (REG, ByteAcc, NoLock, Preserve) { CTL, 8, LONG, 32, BIG, 48 }
             Method (TEST, 2, Serialized) {
               Store (And (Arg0, Or (Arg1, 0x1234)), Local7)
+              And (Local7, 15, Local1)
+              Or (Local7, 16, Local2)
               If (LNot (LEqual (Local7, CTL))) {
                 Store ("text", Local0)
                 Return (Package () { 1, "a", Buffer () { 1, 2, 3 }, Package () {} })
