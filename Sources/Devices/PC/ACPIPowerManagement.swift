@@ -9,10 +9,10 @@ package final class ACPIPowerManagement: PortDevice {
     static let sleepControl = 0
     /// SLEEP_STATUS_REG.
     static let sleepStatus = 1
-    /// RESET_REG (section 4.8.3.6).
-    static let reset = 2
     /// What happened since the last read, which clears it.
-    static let events = 4
+    static let events = 2
+    /// RESET_REG (section 4.8.3.6).
+    static let reset = 4
     /// The power management timer (section 4.8.3.3), 32 bits wide.
     static let timer = 8
     static let count = 12

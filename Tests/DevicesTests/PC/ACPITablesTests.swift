@@ -87,7 +87,7 @@ internal import Testing
     let built = try ACPIBoard().build()
     let table = try #require(try ACPIReader(built).tables(rsdp: built.rsdp)["FACP"])
     #expect(table.count == 276)
-    #expect(Array(table[116..<129]) == [1, 8, 0, 1, 0x02, 0x06, 0, 0, 0, 0, 0, 0, 1])
+    #expect(Array(table[116..<129]) == [1, 8, 0, 1, 0x04, 0x06, 0, 0, 0, 0, 0, 0, 1])
     #expect(Array(table[208..<220]) == [1, 32, 0, 3, 0x08, 0x06, 0, 0, 0, 0, 0, 0])
     #expect(Array(table[244..<256]) == [1, 8, 0, 1, 0x00, 0x06, 0, 0, 0, 0, 0, 0])
     #expect(Array(table[256..<268]) == [1, 8, 0, 1, 0x01, 0x06, 0, 0, 0, 0, 0, 0])

@@ -23,8 +23,8 @@ internal import Testing
   @Test(
     arguments: [
       (0, 0x34, .powerOff(code: nil)), (0, 0x14, nil), (0, 0x30, nil), (0, 0x20, nil),
-      (0, 0xFF34, .powerOff(code: nil)), (0, 0xF7, .powerOff(code: nil)), (2, 1, .reset), (2, 0, nil),
-      (2, 2, nil), (1, 0x80, nil),
+      (0, 0xFF34, .powerOff(code: nil)), (0, 0xF7, .powerOff(code: nil)), (4, 1, .reset), (4, 0, nil),
+      (4, 2, nil), (1, 0x80, nil),
     ] as [(Int, UInt32, PowerRequest?)])
   func sleepAndReset(offset: Int, value: UInt32, expected: PowerRequest?) throws {
     let power = Power()
@@ -40,9 +40,9 @@ internal import Testing
     power.device.pressPowerButton()
     #expect(power.sink.level)
     power.device.raise(.generationChanged)
-    #expect(try power.device.readPort(offset: 4, width: 1) == 3)
+    #expect(try power.device.readPort(offset: 2, width: 1) == 3)
     #expect(!power.sink.level)
-    #expect(try power.device.readPort(offset: 4, width: 1) == 0)
+    #expect(try power.device.readPort(offset: 2, width: 1) == 0)
     power.device.pressPowerButton()
     let other = Power()
     other.device.state = power.device.state
@@ -69,11 +69,11 @@ internal import Testing
   @Test func powerPortsThatOneCannotUse() {
     let power = Power()
     #expect(throws: BusFault.badWidth) { try power.device.writePort(offset: 0, width: 4, value: 0x34) }
-    #expect(throws: BusFault.badWidth) { try power.device.readPort(offset: 4, width: 4) }
+    #expect(throws: BusFault.badWidth) { try power.device.readPort(offset: 2, width: 4) }
     #expect(throws: BusFault.badWidth) { try power.device.readPort(offset: 10, width: 4) }
     #expect(throws: BusFault.noRegister) { try power.device.readPort(offset: 3, width: 1) }
     #expect(throws: BusFault.forbidden) { try power.device.writePort(offset: 8, width: 4, value: 0) }
-    #expect(throws: BusFault.forbidden) { try power.write(4, 1) }
+    #expect(throws: BusFault.forbidden) { try power.write(2, 1) }
     #expect(power.requests.all.isEmpty)
   }
 

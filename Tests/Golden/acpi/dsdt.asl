@@ -19,7 +19,7 @@ DefinitionBlock ("", "DSDT", 2, "VOLARY", "VOLARYPC", 0x00000001)
             {
                 Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive) { 9 }
             })
-            OperationRegion (EREG, SystemIO, 0x0604, 1)
+            OperationRegion (EREG, SystemIO, 0x0602, 1)
             Field (EREG, ByteAcc, NoLock, Preserve) { ESTS, 8 }
             Method (_EVT, 1, Serialized)
             {
