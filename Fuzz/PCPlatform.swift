@@ -73,7 +73,7 @@ private final class PCFuzzBoard {
 
   init() throws {
     let controller = IOAPIC(messages: processors) { input, message in
-      precondition((0..<IOAPIC.inputCount).contains(input) && message?.data ?? 0x8000 & 0x8000 != 0)
+      precondition((0..<IOAPIC.inputCount).contains(input) && (message?.data ?? 0x8000) & 0x8000 != 0)
     }
     self.controller = controller
     let line = { (input: Int) in InterruptLine(sink: controller, input: input) }

@@ -129,7 +129,7 @@ package final class ACPIPowerManagement: PortDevice {
   private var timer: UInt32 {
     let product = clock().multipliedFullWidth(by: Self.timerFrequency)
     // The high half is less than the frequency, and that less than the divisor.
-    return UInt32(truncatingIfNeeded: 1_000_000_000.dividingFullWidth(product).quotient)
+    return UInt32(truncatingIfNeeded: (1_000_000_000 as UInt64).dividingFullWidth(product).quotient)
   }
 }
 

@@ -70,7 +70,7 @@ extension IOAPIC {
       }
       let isLogical = rawValue & Self.logicalDestination != 0
       return MSIMessage(
-        address: 0xFEE0_0000 | rawValue >> 56 << 12 | (isLogical ? 1 << 2 : 0),
+        address: 0xFEE0_0000 | (rawValue >> 56) << 12 | (isLogical ? 1 << 2 : 0),
         data: UInt32(truncatingIfNeeded: rawValue & 0x7FF) | (waitsForEnd ? 1 << 15 | 1 << 14 : 0))
     }
 

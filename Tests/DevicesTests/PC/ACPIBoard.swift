@@ -110,10 +110,10 @@ final class ACPICompiler {
     return try String(contentsOf: folder.appending(path: "table.dsl"), encoding: .utf8)
   }
 
-  /// The table that a source is; it must be without fault, and without remarks if it `isStrict`.
+  /// The table that a source is, with names as long as they are written there; it must be without fault, and without remarks if it `isStrict`.
   func compile(_ source: String, isStrict: Bool = true) throws -> [UInt8] {
     try source.write(to: folder.appending(path: "source.dsl"), atomically: true, encoding: .utf8)
-    let said = try run(["-p", "compiled", "source.dsl"])
+    let said = try run(["-on", "-p", "compiled", "source.dsl"])
     if let verdict = said.split(separator: "\n").first(where: { $0.contains("Errors,") }) {
       #expect(verdict.contains(isStrict ? " 0 Errors, 0 Warnings, 0 Remarks" : " 0 Errors"), "\(said)")
     }
