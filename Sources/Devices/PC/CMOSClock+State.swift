@@ -119,7 +119,7 @@ extension CMOSClock {
     // MARK: - The form of numbers
 
     private func encode(_ number: Int) -> UInt8 {
-      UInt8(truncatingIfNeeded: control.contains(.binary) ? number : number / 10 << 4 | number % 10)
+      UInt8(truncatingIfNeeded: control.contains(.binary) ? number : (number / 10) << 4 | number % 10)
     }
 
     private func decode(_ byte: UInt8) -> Int {

@@ -77,7 +77,7 @@ internal import Testing
         if value % 1000 == 1 { board.controller.reset() }
       }
     }
-    #expect(board.messages.take().count > 10_000)
+    #expect(board.messages.take().count > 5_000)
     let state = board.controller.state
     for (input, entry) in state.entries.enumerated() where state.inputs >> UInt32(input) & 1 == 1 {
       let asks = entry & (1 << 16 | 1 << 15) == 1 << 15 && entry >> 8 & 7 < 2 && entry & 0xFF >= 16

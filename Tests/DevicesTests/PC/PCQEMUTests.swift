@@ -67,7 +67,7 @@ struct PCQEMUTests {
   @Test(arguments: [1, 2] as [UInt64]) func clock(seed: UInt64) throws {
     let qemu = try PlatformQTest(
       try #require(PlatformTool.qemuPC), board: PlatformQTest.q35,
-      ["-rtc", "base=2024-02-29T12:00:00,clock=vm"])
+      ["-accel", "qtest", "-rtc", "base=2024-02-29T12:00:00,clock=vm"])
     let clock = PCClock(now: 1_709_208_000 * pcSecond)
     var random = PlatformRandom(seed: seed)
     var log: [String] = []
@@ -94,7 +94,7 @@ struct PCQEMUTests {
     }
 
     func digits(_ number: UInt64, binary: Bool) -> UInt8 {
-      UInt8(binary ? number : number / 10 << 4 | number % 10)
+      UInt8(binary ? number : (number / 10) << 4 | number % 10)
     }
 
     // Away from the edge of a second, at which each has its own nanosecond.
