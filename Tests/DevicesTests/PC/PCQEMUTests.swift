@@ -101,8 +101,10 @@ struct PCQEMUTests {
       case 1:
         // Time is set as drivers do it, in a form that it has then.
         try write(0x0B, 0x80 | form)
-        try write(9, digits(random.next() % 100, binary: isBinary))
-        try write(0x32, digits(19 + random.next() % 2, binary: isBinary))
+        // Before 1970 QEMU's seconds are off by one now and then: it counts without signs.
+        let year = 1970 + random.next() % 130
+        try write(9, digits(year % 100, binary: isBinary))
+        try write(0x32, digits(year / 100, binary: isBinary))
         try write(8, digits(1 + random.next() % 12, binary: isBinary))
         try write(7, digits(1 + random.next() % 28, binary: isBinary))
         let hour = random.next() % 12
