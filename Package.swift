@@ -137,8 +137,8 @@ let package = Package(
     .executableTarget(
       name: "volary-fuzz",
       dependencies: [
-        "Devices", "DiskImages", "GuestMemory", "HostSystem", "Machine", "MachineControl", "RISCV",
-        "Translator", "VolaryCommands",
+        "CLZ4", "CLZMA", "CZlib", "CZstandard", "Devices", "DiskImages", "GuestMemory", "HostSystem", "KVM",
+        "Machine", "MachineControl", "RISCV", "Translator", "VolaryCommands",
       ], path: "Fuzz", swiftSettings: strict),
     // The host's own floating-point arithmetic, with its flags: an oracle for SoftFloatTests.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
