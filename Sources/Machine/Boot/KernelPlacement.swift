@@ -127,10 +127,14 @@ extension GuestMemory {
     let start = (range.lowerBound + mask) & ~mask
     let end = range.upperBound & ~mask
     // What the host refuses to take back is written over.
-    guard start < end, let refusal = try? discard(at: start, count: Int(end - start)), refusal == nil else {
-      return whole.clear()
-    }
+    guard start < end, gives(back: start..<end) else { return whole.clear() }
     whole.part(0..<Int(start - range.lowerBound)).clear()
     whole.part(Int(end - range.lowerBound)..<whole.count).clear()
+  }
+
+  private func gives(back range: Range<UInt64>) -> Bool {
+    do throws(GuestMemoryError) {
+      return try discard(at: range.lowerBound, count: range.count) == nil
+    } catch { return false }
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import HostSystem
 import Machine
 import Testing

@@ -174,8 +174,11 @@ import Testing
       #expect(try field("hdr.ramdisk_size") == 5)
       #expect(try field("ext_ramdisk_image") == 0)
       #expect(try field("e820_entries") == 5)
-      #expect(layout.fields["e820_table[1]"]! == (layout.fields["e820_table"]!.offset + 20, 20))
-      let table = UInt64(0x7000 + layout.fields["e820_table"]!.offset)
+      let (first, second) = (
+        try #require(layout.fields["e820_table"]), try #require(layout.fields["e820_table[1]"])
+      )
+      #expect(second.offset == first.offset + 20 && second.size == 20)
+      let table = UInt64(0x7000 + first.offset)
       #expect(try loaded.load(UInt64.self, table + 20) == 0xA_0000)
       #expect(try loaded.load(UInt64.self, table + 28) == 0x6_0000)
       #expect(try loaded.load(UInt32.self, table + 36) == 2)

@@ -159,7 +159,7 @@ struct SampleRandom {
       if word & 3 == 0, bytes.count > 64 {
         // Something from before: calls among it, which the x86 filter changes.
         let from = Int(next()) % (bytes.count - 64)
-        bytes += bytes[from..<from + 48]
+        bytes += Array(bytes[from..<from + 48])
       } else {
         bytes += [0xE8] + (0..<7).map { UInt8(truncatingIfNeeded: word >> UInt64(4 * $0)) }
       }

@@ -43,7 +43,7 @@ struct CompressedPayload: Sendable {
   private func decode(
     into target: UnsafeMutableRawBufferPointer, isWhole: Bool
   ) throws(BootError) -> Int {
-    do throws(DecodingError) {
+    do throws(UnpackingError) {
       let reader = PayloadReader(file, range: range)
       switch compression {
       case .gzip:
@@ -68,7 +68,7 @@ struct CompressedPayload: Sendable {
   private static func run(
     _ decoder: some StreamDecoder, _ reader: PayloadReader, _ target: UnsafeMutableRawBufferPointer,
     _ isWhole: Bool
-  ) throws(DecodingError) -> Int {
+  ) throws(UnpackingError) -> Int {
     var position = 0
     var idleSteps = 0
     while true {

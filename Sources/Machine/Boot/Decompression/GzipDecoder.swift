@@ -5,16 +5,13 @@ final class GzipDecoder: StreamDecoder {
   /// The library's state points back to this, so it stays where it is.
   private let stream: UnsafeMutablePointer<z_stream>
 
-  init() throws(DecodingError) {
+  init() throws(UnpackingError) {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
     // The greatest window, and 16 for a gzip header around it.
     let status = inflateInit2_(
       stream, MAX_WBITS + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-    guard status == Z_OK else {
-      stream.deallocate()
-      throw .wrong("no memory for it")
-    }
+    guard status == Z_OK else { throw .wrong("no memory for it") }
   }
 
   deinit {
@@ -24,7 +21,7 @@ final class GzipDecoder: StreamDecoder {
 
   func step(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, at position: inout Int
-  ) throws(DecodingError) -> (consumed: Int, hasEnded: Bool) {
+  ) throws(UnpackingError) -> (consumed: Int, hasEnded: Bool) {
     let room = UInt32(clamping: output.count - position)
     let available = UInt32(clamping: input.count)
     stream.pointee.next_in = UnsafeMutablePointer(

@@ -13,7 +13,7 @@ enum LZ4LegacyFrame {
   /// the number of bytes.
   static func decode(
     _ reader: PayloadReader, into target: UnsafeMutableRawBufferPointer, isWhole: Bool
-  ) throws(DecodingError) -> Int {
+  ) throws(UnpackingError) -> Int {
     guard try number(reader) == magic else { throw .wrong("its magic number is wrong") }
     // A block is unpacked from one piece; what it takes of this is touched, and all blocks use it.
     let input: Mapping
@@ -58,11 +58,11 @@ enum LZ4LegacyFrame {
     return got < 0 ? nil : Int(got)
   }
 
-  private static func number(_ reader: PayloadReader) throws(DecodingError) -> UInt32 {
+  private static func number(_ reader: PayloadReader) throws(UnpackingError) -> UInt32 {
     var value: UInt32 = 0
-    var failure: DecodingError?
+    var failure: UnpackingError?
     withUnsafeMutableBytes(of: &value) { bytes in
-      do throws(DecodingError) { try reader.read(into: bytes) } catch { failure = error }
+      do throws(UnpackingError) { try reader.read(into: bytes) } catch { failure = error }
     }
     if let failure { throw failure }
     return UInt32(littleEndian: value)

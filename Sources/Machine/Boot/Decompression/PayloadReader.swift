@@ -19,7 +19,7 @@ final class PayloadReader {
   deinit { buffer.deallocate() }
 
   /// The bytes that come next, good until the next call; none at the end.
-  func available() throws(DecodingError) -> UnsafeRawBufferPointer {
+  func available() throws(UnpackingError) -> UnsafeRawBufferPointer {
     if unread.isEmpty {
       let count = min(buffer.count, range.count)
       try read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
@@ -34,7 +34,7 @@ final class PayloadReader {
   var remaining: Int { unread.count + range.count }
 
   /// Fills `target` with what comes next, of which there has to be enough. It is not mixed with ``available()``.
-  func read(into target: UnsafeMutableRawBufferPointer) throws(DecodingError) {
+  func read(into target: UnsafeMutableRawBufferPointer) throws(UnpackingError) {
     precondition(unread.isEmpty)
     guard target.count <= range.count else { throw .endsEarly }
     do throws(BootError) { try file.read(from: range.lowerBound, into: target) } catch { throw .boot(error) }

@@ -6,5 +6,5 @@ protocol StreamDecoder: AnyObject {
   /// adds. Returns the bytes consumed, and whether the stream has ended and its checksum is right.
   func step(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, at position: inout Int
-  ) throws(DecodingError) -> (consumed: Int, hasEnded: Bool)
+  ) throws(UnpackingError) -> (consumed: Int, hasEnded: Bool)
 }

@@ -7,11 +7,10 @@ final class XZDecoder: StreamDecoder {
 
   private let stream: UnsafeMutablePointer<lzma_stream>
 
-  init() throws(DecodingError) {
+  init() throws(UnpackingError) {
     stream = .allocate(capacity: 1)
     stream.initialize(to: lzma_stream())
     guard lzma_stream_decoder(stream, Self.memoryLimit, 0) == LZMA_OK else {
-      stream.deallocate()
       throw .wrong("no memory for it")
     }
   }
@@ -23,7 +22,7 @@ final class XZDecoder: StreamDecoder {
 
   func step(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, at position: inout Int
-  ) throws(DecodingError) -> (consumed: Int, hasEnded: Bool) {
+  ) throws(UnpackingError) -> (consumed: Int, hasEnded: Bool) {
     stream.pointee.next_in = input.baseAddress?.assumingMemoryBound(to: UInt8.self)
     stream.pointee.avail_in = input.count
     stream.pointee.next_out = output.baseAddress?.advanced(by: position).assumingMemoryBound(to: UInt8.self)

@@ -6,7 +6,7 @@ final class ZstandardDecoder: StreamDecoder {
 
   /// A decoder which, with `keepsOutput`, may look back into the output, so that it keeps no window of its own; the
   /// output has to hold the whole frame then.
-  init(keepsOutput: Bool) throws(DecodingError) {
+  init(keepsOutput: Bool) throws(UnpackingError) {
     guard let stream = ZSTD_createDStream() else { throw .wrong("no memory for it") }
     self.stream = stream
     // ZSTD_d_stableOutBuffer.
@@ -17,7 +17,7 @@ final class ZstandardDecoder: StreamDecoder {
 
   func step(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer, at position: inout Int
-  ) throws(DecodingError) -> (consumed: Int, hasEnded: Bool) {
+  ) throws(UnpackingError) -> (consumed: Int, hasEnded: Bool) {
     var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
     var target = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: position)
     // How much input would be good next; 0 at the end of the frame.

@@ -1,5 +1,5 @@
 /// Why a compressed stream cannot be decoded.
-enum DecodingError: Error {
+enum UnpackingError: Error {
   /// The file cannot be read, or its compression is not supported.
   case boot(BootError)
   /// What is wrong with the stream.
