@@ -56,36 +56,39 @@ struct KernelPlacement {
   }
 
   /// Where the file has to be for the biggest segment to be in its place; nil when that is not above the boot
-  /// structures.
+  /// structures, or when moving one of the other segments to its place would write over one that is to be moved later.
   private static func base(of elf: ELFKernel) -> UInt64? {
     guard let biggest = elf.segments.max(by: { $0.file.count < $1.file.count }) else { return nil }
     let (base, underflow) = biggest.memory.lowerBound.subtractingReportingOverflow(
       UInt64(biggest.file.lowerBound))
-    return !underflow && base >= PCMap.extendedMemory ? base : nil
+    guard !underflow, base >= PCMap.extendedMemory else { return nil }
+    for (index, segment) in elf.segments.enumerated() {
+      let target = segment.memory.lowerBound..<segment.zeroes
+      for later in elf.segments[(index + 1)...] {
+        let (start, overflow) = base.addingReportingOverflow(UInt64(later.file.lowerBound))
+        let (end, overflowBehind) = start.addingReportingOverflow(UInt64(later.file.count))
+        guard !overflow, !overflowBehind, !target.overlaps(start..<end) else { return nil }
+      }
+    }
+    return base
   }
 
-  /// Moves the segments that are not in their places in a file that lies in memory, and clears what is none.
+  /// Moves the segments of a file that lies in memory to their places, and clears all else that it left.
   private static func settle(
     _ elf: ELFKernel, _ whole: GuestSlice, _ slices: [GuestSlice], in memory: GuestMemory
   ) {
-    var moved: [(to: GuestSlice, bytes: [UInt8])] = []
-    var kept: [Range<UInt64>] = []
     for (segment, slice) in zip(elf.segments, slices) {
-      if whole.address + UInt64(segment.file.lowerBound) == segment.memory.lowerBound {
-        kept.append(segment.memory.lowerBound..<segment.zeroes)
-      } else {
-        moved.append((slice, whole.part(segment.file).copyBytes()))
-      }
+      let source = whole.part(segment.file)
+      if source.address != slice.address { source.withBytes { slice.copy(from: $0) } }
     }
-    // The segments are in order, and none lies over another.
-    var clear = whole.address
-    for range in kept {
-      memory.zero(clear..<max(clear, range.lowerBound))
-      clear = max(clear, range.upperBound)
+    let end = whole.address + UInt64(whole.count)
+    var free = whole.address
+    for segment in elf.segments {
+      memory.zero(free..<max(free, min(segment.memory.lowerBound, end)))
+      memory.zero(segment.zeroes..<segment.memory.upperBound)
+      free = max(free, segment.memory.upperBound)
     }
-    memory.zero(clear..<max(clear, whole.address + UInt64(whole.count)))
-    for segment in elf.segments { memory.zero(segment.zeroes..<segment.memory.upperBound) }
-    for (slice, bytes) in moved { bytes.withUnsafeBytes { slice.copy(from: $0) } }
+    memory.zero(free..<max(free, end))
   }
 
   // MARK: - Both

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import HostSystem
+import KVM
 import Machine
 import Testing
 

@@ -37,7 +37,7 @@ final class TemporaryFile {
 
   init(_ content: Data = Data()) {
     path = "/tmp/volary-boot-\(UUID().uuidString)"
-    FileManager.default.createFile(atPath: path, contents: content)
+    _ = FileManager.default.createFile(atPath: path, contents: content)
   }
 
   deinit { try? FileManager.default.removeItem(atPath: path) }

@@ -6,18 +6,20 @@ import KVM
 import Machine
 import Testing
 
+/// Whether kernels can be entered here.
+private enum EntryHost {
+  static let isFit =
+    (try? KVMSystem()) != nil && !AMD64Kernels.releases.isEmpty
+    && (KVMProbe.measure().isUseful || ProcessInfo.processInfo.environment["VOLARY_SLOW_KVM"] != nil)
+  static let reason: Comment = "it needs a KVM that is hardware (or VOLARY_SLOW_KVM=1) and Debian's kernels"
+}
+
 /// Debian's kernels, entered: what they say of their command line, memory map, RAM disk and ACPI is the oracle for what
 /// they were told.
 ///
 /// Their first lines come after some hundred million instructions, so that a KVM that is not hardware needs minutes.
-@Suite(
-  .serialized, .timeLimit(.minutes(10)), .enabled(if: KernelEntryTests.canRun, KernelEntryTests.reason))
+@Suite(.serialized, .timeLimit(.minutes(10)), .enabled(if: EntryHost.isFit, EntryHost.reason))
 struct KernelEntryTests {
-  static let canRun =
-    (try? KVMSystem()) != nil && !AMD64Kernels.releases.isEmpty
-    && (KVMProbe.measure().isUseful || ProcessInfo.processInfo.environment["VOLARY_SLOW_KVM"] != nil)
-  static let reason: Comment = "it needs a KVM that is hardware (or VOLARY_SLOW_KVM=1) and Debian's kernels"
-
   @Test(arguments: AMD64Kernels.releases, [true, false])
   func kernelReadsWhatItIsTold(release: String, throughPVH: Bool) throws {
     let kernel = try AMD64Kernels.kernel(release).get()
@@ -63,11 +65,11 @@ struct KernelEntryTests {
       }
       #expect(text.contains("[mem \(address(from))-\(address(to))] \(kind)"), "\(text)")
     }
-    let initrd = try #require(loaded.layout.initrd)
-    let end = (initrd.upperBound + 4095) & ~4095
+    let place = try #require(loaded.layout.initrd)
+    let end = (place.upperBound + 4095) & ~4095
     #expect(
       text.contains(
-        "RAMDISK: [mem 0x\(String(initrd.lowerBound, radix: 16))-0x\(String(end - 1, radix: 16))]"), "\(text)"
+        "RAMDISK: [mem 0x\(String(place.lowerBound, radix: 16))-0x\(String(end - 1, radix: 16))]"), "\(text)"
     )
   }
 }
