@@ -42,7 +42,8 @@ struct LoadedMemory {
 
   /// Whether memory is zero; the address of what is not.
   func firstNonzero(_ range: Range<UInt64>) throws -> UInt64? {
-    try memory.slice(at: range.lowerBound, count: range.count).withBytes { bytes in
+    if range.isEmpty { return nil }
+    return try memory.slice(at: range.lowerBound, count: range.count).withBytes { bytes in
       bytes.firstIndex { $0 != 0 }.map { range.lowerBound + UInt64($0) }
     }
   }
