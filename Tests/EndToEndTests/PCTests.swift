@@ -26,7 +26,7 @@ extension EndToEndTests {
       kernel.print("hello\n")
       kernel.powerOff()
       let outcome = try run(kernel, options)
-      #expect(outcome.exit == .code(0))
+      #expect(outcome.exit == .code(0), "\(outcome.errors)")
       #expect(outcome.output == "hello\n")
       #expect(outcome.errors == "")
     }
@@ -38,7 +38,7 @@ extension EndToEndTests {
       kernel.print("and off\n")
       kernel.powerOff()
       let outcome = try run(kernel)
-      #expect(outcome.exit == .code(0))
+      #expect(outcome.exit == .code(0), "\(outcome.errors)")
       #expect(outcome.output == "up up and off\n")
     }
 
@@ -50,7 +50,7 @@ extension EndToEndTests {
       kernel.print("and off\n")
       kernel.powerOff()
       let outcome = try run(kernel)
-      #expect(outcome.exit == .code(0))
+      #expect(outcome.exit == .code(0), "\(outcome.errors)")
       #expect(outcome.output == "up up and off\n")
     }
 
@@ -71,7 +71,7 @@ extension EndToEndTests {
       kernel.print("still here\n")
       kernel.powerOff()
       let outcome = try run(kernel)
-      #expect(outcome.exit == .code(0))
+      #expect(outcome.exit == .code(0), "\(outcome.errors)")
       #expect(outcome.output == "still here\n")
     }
 

@@ -10,7 +10,7 @@ struct TinyKernel {
     static let serial: UInt16 = 0x3F8
     static let panic: UInt16 = 0x505
     static let sleep: UInt16 = 0x600
-    static let reset: UInt16 = 0x602
+    static let reset: UInt16 = 0x604
   }
 
   private var code: [UInt8] = []
