@@ -44,6 +44,11 @@ let package = Package(
     // The C boundary.
     .target(name: "CHost"),
     .systemLibrary(name: "CSlirp", pkgConfig: "slirp", providers: [.apt(["libslirp-dev"])]),
+    // What kernels are compressed with.
+    .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+    .systemLibrary(name: "CLZMA", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CZstandard", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
     // The rooms, from the ground up; arrows point only downward.
     .target(name: "HostSystem", dependencies: ["CHost"], swiftSettings: hot),
@@ -66,7 +71,8 @@ let package = Package(
     .target(
       name: "Machine",
       dependencies: [
-        "Devices", "DiskImages", "GuestMemory", "HostSystem", "MachineControl", "RISCV", "Translator",
+        "CLZ4", "CLZMA", "CZlib", "CZstandard", "Devices", "DiskImages", "GuestMemory", "HostSystem", "KVM",
+        "MachineControl", "RISCV", "Translator",
       ],
       swiftSettings: hot),
     .target(
@@ -115,7 +121,7 @@ let package = Package(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
     .testTarget(
       name: "MachineTests",
-      dependencies: ["Devices", "GuestMemory", "HostSystem", "Machine", "RISCV", "Translator"],
+      dependencies: ["Devices", "GuestMemory", "HostSystem", "KVM", "Machine", "RISCV", "Translator"],
       swiftSettings: hot),
     .testTarget(
       name: "VolaryCommandsTests", dependencies: ["VolaryCommands", "volary-test-support"],
@@ -131,8 +137,8 @@ let package = Package(
     .executableTarget(
       name: "volary-fuzz",
       dependencies: [
-        "Devices", "DiskImages", "GuestMemory", "HostSystem", "Machine", "MachineControl", "RISCV",
-        "Translator", "VolaryCommands",
+        "CLZ4", "CLZMA", "CZlib", "CZstandard", "Devices", "DiskImages", "GuestMemory", "HostSystem", "KVM",
+        "Machine", "MachineControl", "RISCV", "Translator", "VolaryCommands",
       ], path: "Fuzz", swiftSettings: strict),
     // The host's own floating-point arithmetic, with its flags: an oracle for SoftFloatTests.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),

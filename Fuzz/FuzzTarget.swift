@@ -18,5 +18,5 @@ struct FuzzTarget: Sendable {
   }
 
   static let all =
-    files + tables + virtio + pci + platform + machine
+    files + kernels + tables + virtio + pci + platform + pcPlatform + machine
 }

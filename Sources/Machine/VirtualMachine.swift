@@ -3,18 +3,19 @@ package import HostSystem
 package import RISCV
 internal import Synchronization
 
-/// A machine on the `virt` board from power-on to its end: its harts' threads, its timer, what the
-/// guest asks of its power supply.
+/// A machine from power-on to its end, on whatever board: its CPUs' threads, its timer, what the guest asks of
+/// its power supply.
 ///
-/// A thread of its own carries out what ends or restarts the harts, because a hart cannot wait for
-/// itself.
+/// A thread of its own carries out what ends or restarts the CPUs, because a CPU cannot wait for itself.
 package final class VirtualMachine: Sendable {
   /// What the owner is told, on the machine's own thread.
   package enum Event: Sendable, Equatable {
-    /// The guest switched itself off, with a code if it says that it failed. The harts have ended.
+    /// The guest switched itself off, with a code if it says that it failed. The CPUs have ended.
     case poweredOff(code: UInt16?)
-    /// The guest asked for a restart; harts have ended, and the machine is loaded anew after this.
+    /// The guest asked for a restart; CPUs have ended, and the machine is loaded anew after this.
     case reset
+    /// The guest's kernel gave up and said so. The CPUs have ended.
+    case crashed
     /// The machine cannot go on.
     case failed(phase: String, message: String)
   }
@@ -23,7 +24,8 @@ package final class VirtualMachine: Sendable {
   private enum Order: Equatable {
     case start, pause, resume, reset, end
     case guestPowerOff(code: UInt16?)
-    case guestReset
+    case guestReset, guestCrash
+    case cpuFailure(String)
   }
 
   private struct State {
@@ -34,8 +36,8 @@ package final class VirtualMachine: Sendable {
     var ranBefore: UInt64 = 0
   }
 
-  package let board: VirtBoard
-  private let load: @Sendable (VirtBoard) throws(BootError) -> LinuxLoader.Layout
+  package let board: any MachineBoard
+  private let guest: LinuxGuest
   private let onEvent: @Sendable (Event) -> Void
   private let restarts: Bool
   private let state = Mutex(State())
@@ -44,7 +46,7 @@ package final class VirtualMachine: Sendable {
   private let link: PowerLink
 
   /// Joins the guest's requests, which come before the machine is whole, to the machine.
-  package final class PowerLink: HartClusterDelegate, @unchecked Sendable {  // set once, before harts run
+  package final class PowerLink: HartClusterDelegate, @unchecked Sendable {  // set once, before CPUs run
     fileprivate weak var machine: VirtualMachine?
     private let serial: @Sendable (UnsafeRawBufferPointer) -> Void
     private let log: @Sendable (String) -> Void
@@ -72,38 +74,41 @@ package final class VirtualMachine: Sendable {
       }
     }
 
+    /// What the board's crash report is connected to.
+    package func guestCrashed() { machine?.order(.guestCrash) }
+    /// A CPU cannot go on.
+    package func cpuFailed(_ reason: String) { machine?.order(.cpuFailure(reason)) }
+
     package func debugConsoleWrite(_ bytes: UnsafeRawBufferPointer) { serial(bytes) }
     package func report(_ line: String) { log(line) }
   }
 
-  /// A machine on `board`, whose guest `load` puts in memory at power-on. With `restarts` a guest's
-  /// restart is one; without, it ends the machine.
+  /// A machine on `board`, which has `guest` put in memory at power-on. With `restarts` a guest's restart is one;
+  /// without, it ends the machine.
   package init(
-    board: VirtBoard, link: PowerLink, restarts: Bool,
-    load: @escaping @Sendable (VirtBoard) throws(BootError) -> LinuxLoader.Layout,
+    board: any MachineBoard, guest: LinuxGuest, link: PowerLink, restarts: Bool,
     onEvent: @escaping @Sendable (Event) -> Void
   ) throws(Errno) {
     self.board = board
     self.link = link
     self.restarts = restarts
-    self.load = load
+    self.guest = guest
     self.onEvent = onEvent
     wake = try EventCounter()
     poller = try Poller()
     try poller.add(wake.descriptor.raw, .read, token: 0)
     link.machine = self
-    board.cluster.delegate = link
   }
 
   // MARK: - Orders
 
   /// Loads the guest and checks that it can be run. Call it before ``start()``.
-  package func prepare() throws(BootError) { board.reset(entering: try load(board)) }
+  package func prepare() throws(BootError) { try board.powerOn(guest) }
 
-  /// Starts the machine's thread and the harts.
+  /// Starts the machine's thread and the CPUs.
   package func start() throws(Errno) {
     _ = try Thread.start(name: "machine") { self.serve() }
-    _ = try Thread.start(name: "timer") { self.board.cluster.runTimer() }
+    _ = try Thread.start(name: "timer") { self.board.runTimer() }
     order(.start)
   }
 
@@ -116,7 +121,7 @@ package final class VirtualMachine: Sendable {
 
   package var isRunning: Bool { state.withLock { $0.isRunning } }
 
-  /// Nanoseconds that the harts have run.
+  /// Nanoseconds that the CPUs have run.
   package var runningTime: UInt64 {
     state.withLock { $0.ranBefore + ($0.isRunning ? monotonicNanoseconds() - $0.startedAt : 0) }
   }
@@ -125,7 +130,7 @@ package final class VirtualMachine: Sendable {
     state.withLock { $0.orders.append(order) }
     // The guest that asked must not run on.
     switch order {
-    case .guestPowerOff, .guestReset: board.cluster.setHalted(true)
+    case .guestPowerOff, .guestReset, .guestCrash, .cpuFailure: board.setHalted(true)
     default: break
     }
     wake.signal()
@@ -156,6 +161,12 @@ package final class VirtualMachine: Sendable {
       case .guestPowerOff(let code):
         halt(&threads)
         return finish(.poweredOff(code: code))
+      case .guestCrash:
+        halt(&threads)
+        return finish(.crashed)
+      case .cpuFailure(let reason):
+        halt(&threads)
+        return finish(.failed(phase: "running the guest", message: reason))
       case .end:
         halt(&threads)
         return finish(.poweredOff(code: nil))
@@ -165,10 +176,10 @@ package final class VirtualMachine: Sendable {
 
   private func run(_ threads: inout [Thread]) {
     guard threads.isEmpty else { return }
-    board.cluster.setHalted(false)
+    board.setHalted(false)
     do throws(Errno) {
-      for hart in board.cluster.harts {
-        threads.append(try Thread.start(name: "cpu\(hart.id)") { hart.run() })
+      for number in 0..<board.cpuCount {
+        threads.append(try Thread.start(name: "cpu\(number)") { [board] in board.runCPU(number) })
       }
     } catch {
       halt(&threads)
@@ -182,7 +193,7 @@ package final class VirtualMachine: Sendable {
   }
 
   private func halt(_ threads: inout [Thread]) {
-    board.cluster.setHalted(true)
+    board.setHalted(true)
     for thread in threads { thread.join() }
     threads.removeAll()
     state.withLock {
@@ -194,7 +205,7 @@ package final class VirtualMachine: Sendable {
   /// False, and the end, when the guest cannot be loaded again.
   private func reload(_ threads: inout [Thread]) -> Bool {
     do throws(BootError) {
-      board.reset(entering: try load(board))
+      try board.powerOn(guest)
     } catch {
       finish(.failed(phase: "loading the guest again", message: error.description))
       return false
@@ -204,7 +215,7 @@ package final class VirtualMachine: Sendable {
   }
 
   private func finish(_ event: Event) {
-    board.cluster.end()
+    board.end()
     board.stopDevices()
     onEvent(event)
   }

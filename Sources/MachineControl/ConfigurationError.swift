@@ -2,9 +2,9 @@
 package enum ConfigurationError: Error, Equatable, Sendable {
   case emptyName
   case nameTooLong
-  case cpuCount(Int)
+  case cpuCount(Int, most: Int)
   case memorySize(UInt64)
-  case appendTooLong(bytes: Int)
+  case appendTooLong(bytes: Int, most: Int)
   case appendHoldsNull
   case tooMany(String, most: Int)
   case noSuchDescriptor(what: String, index: Int, count: Int)
@@ -19,6 +19,8 @@ package enum ConfigurationError: Error, Equatable, Sendable {
   case portNameTwice(String)
   case entropySeedTooLong(Int)
   case engineCannotRun(engine: MachineConfiguration.Engine, architecture: MachineConfiguration.Architecture)
+  /// /dev/kvm is needed for guests of the architecture and was not handed over, or the other way round.
+  case device(isNeeded: Bool, architecture: MachineConfiguration.Architecture)
 }
 
 extension ConfigurationError: CustomStringConvertible {
@@ -26,12 +28,11 @@ extension ConfigurationError: CustomStringConvertible {
     switch self {
     case .emptyName: "the machine has no name"
     case .nameTooLong: "the machine's name is longer than \(MachineConfiguration.Limits.name) bytes"
-    case .cpuCount(let count):
-      "\(count) CPUs: a machine has \(MachineConfiguration.Limits.cpus.lowerBound) to \(MachineConfiguration.Limits.cpus.upperBound)"
+    case .cpuCount(let count, let most): "\(count) CPUs: a machine has 1 to \(most)"
     case .memorySize(let bytes):
       "\(bytes) bytes of memory: a machine has 64 MiB to 1 TiB, in whole MiB"
-    case .appendTooLong(let bytes):
-      "the kernel command line has \(bytes) bytes; \(MachineConfiguration.Limits.append) are the most"
+    case .appendTooLong(let bytes, let most):
+      "the kernel command line has \(bytes) bytes; \(most) are the most"
     case .appendHoldsNull: "the kernel command line holds a zero byte"
     case .tooMany(let what, let most): "too many \(what): \(most) are the most"
     case .noSuchDescriptor(let what, let index, let count):
@@ -50,7 +51,9 @@ extension ConfigurationError: CustomStringConvertible {
     case .entropySeedTooLong(let count):
       "the entropy seed has \(count) bytes; \(MachineConfiguration.Limits.entropySeed) are the most"
     case .engineCannotRun(let engine, let architecture):
-      "the engine \(engine) cannot run \(architecture) guests on this host: take translator, or auto"
+      "the engine \(engine) cannot run \(architecture) guests: take \(architecture == .amd64 ? "kvm" : "translator"), or auto"
+    case .device(true, let architecture): "\(architecture) guests need /dev/kvm"
+    case .device(false, let architecture): "/dev/kvm runs no \(architecture) guests"
     }
   }
 }

@@ -3,11 +3,8 @@ extension MachineConfiguration {
   package enum Limits {
     /// Bytes.
     package static let name = 64
-    package static let cpus = 1...8
     /// Bytes.
     package static let memory: ClosedRange<UInt64> = (64 << 20)...(1 << 40)
-    /// Bytes: the kernel's COMMAND_LINE_SIZE on riscv64, without its terminator.
-    package static let append = 1023
     package static let initrds = 8
     package static let disks = 4
     package static let consolePorts = 8
@@ -26,9 +23,16 @@ extension MachineConfiguration {
   package func validate(descriptorCount: Int) throws(ConfigurationError) {
     if name.isEmpty { throw .emptyName }
     if name.utf8.count > Limits.name { throw .nameTooLong }
-    if !Limits.cpus.contains(cpus) { throw .cpuCount(cpus) }
+    if !architecture.cpuLimits.contains(cpus) {
+      throw .cpuCount(cpus, most: architecture.cpuLimits.upperBound)
+    }
     if !Limits.memory.contains(memory) || memory % (1 << 20) != 0 { throw .memorySize(memory) }
-    if engine == .kvm { throw .engineCannotRun(engine: engine, architecture: architecture) }
+    if !architecture.engines.contains(engine) {
+      throw .engineCannotRun(engine: engine, architecture: architecture)
+    }
+    if (kvm != nil) != (architecture == .amd64) {
+      throw .device(isNeeded: kvm == nil, architecture: architecture)
+    }
     if entropySeed.count > Limits.entropySeed { throw .entropySeedTooLong(entropySeed.count) }
     try validateBoot()
     for (index, disk) in disks.enumerated() { try disk.validate(at: index) }
@@ -43,7 +47,9 @@ extension MachineConfiguration {
 
   private func validateBoot() throws(ConfigurationError) {
     let bytes = boot.append.utf8.count
-    if bytes > Limits.append { throw .appendTooLong(bytes: bytes) }
+    if bytes > architecture.appendLimit {
+      throw .appendTooLong(bytes: bytes, most: architecture.appendLimit)
+    }
     if boot.append.utf8.contains(0) { throw .appendHoldsNull }
     if boot.initrd.count > Limits.initrds { throw .tooMany("initrd files", most: Limits.initrds) }
   }
@@ -71,6 +77,7 @@ extension MachineConfiguration {
     if let serial { uses.append(("the serial line", serial)) }
     if let profile { uses.append(("the profile", profile)) }
     if let perfMap { uses.append(("the perf map", perfMap)) }
+    if let kvm { uses.append(("/dev/kvm", kvm)) }
     let bases = disks.enumerated().compactMap { disk in
       disk.element.base.map { (what: "the base of disk \(disk.offset)", index: $0) }
     }

@@ -23,6 +23,7 @@ extension MachineConfiguration {
     writer.optional(profile) { $0.index($1) }
     writer.optional(perfMap) { $0.index($1) }
     writer.integer(virtioBus.rawValue)
+    writer.optional(kvm) { $0.index($1) }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -48,7 +49,8 @@ extension MachineConfiguration {
       entropySeed: try reader.data("entropy seed"),
       profile: try reader.optional("profile") { (reader) throws(WireError) in try reader.index() },
       perfMap: try reader.optional("perf map") { (reader) throws(WireError) in try reader.index() },
-      virtioBus: try reader.choice("virtio bus"))
+      virtioBus: try reader.choice("virtio bus"),
+      kvm: try reader.optional("kvm") { (reader) throws(WireError) in try reader.index() })
   }
 }
 

@@ -6,6 +6,31 @@ package struct MachineConfiguration: Equatable, Sendable {
   /// The guest's processors.
   package enum Architecture: UInt8, Sendable, CaseIterable {
     case riscv64 = 1
+    case amd64 = 2
+
+    /// How many virtual processors a machine may have.
+    package var cpuLimits: ClosedRange<Int> {
+      switch self {
+      case .riscv64: 1...8
+      case .amd64: 1...64
+      }
+    }
+
+    /// Bytes that a kernel's command line may have: its COMMAND_LINE_SIZE, without the terminator.
+    package var appendLimit: Int {
+      switch self {
+      case .riscv64: 1023
+      case .amd64: 2047
+      }
+    }
+
+    /// What can execute such guests' instructions.
+    package var engines: Set<Engine> {
+      switch self {
+      case .riscv64: [.auto, .translator, .interpreter]
+      case .amd64: [.auto, .kvm]
+      }
+    }
   }
 
   /// What executes guest instructions.
@@ -41,7 +66,7 @@ package struct MachineConfiguration: Equatable, Sendable {
   package var architecture: Architecture
   package var engine: Engine
   package var resetAction: ResetAction
-  /// Virtual processors, 1…8.
+  /// Virtual processors, as many as ``Architecture/cpuLimits`` allow.
   package var cpus: Int
   /// Guest memory in bytes: whole MiB, 64 MiB … 1 TiB.
   package var memory: UInt64
@@ -58,7 +83,10 @@ package struct MachineConfiguration: Equatable, Sendable {
   package var profile: DescriptorIndex?
   /// A file for the names of generated code, which perf(1) looks for at `/tmp/perf-PID.map`.
   package var perfMap: DescriptorIndex?
+  /// Where the board leaves the choice; a `pc` has all on its PCI Express bus.
   package var virtioBus: VirtioBus
+  /// /dev/kvm, opened for reading and writing, for guests that it runs.
+  package var kvm: DescriptorIndex?
 
   /// The kernel and what it is told.
   package struct Boot: Equatable, Sendable {
@@ -141,7 +169,8 @@ package struct MachineConfiguration: Equatable, Sendable {
     resetAction: ResetAction = .restart, cpus: Int = 1, memory: UInt64 = 1 << 30, boot: Boot,
     disks: [Disk] = [], network: Network? = nil, consolePorts: [ConsolePort] = [],
     serial: DescriptorIndex? = nil, entropySeed: [UInt8] = [], profile: DescriptorIndex? = nil,
-    perfMap: DescriptorIndex? = nil, virtioBus: VirtioBus = .mmio
+    perfMap: DescriptorIndex? = nil, virtioBus: VirtioBus = .mmio,
+    kvm: DescriptorIndex? = nil
   ) {
     self.name = name
     self.architecture = architecture
@@ -158,5 +187,6 @@ package struct MachineConfiguration: Equatable, Sendable {
     self.profile = profile
     self.perfMap = perfMap
     self.virtioBus = virtioBus
+    self.kvm = kvm
   }
 }

@@ -17,7 +17,9 @@ struct RunCommand: ParsableCommand {
       SIGINT, SIGTERM and SIGHUP end the command and then the machine in order; a second one, or ten \
       seconds, cut its power.
 
-      With --kernel, the machine boots a kernel of your own, and IMAGE may be left out.
+      With --kernel, the machine boots a kernel of your own, and IMAGE may be left out: an uncompressed \
+      Image for riscv64, a bzImage or vmlinux for amd64. There a signal presses the power button, where the \
+      machine has one. amd64 machines run on the host's KVM, after a look whether that is hardware.
       """)
 
   @Argument(help: ArgumentHelp("What the machine is made from, such as debian/13.", valueName: "image"))
@@ -29,7 +31,7 @@ struct RunCommand: ParsableCommand {
       "What to run in it, after '--'; a login shell when nothing is given.", valueName: "command"))
   var command: [String] = []
 
-  @Option(help: "Virtual processors, 1 to 8.")
+  @Option(help: "Virtual processors: 1 to 8, of amd64 guests 1 to 64.")
   var cpus = 1
 
   @Option(help: "Memory, such as 512MiB or 2GiB.")
@@ -48,11 +50,13 @@ struct RunCommand: ParsableCommand {
   @Option(help: "The guest's network: nat or none.")
   var network = NetworkChoice.nat
 
-  @Option(help: "What executes guest instructions: auto, translator, interpreter or kvm.")
+  @Option(
+    help: "What executes guest instructions: auto, kvm (amd64 guests), translator or interpreter (riscv64).")
   var engine = EngineChoice.auto
 
-  @Option(help: "The guest's processor architecture.")
-  var arch = ArchitectureChoice.riscv64
+  @Option(
+    help: "The guest's processor architecture, riscv64 or amd64; the kernel's or the image's when not given.")
+  var arch: ArchitectureChoice?
 
   @Option(
     name: [.customLong("env"), .customShort("e")],
@@ -92,7 +96,7 @@ struct RunCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp("How the guest finds its virtio devices: mmio or pci.", visibility: .hidden))
-  var virtio = VirtioChoice.mmio
+  var virtio: VirtioChoice?
 
   @Flag(help: "Show what the guest's kernel and Volary's own processes say, on standard error.")
   var verbose = false
@@ -107,22 +111,27 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("--disk resizes an image's disk; a disk of your own is given with --disk-image.")
     }
     if initrd != nil && kernel == nil { throw ValidationError("--initrd needs --kernel.") }
-    if engine == .kvm {
-      throw ValidationError(
-        "--engine kvm cannot run \(arch.rawValue) guests on this host; take --engine translator, or auto, "
-          + "the fastest that works here.")
+    let architecture = guestArchitecture
+    if !architecture.engines.contains(engine.engine) {
+      let error = ConfigurationError.engineCannotRun(engine: engine.engine, architecture: architecture)
+      throw ValidationError("--engine \(engine.rawValue): \(error).")
     }
-    if engine == .interpreter && (profile != nil || perfMap) {
+    if (engine == .interpreter || architecture == .amd64) && (profile != nil || perfMap) {
       throw ValidationError(
-        "--profile and --perf-map are about the translator; --engine interpreter has none.")
+        "--profile and --perf-map are about the translator; "
+          + (architecture == .amd64 ? "amd64 guests have" : "--engine interpreter has") + " none.")
+    }
+    if architecture == .amd64 && virtio == .mmio {
+      throw ValidationError("--virtio mmio: the devices of an amd64 machine are on its PCI Express bus.")
     }
     if network == .none && !publish.isEmpty { throw ValidationError("--publish needs a network.") }
     if let bad = environment.first(where: { !$0.contains("=") || $0.hasPrefix("=") }) {
       throw ValidationError("'\(bad)' is no variable; write --env NAME=VALUE.")
     }
     if bootTimeout < 1 { throw ValidationError("--boot-timeout takes a positive number of seconds.") }
-    if !MachineConfiguration.Limits.cpus.contains(cpus) {
-      throw ValidationError("--cpus \(cpus): \(ConfigurationError.cpuCount(cpus)).")
+    if !architecture.cpuLimits.contains(cpus) {
+      let error = ConfigurationError.cpuCount(cpus, most: architecture.cpuLimits.upperBound)
+      throw ValidationError("--cpus \(cpus): \(error).")
     }
     let limits = MachineConfiguration.Limits.memory
     if !limits.contains(memory.bytes) || memory.bytes % (1 << 20) != 0 {
@@ -140,7 +149,9 @@ struct RunCommand: ParsableCommand {
   }
 
   private func makePlan() throws -> RunPlan {
-    let stored = try image.map { try BootFiles(image: $0, architecture: arch) }
+    let architecture = guestArchitecture
+    let stored = try image.map { try BootFiles(image: $0, architecture: GuestArchitecture(architecture)) }
+    if let kernel { try KernelImage.refuse(kernel, otherThan: GuestArchitecture(architecture)) }
     let files = BootFiles(
       kernel: kernel ?? stored?.kernel ?? "", initrd: initrd ?? stored?.initrd,
       disk: stored?.disk)
@@ -148,17 +159,29 @@ struct RunCommand: ParsableCommand {
     // The job reaches an image's first process through its initial RAM disk, or an own one that works alike.
     let hasJob = image != nil && files.initrd != nil
     let commandLine = RunPlan.imageCommandLine(
-      hasDisk: files.disk != nil, growsDisk: disk != nil, hasNetwork: network == .nat, isVerbose: verbose,
+      architecture, hasDisk: files.disk != nil, growsDisk: disk != nil, hasNetwork: network == .nat,
+      isVerbose: verbose,
       extra: append)
     return RunPlan(
       name: image ?? name ?? (files.kernel as NSString).lastPathComponent, cpus: cpus, memory: memory,
-      engine: engine.engine, files: files,
+      architecture: architecture, engine: engine.engine, files: files,
       jobArchive: hasJob ? try makeJob(onTerminal: isTerminal).archive() : nil, reportsJob: hasJob,
-      append: image == nil ? append ?? "" : commandLine, diskSize: disk, ownDisk: diskImage,
+      append: image == nil ? RunPlan.ownCommandLine(architecture, append) : commandLine, diskSize: disk,
+      ownDisk: diskImage,
       hasNetwork: network == .nat, publish: publish, streams: isTerminal ? .terminal : .pipes,
       console: hasJob ? .hvc0 : console ?? .named(in: append ?? ""), isVerbose: verbose,
       bootTimeout: hasJob ? bootTimeout : nil, profile: profile, hasPerfMap: perfMap,
-      virtioBus: virtio.bus)
+      virtioBus: virtio?.bus ?? (architecture == .amd64 ? .pci : .mmio))
+  }
+
+  /// The architecture that was asked for, or else the one that kernel or image are for.
+  private var guestArchitecture: MachineConfiguration.Architecture {
+    if let arch { return arch.architecture }
+    let found =
+      if let kernel { KernelImage.architecture(of: URL(fileURLWithPath: kernel)) } else {
+        image.flatMap { try? ImageName($0) }.flatMap { ImageStore().architecture(of: $0) }
+      }
+    return found == .amd64 ? .amd64 : .riscv64
   }
 
   private func makeJob(onTerminal: Bool) -> GuestJob {
@@ -212,6 +235,14 @@ extension RunCommand {
 
   enum ArchitectureChoice: String, CaseIterable, ExpressibleByArgument {
     case riscv64
+    case amd64
+
+    var architecture: MachineConfiguration.Architecture {
+      switch self {
+      case .riscv64: .riscv64
+      case .amd64: .amd64
+      }
+    }
   }
 }
 

@@ -27,8 +27,10 @@ signal(SIGXFSZ, SIG_IGN)
 do {
   let server = ControlServer(UnixSocket(Descriptor(owning: number)))
   let controller = MachineController(
-    closeSandbox: { () throws(ControlFailure) in
-      do throws(Sandbox.Failure) { try Sandbox.apply() } catch {
+    closeSandbox: { (deviceRequests) throws(ControlFailure) in
+      var options = Sandbox.Options()
+      options.deviceRequests = deviceRequests
+      do throws(Sandbox.Failure) { try Sandbox.apply(options) } catch {
         throw ControlFailure(.hostRefused, phase: "closing the sandbox", message: error.description)
       }
     },

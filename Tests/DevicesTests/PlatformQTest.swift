@@ -1,7 +1,7 @@
 internal import Foundation
 
-/// QEMU's `virt` board with its processors stopped (`-S -qtest`): in their place we access the registers of
-/// QEMU's devices and drive its interrupt wires. Its clock stands. An oracle for ours.
+/// One of QEMU's boards, `virt` unless another is named, with its processors stopped (`-S -qtest`): in their place
+/// we access the registers of QEMU's devices and drive its interrupt wires. Its clock stands. An oracle for ours.
 final class PlatformQTest {
   private let process = Process()
   private let input = Pipe()
@@ -10,13 +10,17 @@ final class PlatformQTest {
 
   struct Refused: Error { let answer: String }
 
-  private static let board = ["-M", "virt", "-smp", "2", "-S", "-display", "none", "-serial", "null"]
+  static let virt = ["-M", "virt", "-smp", "2", "-S", "-display", "none", "-serial", "null"]
+  /// A PC.
+  static let q35 = ["-M", "q35", "-S", "-display", "none", "-serial", "null", "-net", "none"]
 
   /// In a board that `runs`, for devices that rest while a machine is stopped, processors find no program
   /// and do no more than fail at that.
-  init(_ qemu: String, _ options: [String] = [], runs: Bool = false) throws {
+  init(
+    _ qemu: String, board: [String] = virt, _ options: [String] = [], runs: Bool = false
+  ) throws {
     process.executableURL = URL(fileURLWithPath: qemu)
-    let board = runs ? Self.board.filter { $0 != "-S" } + ["-bios", "none"] : Self.board
+    let board = runs ? board.filter { $0 != "-S" } + ["-bios", "none"] : board
     process.arguments = board + options + ["-monitor", "none", "-qtest", "stdio", "-qtest-log", "none"]
     process.standardInput = input
     process.standardOutput = output
@@ -59,6 +63,11 @@ final class PlatformQTest {
   func read32(_ address: UInt64) throws -> UInt32 { UInt32(truncatingIfNeeded: try read("readl", address)) }
   func write8(_ address: UInt64, _ value: UInt8) throws { try command("writeb \(address) \(value)") }
   func write32(_ address: UInt64, _ value: UInt32) throws { try command("writel \(address) \(value)") }
+  func readPort8(_ port: UInt16) throws -> UInt8 { UInt8(truncatingIfNeeded: try read("inb", UInt64(port))) }
+  func readPort32(_ port: UInt16) throws -> UInt32 {
+    UInt32(truncatingIfNeeded: try read("inl", UInt64(port)))
+  }
+  func writePort8(_ port: UInt16, _ value: UInt8) throws { try command("outb \(port) \(value)") }
 
   private func read(_ name: String, _ address: UInt64) throws -> UInt64 {
     let answer = try command("\(name) \(address)")
@@ -74,7 +83,7 @@ final class PlatformQTest {
   /// The object path of the board's first device of a type, such as `riscv.sifive.plic`.
   static func path(ofType type: String, qemu: String) throws -> String? {
     let tree = try PlatformTool.run(
-      qemu, board + ["-monitor", "stdio"], input: Array("info qom-tree\nquit\n".utf8))
+      qemu, virt + ["-monitor", "stdio"], input: Array("info qom-tree\nquit\n".utf8))
     for line in String(decoding: tree, as: UTF8.self).split(whereSeparator: \.isNewline)
     where line.contains("(\(type))") {
       let name = line.split(separator: " ").first { $0.hasPrefix("/device[") }

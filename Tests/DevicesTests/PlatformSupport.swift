@@ -87,6 +87,8 @@ struct PlatformRandom: RandomNumberGenerator {
 enum PlatformTool {
   static let dtc = find("dtc")
   static let qemu = find("qemu-system-riscv64")
+  static let qemuPC = find("qemu-system-x86_64")
+  static let iasl = find("iasl")
 
   private static func find(_ name: String) -> String? {
     (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }

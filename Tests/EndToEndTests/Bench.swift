@@ -34,6 +34,8 @@ enum Bench {
   static let hasImage = access("\(image)/image.json", R_OK) == 0
   /// No guest is to be booted here.
   static let skipsBoots = environment["VOLARY_SKIP_BOOT"] != nil
+  /// Whether a machine could run on KVM, however slow that is.
+  static let hasKVM = access("/dev/kvm", R_OK | W_OK) == 0
   static let canBoot = hasPrograms && hasImage && !skipsBoots
 
   /// Copies built programs to a folder. Another program does it: a child that some other test starts meanwhile has

@@ -42,6 +42,11 @@ extension EndToEndTests {
       #expect(machine.leftovers.isEmpty)
     }
 
+    /// What tells a PC's kernel.
+    static let pcHeader =
+      [UInt8](repeating: 0, count: 0x1FE) + [0x55, 0xAA, 0, 0] + Array("HdrS".utf8)
+      + [UInt8](repeating: 0, count: 512)
+
     @Test(arguments: [
       Case("run", 2, "Name an image"),
       Case("run debian/13 --bogus", 2, "'--bogus'"),
@@ -56,6 +61,12 @@ extension EndToEndTests {
       Case("run Not_A_Name -- true", 2, "Not_A_Name"),
       Case("run --kernel /no/such/kernel", 4, "/no/such/kernel"),
       Case("run --kernel FILE --initrd /no/such/initrd", 4, "/no/such/initrd", file: [0]),
+      Case("run debian/13 --arch sparc -- true", 2, "sparc"),
+      Case("run --arch riscv64 --engine kvm --kernel FILE", 2, "--engine kvm", "riscv64", file: [0]),
+      Case("run --arch amd64 --engine translator --kernel FILE", 2, "amd64", "take kvm", file: [0]),
+      Case("run --arch amd64 --cpus 65 --kernel FILE", 2, "--cpus 65", "64", file: [0]),
+      Case("run --arch amd64 --virtio mmio --kernel FILE", 2, "--virtio mmio", file: [0]),
+      Case("run --arch riscv64 --kernel FILE", 2, "given", "is for amd64", file: Self.pcHeader),
     ])
     func argumentsAreWrong(_ test: Case) throws { try check(test) }
 

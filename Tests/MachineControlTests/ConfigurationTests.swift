@@ -23,12 +23,14 @@ import Testing
   @Test func refusesWhatIsWrong() {
     #expect(error { $0.name = "" } == .emptyName)
     #expect(error { $0.name = String(repeating: "n", count: 65) } == .nameTooLong)
-    #expect(error { $0.cpus = 0 } == .cpuCount(0))
-    #expect(error { $0.cpus = 9 } == .cpuCount(9))
+    #expect(error { $0.cpus = 0 } == .cpuCount(0, most: 8))
+    #expect(error { $0.cpus = 9 } == .cpuCount(9, most: 8))
     #expect(error { $0.memory = 63 << 20 } == .memorySize(63 << 20))
     #expect(error { $0.memory += 4096 } == .memorySize(2 << 30 + 4096))
     #expect(error { $0.memory = .max } == .memorySize(.max))
-    #expect(error { $0.boot.append = String(repeating: "a", count: 1024) } == .appendTooLong(bytes: 1024))
+    #expect(
+      error { $0.boot.append = String(repeating: "a", count: 1024) }
+        == .appendTooLong(bytes: 1024, most: 1023))
     #expect(error { $0.boot.append = "a\0b" } == .appendHoldsNull)
     #expect(error { $0.boot.initrd = Array(repeating: 1, count: 9) } == .tooMany("initrd files", most: 8))
     #expect(error { $0.disks[0].size = 511 } == .diskSize(disk: 0, bytes: 511))
@@ -47,6 +49,29 @@ import Testing
       error { $0.consolePorts[1].name = $0.consolePorts[0].name } == .portNameTwice("org.volary.console"))
     #expect(error { $0.entropySeed = Array(repeating: 0, count: 65) } == .entropySeedTooLong(65))
     #expect(error { $0.engine = .kvm } == .engineCannotRun(engine: .kvm, architecture: .riscv64))
+    #expect(error { $0.kvm = 9 } == .device(isNeeded: false, architecture: .riscv64))
+  }
+
+  @Test func amd64HasLimitsOfItsOwn() {
+    func error(_ change: (inout MachineConfiguration) -> Void) -> ConfigurationError? {
+      self.error(
+        {
+          $0.architecture = .amd64
+        $0.engine = .auto
+          $0.kvm = 10
+          change(&$0)
+        }, descriptors: Samples.descriptorCount + 1)
+    }
+    #expect(error { $0.cpus = 64 } == nil)
+    #expect(error { $0.engine = .kvm } == nil)
+    #expect(error { $0.boot.append = String(repeating: "a", count: 2047) } == nil)
+    #expect(error { $0.cpus = 65 } == .cpuCount(65, most: 64))
+    #expect(
+      error { $0.boot.append = String(repeating: "a", count: 2048) }
+        == .appendTooLong(bytes: 2048, most: 2047))
+    #expect(error { $0.engine = .translator } == .engineCannotRun(engine: .translator, architecture: .amd64))
+    #expect(error { $0.kvm = nil } == .device(isNeeded: true, architecture: .amd64))
+    #expect(error { $0.kvm = 9 } == .descriptorUsedTwice(what: "/dev/kvm", index: 9))
   }
 
   @Test func refusesDescriptorsThatAreNotThere() {

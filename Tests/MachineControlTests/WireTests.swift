@@ -38,9 +38,19 @@ enum Samples {
     return configuration
   }()
 
+  /// A machine on KVM.
+  static let accelerated: MachineConfiguration = {
+    var configuration = Samples.configuration
+    configuration.architecture = .amd64
+    configuration.engine = .kvm
+    configuration.virtioBus = .pci
+    configuration.kvm = 10
+    return configuration
+  }()
+
   static let messages: [ControlMessage] = [
     .request(id: 1, .descriptors), .request(id: 2, .configure(configuration)), .request(id: 3, .start),
-    .request(id: 11, .configure(profiled)),
+    .request(id: 11, .configure(profiled)), .request(id: 12, .configure(accelerated)),
     .request(id: 4, .stop), .request(id: 5, .kill), .request(id: 6, .pause), .request(id: 7, .resume),
     .request(id: 8, .reset), .request(id: 9, .resizeConsole(columns: 120, rows: 40)),
     .request(id: 10, .balloon(target: 512 << 20)), .request(id: .max, .status),

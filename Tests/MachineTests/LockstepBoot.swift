@@ -38,10 +38,10 @@ final class LockstepBoard {
   }
 
   init(kernel: Descriptor, initrd: Descriptor, memorySize: UInt64, code: CodeStore?) throws {
-    var connections = VirtBoard.Connections()
+    var connections = BoardConnections()
     connections.serialOutput = { [text] byte in text.bytes.withLock { $0.append(byte) } }
     connections.power = { [text] request in text.power.withLock { $0 = request } }
-    let wallClock = VirtBoard.WallClock(
+    let wallClock = WallClock(
       now: { [clock] in 1_750_000_000_000_000_000 + clock.now * MachineClock.tick }, alarms: NoAlarms())
     board = try VirtBoard(
       memorySize: memorySize, cpus: 1, code: code, clock: clock, wallClock: wallClock,

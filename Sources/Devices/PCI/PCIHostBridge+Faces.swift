@@ -62,12 +62,20 @@ package final class PCIConfigurationPorts: PortDevice {
   package var name: String { "\(bridge.name)-ports" }
   package let portCount = 8
   private let bridge: PCIHostBridge
+  private let resetControl: ResetControlPort?
 
-  init(_ bridge: PCIHostBridge) { self.bridge = bridge }
+  init(_ bridge: PCIHostBridge, resetControl: ResetControlPort?) {
+    self.bridge = bridge
+    self.resetControl = resetControl
+  }
 
-  package func reset() {}
+  /// The bridge resets itself.
+  package func reset() { resetControl?.reset() }
 
   package func readPort(offset: Int, width: Int) throws(BusFault) -> UInt32 {
+    if let resetControl, Self.isResetControl(offset, width) {
+      return try resetControl.readPort(offset: 0, width: 1)
+    }
     guard offset >= 4 else {
       try Self.checkAddress(offset, width)
       return bridge.configurationAddress
@@ -78,6 +86,9 @@ package final class PCIConfigurationPorts: PortDevice {
   }
 
   package func writePort(offset: Int, width: Int, value: UInt32) throws(BusFault) {
+    if let resetControl, Self.isResetControl(offset, width) {
+      return try resetControl.writePort(offset: 0, width: 1, value: value)
+    }
     guard offset >= 4 else {
       try Self.checkAddress(offset, width)
       bridge.configurationAddress = value
@@ -86,6 +97,11 @@ package final class PCIConfigurationPorts: PortDevice {
     let place = try place(offset)
     try bridge.writeConfiguration(
       bus: place.bus, function: place.function, offset: place.offset, width: width, value: value)
+  }
+
+  /// Whether an access is for the reset control register, which shares ports with the address.
+  private static func isResetControl(_ offset: Int, _ width: Int) -> Bool {
+    offset == Int(ResetControlPort.base - base) && width == 1
   }
 
   /// The address is reached as a whole only; narrower accesses are for other devices at these ports.
@@ -109,7 +125,12 @@ extension PCIHostBridge {
   }
 
   /// What a PC puts on its port bus.
-  package var portMapping: PortBus.Mapping {
-    PortBus.Mapping(base: PCIConfigurationPorts.base, device: PCIConfigurationPorts(self))
+  package var portMapping: PortBus.Mapping { portMapping(resetControl: nil) }
+
+  /// As ``portMapping``, with the register among them that resets the machine.
+  package func portMapping(resetControl: ResetControlPort?) -> PortBus.Mapping {
+    PortBus.Mapping(
+      base: PCIConfigurationPorts.base,
+      device: PCIConfigurationPorts(self, resetControl: resetControl))
   }
 }

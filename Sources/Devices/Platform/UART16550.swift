@@ -25,7 +25,7 @@ package final class UART16550: MMIODevice {
 
   package let name: String
   package let registerSpace: UInt64 = 0x100
-  private let interrupt: InterruptLine
+  let interrupt: InterruptLine
   private let output: @Sendable (UInt8) -> Void
   private let hasRoom: @Sendable () -> Void
   private let guarded = Mutex(Guarded())

@@ -20,41 +20,12 @@ package final class VirtBoard: Sendable {
   /// looks for them.
   package let pci: PCIHostBridge?
 
-  /// What a board is told from outside.
-  package struct Connections: Sendable {
-    /// A character that the guest wrote to its serial port.
-    package var serialOutput: @Sendable (UInt8) -> Void = { _ in }
-    package var serialHasRoom: @Sendable () -> Void = {}
-    /// The guest used the power switch.
-    package var power: @Sendable (PowerRequest) -> Void = { _ in }
-    /// Something worth a line in the log.
-    package var report: @Sendable (String) -> Void = { _ in }
-    package init() {}
-  }
-
-  /// What time it is outside, as the real-time clock tells it.
-  package struct WallClock: Sendable {
-    /// Nanoseconds since 1970.
-    package var now: @Sendable () -> UInt64
-    /// Of the same clock.
-    package var alarms: any AlarmScheduler
-
-    package init(now: @escaping @Sendable () -> UInt64, alarms: any AlarmScheduler) {
-      self.now = now
-      self.alarms = alarms
-    }
-
-    /// The host's clock.
-    package static func host() throws(Errno) -> WallClock {
-      WallClock(now: realtimeNanoseconds, alarms: try HostAlarmScheduler())
-    }
-  }
-
   /// Builds a board; `wallClock` nil stands for the host's. `virtioDevices` gets the memory and makes the
   /// devices that are attached to `virtioBus`. Throws `Errno` when the host refuses memory.
   package init(
     memorySize: UInt64, cpus: Int, code: CodeStore?, clock machineClock: MachineClock = MachineClock(),
-    wallClock: WallClock? = nil, countsInstructions: Bool = false, connections: Connections = Connections(),
+    wallClock: WallClock? = nil, countsInstructions: Bool = false,
+    connections: BoardConnections = BoardConnections(),
     virtioBus: MachineConfiguration.VirtioBus = .mmio,
     virtioDevices: (GuestMemory) throws(Errno) -> [any VirtioDevice] = { _ in [] }
   ) throws(Errno) {

@@ -29,7 +29,7 @@ enum HostExamination {
   }
 
   private static func kvm() -> Finding {
-    let instead = "machines run on Volary's translator"
+    let instead = "amd64 machines cannot run, riscv64 machines run on Volary's translator"
     switch KVMProbe.measure() {
     case .absent: return Finding("kvm", .note, "no /dev/kvm; \(instead)")
     case .refused(.denied(_, let group)):
@@ -38,12 +38,12 @@ enum HostExamination {
         remedy: group.map { "sudo adduser \(NSUserName()) \($0)" })
     case .refused(let error): return Finding("kvm", .note, "\(error); \(instead)")
     case .measured(let mips):
-      let figure = String(format: mips < 10 ? "%.1f" : "%.0f", mips)
+      let figure = EngineSelection.figure(mips)
       if mips < KVMProbe.usefulMIPS {
         return Finding(
-          "kvm", .note, "/dev/kvm is not hardware: \(figure) million instructions a second; \(instead)")
+          "kvm", .note, "/dev/kvm is not hardware: \(figure); \(instead)")
       }
-      return Finding("kvm", .ok, "\(figure) million instructions a second")
+      return Finding("kvm", .ok, figure)
     }
   }
 

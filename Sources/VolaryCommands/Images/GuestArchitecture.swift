@@ -1,3 +1,5 @@
+package import MachineControl
+
 /// A processor architecture that images are kept for, by Debian's name for it.
 package enum GuestArchitecture: String, CaseIterable, Codable, Sendable {
   case riscv64
@@ -11,5 +13,12 @@ package enum GuestArchitecture: String, CaseIterable, Codable, Sendable {
       throw ImageError(.usage, "unknown architecture '\(text)'; known are \(known)")
     }
     self = architecture
+  }
+
+  package init(_ architecture: MachineConfiguration.Architecture) {
+    switch architecture {
+    case .riscv64: self = .riscv64
+    case .amd64: self = .amd64
+    }
   }
 }

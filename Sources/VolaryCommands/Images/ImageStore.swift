@@ -70,6 +70,14 @@ package struct ImageStore: Sendable {
     }
   }
 
+  /// The architecture of the image of that name; of several, the one that runs on every host.
+  func architecture(of name: ImageName) -> GuestArchitecture? {
+    GuestArchitecture.allCases.first {
+      FileManager.default.fileExists(
+        atPath: folder(of: name, $0).appendingPathComponent(Self.recordFile).path)
+    }
+  }
+
   func folder(of name: ImageName, _ architecture: GuestArchitecture) -> URL {
     folder.appendingPathComponent(name.folderName(architecture), isDirectory: true)
   }

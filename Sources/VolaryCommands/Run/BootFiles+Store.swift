@@ -2,8 +2,8 @@ import Foundation
 
 extension BootFiles {
   /// The files of an image in the store. Throws `notFound` with the command that makes it.
-  init(image: String, architecture: RunCommand.ArchitectureChoice) throws(ImageError) {
-    let stored = try ImageStore().find(ImageName(image), GuestArchitecture(parsing: architecture.rawValue))
+  init(image: String, architecture: GuestArchitecture) throws(ImageError) {
+    let stored = try ImageStore().find(ImageName(image), architecture)
     self.init(kernel: stored.kernel.path, initrd: stored.initrd?.path, disk: stored.disk?.path)
   }
 }

@@ -16,7 +16,7 @@ package struct ControlledMachineRunner: MachineRunner {
     console: @escaping @Sendable (String) -> Void
   ) throws -> Int32 {
     let plan = RunPlan(
-      name: "image build", cpus: cpus, memory: ByteSize(bytes: memory), engine: .auto,
+      name: "image build", cpus: cpus, memory: ByteSize(bytes: memory), architecture: .riscv64, engine: .auto,
       files: BootFiles(kernel: kernel, initrd: initrd, disk: nil), jobArchive: nil, reportsJob: true,
       append: append + " console=ttyS0 panic=-1", diskSize: nil, ownDisk: disk, hasNetwork: false,
       publish: [], streams: .lines(console), console: .serial, isVerbose: false,
@@ -38,7 +38,11 @@ extension RunSession {
     } catch {
       throw VolaryError("cannot prepare the terminal: \(error)")
     }
-    var launcher = MachineLauncher(plan)
+    let engine = try EngineSelection(plan.engine, for: plan.architecture, cpus: plan.cpus)
+    if let reason = engine.reason, plan.tellsEngine {
+      FileHandle.standardError.write(Data("volary: \(plan.name): \(reason)\n".utf8))
+    }
+    var launcher = MachineLauncher(plan, engine)
     let machine = try launcher.launch()
     return try RunSession(plan, machine, signals: signals, terminal: terminal).run()
   }

@@ -73,10 +73,14 @@ struct MachineLauncher {
   }
 
   let plan: RunPlan
+  let engine: EngineSelection
   /// Descriptors in the order in which they are handed over.
   private var descriptors: [Descriptor] = []
 
-  init(_ plan: RunPlan) { self.plan = plan }
+  init(_ plan: RunPlan, _ engine: EngineSelection) {
+    self.plan = plan
+    self.engine = engine
+  }
 
   /// Starts everything. The machine runs when this returns.
   mutating func launch() throws(VolaryError) -> LaunchedMachine {
@@ -97,12 +101,12 @@ struct MachineLauncher {
     }
     let seed = (0..<32).map { _ in UInt8.random(in: 0...255) }
     var configuration = MachineConfiguration(
-      name: String(plan.name.prefix(64)), engine: plan.engine,
+      name: String(plan.name.prefix(64)), architecture: plan.architecture, engine: engine.engine,
       resetAction: plan.reportsJob ? .end : .restart, cpus: plan.cpus, memory: plan.memory.bytes,
       boot: .init(kernel: kernel, initrd: initrd, append: plan.append), disks: disks,
       network: network.map { .init(frames: add($0.frames.descriptor), mac: Self.randomHardwareAddress()) },
       consolePorts: consolePorts, serial: add(serialOfMachine.descriptor), entropySeed: seed,
-      virtioBus: plan.virtioBus)
+      virtioBus: plan.virtioBus, kvm: engine.device.map { add($0) })
 
     let profile = try plan.profile.map { (path) throws(VolaryError) in try openProfile(path) }
     configuration.profile = profile.map { add($0) }

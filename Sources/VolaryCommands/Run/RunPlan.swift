@@ -18,7 +18,7 @@ struct RunPlan {
     case serial
 
     /// The console that a kernel's command line names last. Without a name it is the serial line, which
-    /// the board's device tree offers as the kernel's output.
+    /// boards offer as the kernel's output.
     static func named(in append: String) -> Console {
       let name = append.split(separator: " ").last { $0.hasPrefix("console=") }
       return name?.hasPrefix("console=hvc0") == true ? .hvc0 : .serial
@@ -29,6 +29,7 @@ struct RunPlan {
   var name: String
   var cpus: Int
   var memory: ByteSize
+  var architecture: MachineConfiguration.Architecture
   var engine: MachineConfiguration.Engine
   var files: BootFiles
   /// An archive to follow the initial RAM disk, with the job for the guest's first process.
@@ -53,6 +54,13 @@ struct RunPlan {
   /// Whether perf(1) is told what is where in translated code.
   var hasPerfMap = false
   var virtioBus = MachineConfiguration.VirtioBus.mmio
+
+  /// Whether the person is told which engine was chosen and why: where that depends on the host, and where all is
+  /// told.
+  var tellsEngine: Bool {
+    if case .lines = streams { return false }
+    return isVerbose || architecture == .amd64
+  }
 }
 
 /// The files a machine boots from, by their paths.
@@ -67,14 +75,41 @@ extension RunPlan {
   /// The command line for an image's kernel. The serial line has the kernel's words, because hvc0 is
   /// the person's; a panic ends the machine instead of leaving it standing.
   static func imageCommandLine(
-    hasDisk: Bool, growsDisk: Bool, hasNetwork: Bool, isVerbose: Bool, extra: String?
+    _ architecture: MachineConfiguration.Architecture, hasDisk: Bool, growsDisk: Bool, hasNetwork: Bool,
+    isVerbose: Bool, extra: String?
   ) -> String {
     var words = hasDisk ? ["root=/dev/vda", "rootfstype=ext4", "rw"] : []
     if growsDisk { words.append("volary.grow") }
     words += ["console=ttyS0", "panic=-1"]
-    words += isVerbose ? ["earlycon=sbi"] : ["quiet"]
+    words.append(isVerbose ? architecture.earlyConsole : "quiet")
     if !hasNetwork { words.append("volary.ip=none") }
     if let extra { words.append(extra) }
     return words.joined(separator: " ")
   }
+}
+
+extension RunPlan {
+  /// The command line of a person's own kernel. A PC's kernel knows of no serial console unless it is told, and
+  /// there is no screen on which it would speak instead.
+  static func ownCommandLine(
+    _ architecture: MachineConfiguration.Architecture, _ append: String?
+  ) -> String {
+    let text = append ?? ""
+    let namesConsole = text.split(separator: " ").contains { $0.hasPrefix("console=") }
+    guard architecture == .amd64, !namesConsole else { return text }
+    return text.isEmpty ? "console=ttyS0" : "console=ttyS0 \(text)"
+  }
+}
+
+extension MachineConfiguration.Architecture {
+  /// What has a kernel speak before its console is there.
+  var earlyConsole: String {
+    switch self {
+    case .riscv64: "earlycon=sbi"
+    case .amd64: "earlyprintk=ttyS0"
+    }
+  }
+
+  /// Whether its board can ask a guest to switch itself off.
+  var hasPowerButton: Bool { self == .amd64 }
 }

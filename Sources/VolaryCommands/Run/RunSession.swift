@@ -349,8 +349,8 @@ final class RunSession {
     case .silent:
       let advice =
         plan.console == .hvc0
-        ? "a kernel finds it when its initial RAM disk loads virtio_mmio, and 'console=ttyS0' at once"
-        : "'earlycon=sbi' in --append shows the kernel's first words"
+        ? "a kernel finds it when it has loaded the drivers of virtio, and 'console=ttyS0' at once"
+        : "'\(plan.architecture.earlyConsole)' in --append shows the kernel's first words"
       say("volary: \(plan.name): nothing came over the console \(plan.console.rawValue) yet; \(advice)")
     case .panicked(let message): end(.panicked(message))
     case .restartsInVain(let count): end(.restartsInVain(count))
@@ -380,15 +380,29 @@ final class RunSession {
   }
 
   /// Has the guest's first process end the job by a signal and switch off in order; its disks may hold
-  /// what the job is about to write. False when there is no job, or nobody to tell it.
+  /// what the job is about to write. A kernel of the person's own is asked by the power button, where the board
+  /// has one. False when there is no job, or nobody to tell it.
   private func stop(with signal: Int32) -> Bool {
-    guard isReady, canStop, ending == nil else { return false }
+    guard ending == nil else { return false }
+    // Whose output nobody reads has no more to say.
+    if !plan.reportsJob, plan.architecture.hasPowerButton, signal != SIGPIPE {
+      return pressPowerButton(signal)
+    }
+    guard isReady, canStop else { return false }
     if jobCode == nil {
       let word = Array("stop \(signal)\n".utf8)
       let socket = machine.jobControl.descriptor.raw
       let written = word.withUnsafeBytes { Glibc.write(socket, $0.baseAddress, $0.count) }
       if written != word.count { return false }
     }
+    stopSignal = signal
+    setDeadline(milliseconds: Self.stopPatience)
+    return true
+  }
+
+  /// Presses the guest's power button for a signal that was to end it.
+  private func pressPowerButton(_ signal: Int32) -> Bool {
+    guard isControlOpen, (try? machine.control.post(.stop)) != nil else { return false }
     stopSignal = signal
     setDeadline(milliseconds: Self.stopPatience)
     return true

@@ -191,8 +191,11 @@ final class PCIVirtioDriver {
     return try address(Kind.notify, (try common(0x1E, 2)) * multiplier)
   }
 
-  /// Makes a chain of buffers available and notifies the device.
-  func send(queue: Int = 0, _ chain: [(address: UInt64, count: UInt64, isWritable: Bool)]) throws {
+  /// Makes a chain of buffers available and notifies the device, by `ringing` if that is given.
+  func send(
+    queue: Int = 0, _ chain: [(address: UInt64, count: UInt64, isWritable: Bool)],
+    ringing: (() -> Void)? = nil
+  ) throws {
     for (number, buffer) in chain.enumerated() {
       let descriptor = area + 16 * UInt64(number)
       let isLast = number + 1 == chain.count
@@ -204,6 +207,7 @@ final class PCIVirtioDriver {
     try machine.write(area + 0x1004 + 2 * UInt64(Int(nextAvailable) % Self.queueSize), 2, 0)
     nextAvailable &+= 1
     try machine.write(area + 0x1002, 2, UInt64(nextAvailable))
+    if let ringing { return ringing() }
     try machine.write(try notifyAddress(ofQueue: queue), 2, UInt64(queue))
   }
 

@@ -1,6 +1,7 @@
 internal import Devices
 internal import Foundation
 internal import GuestMemory
+internal import HostSystem
 internal import Synchronization
 internal import Testing
 
@@ -20,6 +21,34 @@ internal import Testing
     }
     try driver.start(vector: vector, configurationVector: vector == nil ? nil : 0)
     return (machine, driver)
+  }
+
+  /// A host that sees notifications in our place signals a counter instead.
+  @Test func doorbells() throws {
+    let machine = try PCIOwnMachine([try VirtioEntropy()])
+    let driver = try PCIVirtioDriver(machine, device: 1)
+    try driver.assign(at: 0x4000_0000)
+    let transport = machine.functions[0]
+    #expect(transport.doorbellAddress(ofQueue: 0) == nil, "nobody works on it")
+    let moves = machine.moves.all.count
+    try driver.start()
+    #expect(machine.moves.all.count > moves)
+    #expect(transport.doorbellAddress(ofQueue: 0) == 0x4000_3000)
+    #expect(transport.doorbellAddress(ofQueue: 1) == nil)
+    let counter = try #require(try transport.device.doorbell(queue: 0))
+    #expect(try transport.device.doorbell(queue: 0) === counter)
+    for _ in 0..<3 {
+      try driver.send([(driver.buffers, 16, true)], ringing: { counter.signal() })
+      #expect(try driver.wait() == 16)
+    }
+    // Rung while nobody works on the queue, it does nothing.
+    try driver.setCommon(0x14, 1, 0)
+    #expect(transport.doorbellAddress(ofQueue: 0) == nil)
+    counter.signal()
+    try driver.start()
+    try driver.send([(driver.buffers, 16, true)])
+    #expect(try driver.wait() == 16)
+    #expect(machine.reports.lines.isEmpty)
   }
 
   // MARK: - Common configuration (§4.1.4.3)

@@ -60,6 +60,12 @@ final class TransportCore: VirtioTransport {
     }
   }
 
+  /// Whether the device works on a queue.
+  func isLive(queue: Int) -> Bool {
+    guard isLive.load(ordering: .acquiring) else { return false }
+    return state.withLock { $0.queues.indices.contains(queue) && $0.queues[queue].isReady }
+  }
+
   /// The driver has seen causes of interrupts.
   func acknowledge(_ causes: UInt32) {
     state.withLock { state in

@@ -35,6 +35,10 @@ package protocol VirtioDevice: AnyObject, Sendable {
   /// The driver made buffers available. Never blocks.
   func notify(queue: Int)
 
+  /// A counter whose signals do what ``notify(queue:)`` does, for hosts that see notifications in our place; nil
+  /// where the device has none. The same whenever it is asked for.
+  func doorbell(queue: Int) throws(Errno) -> EventCounter?
+
   /// Leaves one queue alone from now on.
   func stop(queue: Int)
 
@@ -52,4 +56,6 @@ extension VirtioDevice {
   }
 
   package func accepts(_ features: VirtioFeatures) -> Bool { true }
+
+  package func doorbell(queue: Int) throws(Errno) -> EventCounter? { nil }
 }

@@ -15,12 +15,13 @@ package final class VirtioPCITransport: PCIFunction {
   package var device: any VirtioDevice { core.device }
   package let interface: PCIInterface
   private let core: TransportCore
+  private let notifyMoved: @Sendable () -> Void
   /// Where the configuration access capability is.
   private let accessCapability: Int
 
   /// `messages` is where MSI-X goes; nil for a board that has none. `report` gets a line when the device
   /// breaks; the caller limits its rate. `notifyMoved` is called, from any thread, when
-  /// ``notifyAddress(ofQueue:)`` may have changed.
+  /// ``notifyAddress(ofQueue:)`` or ``doorbellAddress(ofQueue:)`` may have changed.
   package init(
     device: any VirtioDevice, memory: GuestMemory, interrupt: InterruptLine, messages: (any MSISink)?,
     report: @escaping @Sendable (String) -> Void, notifyMoved: @escaping @Sendable () -> Void = {}
@@ -30,6 +31,7 @@ package final class VirtioPCITransport: PCIFunction {
     description.interrupt = interrupt
     description.isExpress = true
     description.rangesChanged = notifyMoved
+    self.notifyMoved = notifyMoved
     if let messages {
       let placement = MSIXTable.Placement(
         range: Self.range, table: UInt32(Region.messageTable), pending: UInt32(Region.messagePending))
@@ -49,16 +51,22 @@ package final class VirtioPCITransport: PCIFunction {
 
   package func stop() { core.stop() }
 
+  /// How many queues the device has, whether in use or not.
+  package var queueCount: Int { core.queueMaximums.count }
+
   /// Where the driver writes to notify a queue; nil while the function does not decode memory. The value
-  /// written says nothing that the address does not. For hosts that see such writes in our place (ioeventfd).
+  /// written says nothing that the address does not.
   package func notifyAddress(ofQueue queue: Int) -> UInt64? {
     guard core.queueMaximums.indices.contains(queue), let base = interface.address(ofRange: Self.range)
     else { return nil }
     return base + Region.notify + UInt64(queue) * UInt64(Self.notifyMultiplier)
   }
 
-  /// Does what a driver's write to a notification address does, for hosts that saw it in our place.
-  package func notify(queue: Int) { try? core.notify(queue: queue) }
+  /// As ``notifyAddress(ofQueue:)``, of a queue that the device works on, and nil for the others: where a host that
+  /// sees such writes in our place (ioeventfd) may signal the device's doorbell.
+  package func doorbellAddress(ofQueue queue: Int) -> UInt64? {
+    core.isLive(queue: queue) ? notifyAddress(ofQueue: queue) : nil
+  }
 
   // MARK: - Configuration space
 
@@ -198,7 +206,9 @@ package final class VirtioPCITransport: PCIFunction {
 
   private func write(register: UInt64, value: UInt32) throws(BusFault) {
     switch register {
-    case Register.deviceStatus: try core.writeStatus(DeviceStatus(rawValue: value))
+    case Register.deviceStatus:
+      defer { notifyMoved() }
+      try core.writeStatus(DeviceStatus(rawValue: value))
     case Register.queueEnable:
       // A queue that is enabled stays so until a reset (§4.1.4.3.2).
       guard value == 1 else { throw .forbidden }

@@ -21,11 +21,15 @@ final class VirtioWorker: Sendable {
     var commands: [Command] = []
     var thread: Thread?
     var isStopped = false
+    /// By queue; those that were asked for.
+    var doorbells: [Int: EventCounter] = [:]
     /// Where a configuration change is told, while a session lives.
     var transport: (any VirtioTransport)?
   }
 
   private static let wakeToken = UInt64.max
+  /// The token of the first queue's doorbell; the others' follow, up to ``wakeToken``.
+  private static let doorbellTokens = UInt64.max - 64
 
   private let name: String
   fileprivate let counter: EventCounter
@@ -49,6 +53,27 @@ final class VirtioWorker: Sendable {
   func notify(queue: Int) {
     let old = notified.bitwiseOr(1 << UInt64(queue), ordering: .acquiringAndReleasing).oldValue
     if old == 0 { counter.signal() }
+  }
+
+  /// What a host signals that sees notifications of a queue in our place.
+  func doorbell(queue: Int) throws(Errno) -> EventCounter {
+    try state.withLock { state throws(Errno) in
+      if let counter = state.doorbells[queue] { return counter }
+      let counter = try EventCounter()
+      try poller.add(counter.descriptor.raw, .read, token: Self.doorbellTokens + UInt64(queue))
+      state.doorbells[queue] = counter
+      return counter
+    }
+  }
+
+  /// The queues whose doorbells have rung, a bit for each.
+  private func takeRung(_ events: [Poller.Event]) -> UInt64 {
+    events.reduce(0) { queues, event in
+      guard (Self.doorbellTokens..<Self.wakeToken).contains(event.token) else { return queues }
+      let queue = Int(event.token - Self.doorbellTokens)
+      state.withLock { $0.doorbells[queue] }?.drain()
+      return queues | 1 << UInt64(queue)
+    }
   }
 
   /// Begins a session, which `make` builds on the worker's thread.
@@ -156,13 +181,13 @@ final class VirtioWorker: Sendable {
           return finish()
         }
       }
-      var queues = notified.exchange(0, ordering: .acquiringAndReleasing)
+      var queues = notified.exchange(0, ordering: .acquiringAndReleasing) | takeRung(events)
       while queues != 0 {
         let queue = queues.trailingZeroBitCount
         queues &= queues - 1
         work { session throws(QueueError) in try session.process(queue: queue) }
       }
-      for event in events where event.token != Self.wakeToken {
+      for event in events where event.token < Self.doorbellTokens {
         work { session throws(QueueError) in try session.ready(token: event.token) }
       }
     }

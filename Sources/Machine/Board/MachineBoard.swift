@@ -1,0 +1,41 @@
+package import Devices
+package import GuestMemory
+
+/// A board with its CPUs, as a machine's lifecycle drives it, whatever executes its guest.
+///
+/// CPUs run on threads that the machine starts: ``runCPU(_:)`` goes on until the board is halted. What a guest
+/// asks of its machine the board tells by ``BoardConnections``, from those threads.
+package protocol MachineBoard: AnyObject, Sendable {
+  var memory: GuestMemory { get }
+  /// The serial port, of which every board has one.
+  var serial: UART16550 { get }
+  /// Virtual CPUs; each has a thread of its own while the machine runs.
+  var cpuCount: Int { get }
+
+  /// Power-on: all devices and CPUs as they start, the guest in memory, the first CPU about to enter it. No CPU
+  /// may run.
+  func powerOn(_ guest: LinuxGuest) throws(BootError)
+
+  /// Runs a CPU on the calling thread. Returns soon after the board was halted, and at once while it is.
+  func runCPU(_ number: Int)
+
+  /// Halts the CPUs, or lets them be run again. Does not wait for them; from any thread.
+  func setHalted(_ isHalted: Bool)
+
+  /// What has to go on beside the CPUs, on a thread of its own, until ``end()``.
+  func runTimer()
+
+  /// Presses the power button, by which a guest is asked to switch itself off; false on a board that has none.
+  func pressPowerButton() -> Bool
+
+  /// The end of the CPUs, whose threads have ended, and of the timer.
+  func end()
+
+  /// Ends the devices' workers.
+  func stopDevices()
+
+  /// Guest instructions retired by each CPU; none where the engine does not count them.
+  var instructionsRetired: [UInt64] { get }
+  /// Times that guest code was left to handle something elsewhere.
+  var exits: UInt64 { get }
+}

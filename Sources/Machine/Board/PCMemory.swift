@@ -1,0 +1,10 @@
+/// How the RAM of the `pc` board lies in the guest's addresses.
+package struct PCMemory: Sendable {
+  /// What `GuestMemory` is made of: addresses and bytes.
+  package var regions: [(base: UInt64, size: Int)]
+  /// What the guest is told, in ascending order.
+  package var map: [MemoryMapEntry]
+
+  /// Where RAM ends: behind the last region.
+  package var end: UInt64 { regions.map { $0.base + UInt64($0.size) }.max() ?? 0 }
+}

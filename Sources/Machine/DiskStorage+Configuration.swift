@@ -1,0 +1,52 @@
+internal import Devices
+internal import DiskImages
+internal import HostSystem
+internal import MachineControl
+
+extension DiskStorage {
+  /// Opens the disks of a configuration, in order. What is wrong is told with the disk's name.
+  static func open(
+    _ disks: [MachineConfiguration.Disk], _ descriptors: [Descriptor]
+  ) throws(ControlFailure) -> [any BlockStorage] {
+    var storages: [any BlockStorage] = []
+    for disk in disks {
+      do throws(DiskImageError) {
+        storages.append(DiskStorage(try image(of: disk, descriptors)))
+      } catch {
+        var code = ControlFailure.Code.invalidConfiguration
+        if case .system = error { code = .hostRefused }
+        throw ControlFailure(code, phase: "opening disk \(disk.serial)", message: error.description)
+      }
+    }
+    return storages
+  }
+
+  private static func image(
+    of disk: MachineConfiguration.Disk, _ descriptors: [Descriptor]
+  ) throws(DiskImageError) -> any DiskImage {
+    var base: (any DiskImage)?
+    if let index = disk.base {
+      base = try DiskImages.open(
+        format: .raw, descriptor: descriptors[index], name: "the base of disk \(disk.serial)", readOnly: true)
+    }
+    let file = descriptors[disk.file]
+    let name = "disk \(disk.serial)"
+    switch disk.format {
+    case .raw:
+      return try DiskImages.open(format: .raw, descriptor: file, name: name, readOnly: disk.readOnly)
+    case .overlay:
+      if disk.ephemeral, let base {
+        return try DiskImages.ephemeralOverlay(descriptor: file, name: name, base: base, size: disk.size)
+      }
+      let isFresh: Bool
+      do throws(Errno) { isFresh = try file.size() == 0 } catch {
+        throw .system(name: name, operation: "look at", error)
+      }
+      if isFresh {
+        try DiskImages.createOverlay(descriptor: file, name: name, base: base, size: disk.size)
+      }
+      return try DiskImages.open(
+        format: .overlay, descriptor: file, name: name, readOnly: disk.readOnly, base: base)
+    }
+  }
+}

@@ -1,0 +1,145 @@
+"""What the fixture takes from Debian: kernels for amd64 with their modules, and busybox."""
+import json, lzma, os, re, shutil, subprocess
+
+# The releases whose kernels are booted, and their code names.
+RELEASES = {"12": "bookworm", "13": "trixie"}
+ARCHIVE = "http://deb.debian.org/debian"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+class Unavailable(Exception):
+    """A package that cannot be had, in a line."""
+
+
+def cache():
+    """The folder that keeps what is downloaded once."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "volary", "nested")
+
+
+def require(release):
+    """Unpacks a release's kernel and busybox in the cache, unless they are there; returns their folder."""
+    folder = os.path.join(cache(), release)
+    if os.path.exists(f"{folder}/packages.json"):
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    work, tree = f"{folder}/apt", f"{folder}/tree"
+    try:
+        apt = workspace(work, RELEASES[release])
+        run(apt("apt-get") + ["-qq", "-o", "APT::Update::Error-Mode=any", "update"])
+        text = run(apt("apt-cache") + ["show", "linux-image-cloud-amd64"])
+        kernel = re.search(r"^Depends:.*?(linux-image-\S+-cloud-amd64)", text, re.MULTILINE)[1]
+        run(apt("apt-get") + ["-qq", "download", kernel, "busybox-static"], cwd=f"{work}/archives")
+        versions = {}
+        for name in os.listdir(f"{work}/archives"):
+            if name.endswith(".deb"):
+                file = f"{work}/archives/{name}"
+                run(["dpkg-deb", "-x", file, tree])
+                package, version = run(["dpkg-deb", "-W", "--showformat=${Package} ${Version}", file]).split()
+                versions[package] = version
+        root = f"{tree}/usr" if os.path.isdir(f"{tree}/usr/lib/modules") else tree
+        run(["/sbin/depmod", "-b", root, os.listdir(f"{root}/lib/modules")[0]])
+    except (OSError, TypeError, subprocess.CalledProcessError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        raise Unavailable(f"Debian {release}'s packages cannot be had: {words[-1] if words else error}")
+    shutil.rmtree(work)
+    with open(f"{folder}/packages.json", "w") as file:
+        json.dump(versions, file)
+    return folder
+
+
+def run(command, cwd=None):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd).stdout
+
+
+def archive():
+    """The archive that this host's apt takes Debian's packages from, or else everybody's."""
+    with_origin = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
+    try:
+        places = run(with_origin).split()
+    except (OSError, subprocess.CalledProcessError):
+        places = []
+    return next((place for place in places if "security" not in place), ARCHIVE)
+
+
+def workspace(folder, codename):
+    """An apt of its own, with the host's settings; returns what makes the start of its commands."""
+    for name in ("lists/partial", "archives/partial", "none"):
+        os.makedirs(f"{folder}/{name}")
+    open(f"{folder}/status", "w").close()
+    with open(f"{folder}/sources.list", "w") as file:
+        file.write(f"deb [signed-by={KEYRING}] {archive()} {codename} main\n")
+    with open(f"{folder}/apt.conf", "w") as file:
+        file.write(f"""#clear DPkg;
+#clear APT::Update;
+#clear APT::Architectures;
+#clear APT::Default-Release;
+APT::Architecture "amd64";
+APT::Architectures {{ "amd64"; }};
+APT::Sandbox::User "";
+Acquire::Languages {{ "none"; }};
+Dir::State "{folder}";
+Dir::State::lists "{folder}/lists";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}";
+Dir::Cache::archives "{folder}/archives";
+Dir::Log "{folder}";
+Dir::Etc::sourcelist "{folder}/sources.list";
+Dir::Etc::sourceparts "{folder}/none";
+Dir::Etc::preferences "{folder}/none/preferences";
+Dir::Etc::preferencesparts "{folder}/none";
+""")
+    return lambda program: [program, "-c", f"{folder}/apt.conf"]
+
+
+# MARK: what was unpacked
+
+def tree(release):
+    return os.path.join(cache(), release, "tree")
+
+
+def kernel(release):
+    """The path of the kernel."""
+    boot = f"{tree(release)}/boot"
+    return next(f"{boot}/{name}" for name in os.listdir(boot) if name.startswith("vmlinuz-"))
+
+
+def busybox(release):
+    return next(path for path in (f"{tree(release)}/bin/busybox", f"{tree(release)}/usr/bin/busybox")
+                if os.path.exists(path))
+
+
+def modules(release, names):
+    """Modules with all that they need, in the order in which they are to be loaded: names and contents."""
+    root = next(path for path in (f"{tree(release)}/usr/lib/modules", f"{tree(release)}/lib/modules")
+                if os.path.isdir(path))
+    folder = os.path.join(root, os.listdir(root)[0])
+    needs = {}
+    with open(f"{folder}/modules.dep") as file:
+        for line in file:
+            path, _, rest = line.partition(":")
+            needs[name_of(path)] = (path, [name_of(other) for other in rest.split()])
+    order = []
+
+    def add(name):
+        # What is not there is built into the kernel.
+        if name in needs and name not in order:
+            # The nearest comes last in what depmod writes.
+            for other in reversed(needs[name][1]):
+                add(other)
+            order.append(name)
+
+    for name in names:
+        add(name)
+    return [(name, content(os.path.join(folder, needs[name][0]))) for name in order]
+
+
+def name_of(path):
+    return re.sub(r"\.ko(\.xz)?$", "", os.path.basename(path)).replace("-", "_")
+
+
+def content(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    return lzma.decompress(data) if path.endswith(".xz") else data
