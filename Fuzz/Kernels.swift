@@ -129,7 +129,7 @@ extension FuzzTarget {
     for _ in 0..<count {
       let size = random.below(random.once(in: 8) ? 200_000 : 3000)
       let memorySize = random.once(in: 10) ? random.number() : UInt64(size + random.below(4000))
-      if random.once(in: 3) { address += UInt64(random.below(1 << 19)) }
+      if random.once(in: 3) { address &+= UInt64(random.below(1 << 19)) }
       if random.once(in: 12) { address = random.number() }
       headers += header(
         type: random.once(in: 20) ? 4 : 1, offset: offset, address: address, size: size,

@@ -17,7 +17,7 @@ private enum EntryHost {
 /// Debian's kernels, entered: what they say of their command line, memory map, RAM disk and ACPI is the oracle for what
 /// they were told.
 ///
-/// Their first lines come after some hundred million instructions, so that a KVM that is not hardware needs minutes.
+/// Their first lines come after tens of millions of instructions, so that a KVM that is not hardware needs a minute.
 @Suite(.serialized, .timeLimit(.minutes(10)), .enabled(if: EntryHost.isFit, EntryHost.reason))
 struct KernelEntryTests {
   @Test(arguments: AMD64Kernels.releases, [true, false])
