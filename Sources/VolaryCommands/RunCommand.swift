@@ -113,8 +113,9 @@ struct RunCommand: ParsableCommand {
     if initrd != nil && kernel == nil { throw ValidationError("--initrd needs --kernel.") }
     let architecture = guestArchitecture
     if !architecture.engines.contains(engine.engine) {
-      let error = ConfigurationError.engineCannotRun(engine: engine.engine, architecture: architecture)
-      throw ValidationError("--engine \(engine.rawValue): \(error).")
+      throw ValidationError(
+        "--engine \(engine.rawValue) cannot run \(architecture) guests; take --engine "
+          + "\(architecture == .amd64 ? "kvm" : "translator"), or auto, the fastest that works here.")
     }
     if (engine == .interpreter || architecture == .amd64) && (profile != nil || perfMap) {
       throw ValidationError(

@@ -39,11 +39,11 @@ extension RunSession {
       throw VolaryError("cannot prepare the terminal: \(error)")
     }
     let engine = try EngineSelection(plan.engine, for: plan.architecture, cpus: plan.cpus)
+    var launcher = MachineLauncher(plan, engine)
+    let machine = try launcher.launch()
     if let reason = engine.reason, plan.tellsEngine {
       FileHandle.standardError.write(Data("volary: \(plan.name): \(reason)\n".utf8))
     }
-    var launcher = MachineLauncher(plan, engine)
-    let machine = try launcher.launch()
     return try RunSession(plan, machine, signals: signals, terminal: terminal).run()
   }
 }
