@@ -67,8 +67,8 @@ struct TinyKernel {
     halt()
   }
 
-  /// `lidt` of an empty table at address 0x200010, then `int3`: no CPU can go on.
-  mutating func tripleFault() { code += [0x0F, 0x01, 0x1D] + bytes(Self.counter + 0x10) + [0xCC] }
+  /// `lidt` of an empty table at address 0x200010, then `ud2`: no CPU can go on.
+  mutating func tripleFault() { code += [0x0F, 0x01, 0x1D] + bytes(Self.counter + 0x10) + [0x0F, 0x0B] }
 
   /// Runs `body` at the first start only: `incl counter; cmpl $1, counter; jne` over it.
   mutating func atFirst(_ body: (inout TinyKernel) -> Void) {
