@@ -3,7 +3,7 @@ internal import Testing
 
 /// Our devices and QEMU's side by side under the same random accesses. Where QEMU is known to differ from
 /// the specification, the accesses keep to what both agree on, and a comment says so.
-@Suite("Platform devices beside QEMU's", .enabled(if: PlatformTool.qemu != nil), .timeLimit(.minutes(1)))
+@Suite("Platform devices beside QEMU's", .enabled(if: PlatformTool.qemu != nil), .timeLimit(.minutes(30)))
 struct PlatformQEMUTests {
   @Test(arguments: [true, false], [1, 2] as [UInt64]) func uart(hasFIFO: Bool, seed: UInt64) throws {
     let qemu = try PlatformQTest(try #require(PlatformTool.qemu))

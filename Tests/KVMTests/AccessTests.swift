@@ -3,7 +3,7 @@ import KVM
 import Testing
 
 /// Ports and addresses, as a guest's instructions reach a bus.
-@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(30)))
 struct AccessTests {
   @Test(arguments: [1, 2, 4]) func writesPorts(_ width: Int) throws {
     let guest = try Guest(Code.write(port: 0x3F8, width, 0x8765_4321) + Code.halt)

@@ -3,7 +3,7 @@ import KVM
 import Testing
 
 /// The pages that guests write, as guest memory comes to know of them.
-@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(30)))
 struct DirtyLogTests {
   private func dirtyPages(_ guest: Guest) -> Set<UInt64> {
     Set(

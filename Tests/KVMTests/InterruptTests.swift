@@ -5,7 +5,7 @@ import KVM
 import Testing
 
 /// Interrupts from the board to a handler in the guest, and doorbells the other way.
-@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(30)))
 struct InterruptTests {
   /// A guest that says 1 on port 0x80 when it is ready, waits for interrupts, and says each on port 0x81.
   private func waitingGuest(answer: @escaping @Sendable (RecordingBus.Access) -> UInt64 = { _ in 0 }) throws

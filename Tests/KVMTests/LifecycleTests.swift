@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// How CPUs start, stop and end.
-@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(30)))
 struct LifecycleTests {
   @Test func enters64BitCode() throws {
     let guest = try Guest(Code.halt)

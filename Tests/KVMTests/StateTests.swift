@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// CPUs taken out of one machine and put into another.
-@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(30)))
 struct StateTests {
   /// Counts in a vector register by way of memory, and says each number on port 0x90:
   /// `again: movups [rbx], xmm0; inc dword [rbx]; movups xmm0, [rbx]; mov eax, [rbx]; out dx, eax; jmp again`.

@@ -68,7 +68,7 @@ import Testing
 }
 
 /// This host's KVM.
-@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: KVMHost.isUsable, KVMHost.reason), .timeLimit(.minutes(30)))
 struct MachineTests {
   @Test func readsWhatTheHostCan() throws {
     let system = try KVMSystem()

@@ -3,7 +3,7 @@ internal import Testing
 
 /// Our devices and those of QEMU's PC side by side under the same random accesses, which keep to what both
 /// have as the data sheets do.
-@Suite("PC devices beside QEMU's", .enabled(if: PlatformTool.qemuPC != nil), .timeLimit(.minutes(1)))
+@Suite("PC devices beside QEMU's", .enabled(if: PlatformTool.qemuPC != nil), .timeLimit(.minutes(30)))
 struct PCQEMUTests {
   @Test(arguments: [1, 2, 3] as [UInt64]) func ioAPIC(seed: UInt64) throws {
     let qemu = try PlatformQTest(try #require(PlatformTool.qemuPC), board: PlatformQTest.q35)

@@ -4,7 +4,7 @@ internal import Testing
 
 /// One driver, written from the specifications, for our devices and for QEMU's: what it is told has to be
 /// the same.
-@Suite("PCI devices beside QEMU's", .enabled(if: PlatformTool.qemu != nil), .timeLimit(.minutes(2)))
+@Suite("PCI devices beside QEMU's", .enabled(if: PlatformTool.qemu != nil), .timeLimit(.minutes(30)))
 struct PCIBothTests {
   enum Whose: CaseIterable { case ours, qemus }
 

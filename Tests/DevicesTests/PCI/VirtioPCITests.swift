@@ -6,7 +6,7 @@ internal import Synchronization
 internal import Testing
 
 /// Virtio on PCI by the figures of virtio 1.2 §4.1.
-@Suite(.timeLimit(.minutes(1))) struct VirtioPCITests {
+@Suite(.timeLimit(.minutes(30))) struct VirtioPCITests {
   /// A machine with one entropy device, alive.
   private static func live(
     vector: UInt64? = nil, hasMessages: Bool = true

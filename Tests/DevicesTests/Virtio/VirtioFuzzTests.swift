@@ -25,7 +25,7 @@ import Testing
 
   static let accesses = 200_000
 
-  @Test(.timeLimit(.minutes(5)), arguments: Kind.allCases)
+  @Test(.timeLimit(.minutes(30)), arguments: Kind.allCases)
   func randomRegistersAndRings(kind: Kind) throws {
     var generator = Generator(state: 0x9E37_79B9_7F4A_7C15 &+ UInt64("\(kind)".utf8.count) << 32)
     let memory = try VirtioGuest.memory()

@@ -6,7 +6,7 @@ import Machine
 import Testing
 
 /// Debian's own kernels in a PC's memory; the oracles are the host's decompressors and readelf.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct DebianKernelTests {
+@Suite(.serialized, .timeLimit(.minutes(30))) struct DebianKernelTests {
   @Test(arguments: AMD64Kernels.releases, [false, true])
   func kernelIsWhatItsToolsMakeOfIt(release: String, isDirty: Bool) throws {
     let kernel = try AMD64Kernels.kernel(release).get()

@@ -18,7 +18,7 @@ private enum EntryHost {
 /// they were told.
 ///
 /// Their first lines come after tens of millions of instructions, so that a KVM that is not hardware needs a minute.
-@Suite(.serialized, .timeLimit(.minutes(10)), .enabled(if: EntryHost.isFit, EntryHost.reason))
+@Suite(.serialized, .timeLimit(.minutes(30)), .enabled(if: EntryHost.isFit, EntryHost.reason))
 struct KernelEntryTests {
   @Test(arguments: AMD64Kernels.releases, [true, false])
   func kernelReadsWhatItIsTold(release: String, throughPVH: Bool) throws {

@@ -5,7 +5,7 @@ import Machine
 import Testing
 
 /// What is given as a kernel and cannot be loaded: each gets a line that names what is wrong.
-@Suite(.timeLimit(.minutes(5))) struct PCLoaderRefusalTests {
+@Suite(.timeLimit(.minutes(30))) struct PCLoaderRefusalTests {
   private static let elf = SampleKernel.likeLinux(megabytes: 1).elf
   private static let payload = Result { try SampleKernel.compress(elf, with: "zstd") }
 

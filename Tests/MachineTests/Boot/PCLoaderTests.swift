@@ -6,7 +6,7 @@ import Machine
 import Testing
 
 /// What the loader makes of kernels that were made for it.
-@Suite(.timeLimit(.minutes(5))) struct PCLoaderTests {
+@Suite(.timeLimit(.minutes(30))) struct PCLoaderTests {
   /// Each segment has its bytes and zeroes behind them, and the RAM around them is empty.
   private func check(_ kernel: SampleKernel, in loaded: LoadedMemory, isDirty: Bool) throws {
     for segment in kernel.segments {
