@@ -57,7 +57,7 @@ import Testing
       self.error(
         {
           $0.architecture = .amd64
-        $0.engine = .auto
+          $0.engine = .auto
           $0.kvm = 10
           change(&$0)
         }, descriptors: Samples.descriptorCount + 1)
