@@ -35,7 +35,10 @@ struct DirtyLogTests {
     #expect(dirtyPages(guest).isEmpty)
     #expect(try guest.machine.collectDirtyPages() >= 4)
     let written: Set<UInt64> = [data, data + 0x5000, data + 0x6000, high + 0x3000]
-    #expect(dirtyPages(guest).filter { !tables.contains($0) } == written)
+    // A page that was only read may count as written: nested paging maps it for both.
+    let onlyRead: Set<UInt64> = [Guest.Place.code, data + 0x9000]
+    func noted() -> Set<UInt64> { dirtyPages(guest).filter { !tables.contains($0) }.subtracting(onlyRead) }
+    #expect(noted() == written)
 
     // Nothing since; then the same pages again.
     forget(guest)
@@ -45,7 +48,7 @@ struct DirtyLogTests {
     forget(guest)
     #expect(guest.run() == .halted)
     try guest.machine.collectDirtyPages()
-    #expect(dirtyPages(guest).filter { !tables.contains($0) } == [data + 0x5000])
+    #expect(noted() == [data + 0x5000])
 
     // And none when nobody asks.
     try guest.machine.setDirtyLogging(false)
