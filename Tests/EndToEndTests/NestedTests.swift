@@ -4,7 +4,11 @@ import Testing
 
 extension EndToEndTests {
   /// Stock kernels on a host with KVM, which QEMU plays in software: Tests/Nested.
-  @Suite(.serialized, .runsPrograms, .enabled(if: !Bench.skipsBoots, "VOLARY_SKIP_BOOT is set"))
+  /// Not by themselves: QEMU 7.2's interpreter now and then loses a guest's flags at a nested page fault, and one
+  /// boot in some ten ends in the guest's panic.
+  @Suite(
+    .serialized, .runsPrograms,
+    .enabled(if: ProcessInfo.processInfo.environment["VOLARY_NESTED"] != nil, "VOLARY_NESTED is not set"))
   struct NestedTests {
     private static let program = {
       let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -33,7 +37,7 @@ extension EndToEndTests {
       guard let outcome = try run(script, options) else { return nil }
       #expect(outcome.code == 0, "\(outcome.output) \(outcome.errors)")
       // What the guest's kernel says, such as that it powers down, is on the same console.
-      return outcome.output.replacing("\r", with: "").split(separator: "\n").map(String.init)
+      return outcome.output.split(whereSeparator: \.isNewline).map(String.init)
         .filter { !$0.hasPrefix("[") }
     }
 
