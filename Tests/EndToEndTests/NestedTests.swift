@@ -4,8 +4,8 @@ import Testing
 
 extension EndToEndTests {
   /// Stock kernels on a host with KVM, which QEMU plays in software: Tests/Nested.
-  /// Not by themselves: QEMU 7.2's interpreter now and then loses a guest's flags at a nested page fault, and one
-  /// boot in some ten ends in the guest's panic.
+  /// Not by themselves yet: about one boot in ten ends in the guest's panic, with flags that no program set. QEMU
+  /// 7.2's interpreter is suspected, which is not proven.
   @Suite(
     .serialized, .runsPrograms,
     .enabled(if: ProcessInfo.processInfo.environment["VOLARY_NESTED"] != nil, "VOLARY_NESTED is not set"))
