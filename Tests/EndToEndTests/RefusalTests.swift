@@ -63,7 +63,8 @@ extension EndToEndTests {
       Case("run --kernel FILE --initrd /no/such/initrd", 4, "/no/such/initrd", file: [0]),
       Case("run debian/13 --arch sparc -- true", 2, "sparc"),
       Case("run --arch riscv64 --engine kvm --kernel FILE", 2, "--engine kvm", "riscv64", file: [0]),
-      Case("run --arch amd64 --engine translator --kernel FILE", 2, "amd64", "take kvm", file: [0]),
+      Case(
+        "run --arch amd64 --engine translator --kernel FILE", 2, "amd64", "--engine kvm, or auto", file: [0]),
       Case("run --arch amd64 --cpus 65 --kernel FILE", 2, "--cpus 65", "64", file: [0]),
       Case("run --arch amd64 --virtio mmio --kernel FILE", 2, "--virtio mmio", file: [0]),
       Case("run --arch riscv64 --kernel FILE", 2, "given", "is for amd64", file: Self.pcHeader),
