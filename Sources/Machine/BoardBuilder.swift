@@ -33,12 +33,7 @@ struct BoardBuilder {
     self.configuration = configuration
     self.descriptors = descriptors
     self.send = send
-    engine =
-      switch (configuration.architecture, configuration.engine) {
-      case (.amd64, _): .kvm
-      case (.riscv64, .interpreter): .interpreter
-      case (.riscv64, _): .translator
-      }
+    engine = configuration.engine == .auto ? configuration.architecture.usualEngine : configuration.engine
     code =
       engine == .translator
       ? try ControlFailure.host("making room for translated code") { () throws(Errno) in

@@ -51,7 +51,7 @@ extension ConfigurationError: CustomStringConvertible {
     case .entropySeedTooLong(let count):
       "the entropy seed has \(count) bytes; \(MachineConfiguration.Limits.entropySeed) are the most"
     case .engineCannotRun(let engine, let architecture):
-      "the engine \(engine) cannot run \(architecture) guests: take \(architecture == .amd64 ? "kvm" : "translator"), or auto"
+      "the engine \(engine) cannot run \(architecture) guests: take \(architecture.usualEngine), or auto"
     case .device(true, let architecture): "\(architecture) guests need /dev/kvm"
     case .device(false, let architecture): "/dev/kvm runs no \(architecture) guests"
     }

@@ -31,6 +31,14 @@ package struct MachineConfiguration: Equatable, Sendable {
       case .amd64: [.auto, .kvm]
       }
     }
+
+    /// The engine that ``Engine/auto`` stands for.
+    package var usualEngine: Engine {
+      switch self {
+      case .riscv64: .translator
+      case .amd64: .kvm
+      }
+    }
   }
 
   /// What executes guest instructions.

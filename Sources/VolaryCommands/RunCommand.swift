@@ -115,7 +115,7 @@ struct RunCommand: ParsableCommand {
     if !architecture.engines.contains(engine.engine) {
       throw ValidationError(
         "--engine \(engine.rawValue) cannot run \(architecture) guests; take --engine "
-          + "\(architecture == .amd64 ? "kvm" : "translator"), or auto, the fastest that works here.")
+          + "\(architecture.usualEngine), or auto, the fastest that works here.")
     }
     if (engine == .interpreter || architecture == .amd64) && (profile != nil || perfMap) {
       throw ValidationError(

@@ -1,5 +1,9 @@
-"""What the fixture takes from Debian: kernels for amd64 with their modules, and busybox."""
-import json, lzma, os, re, shutil, subprocess
+#!/usr/bin/env python3
+"""What tests take from Debian: kernels for amd64 with their modules, and busybox.
+
+    debian.py 12|13     prints the folder that holds what the packages hold
+"""
+import json, lzma, os, re, shutil, subprocess, sys, tempfile
 
 # The releases whose kernels are booted, and their code names.
 RELEASES = {"12": "bookworm", "13": "trixie"}
@@ -22,8 +26,9 @@ def require(release):
     folder = os.path.join(cache(), release)
     if os.path.exists(f"{folder}/packages.json"):
         return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    work, tree = f"{folder}/apt", f"{folder}/tree"
+    os.makedirs(cache(), exist_ok=True)
+    made = tempfile.mkdtemp(prefix="making.", dir=cache())
+    work, tree = f"{made}/apt", f"{made}/tree"
     try:
         apt = workspace(work, RELEASES[release])
         run(apt("apt-get") + ["-qq", "-o", "APT::Update::Error-Mode=any", "update"])
@@ -40,12 +45,17 @@ def require(release):
         root = f"{tree}/usr" if os.path.isdir(f"{tree}/usr/lib/modules") else tree
         run(["/sbin/depmod", "-b", root, os.listdir(f"{root}/lib/modules")[0]])
     except (OSError, TypeError, subprocess.CalledProcessError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
         words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         raise Unavailable(f"Debian {release}'s packages cannot be had: {words[-1] if words else error}")
     shutil.rmtree(work)
-    with open(f"{folder}/packages.json", "w") as file:
+    with open(f"{made}/packages.json", "w") as file:
         json.dump(versions, file)
+    try:
+        os.rename(made, folder)
+    except OSError:
+        # Another one was as quick.
+        shutil.rmtree(made)
     return folder
 
 
@@ -79,6 +89,8 @@ APT::Architecture "amd64";
 APT::Architectures {{ "amd64"; }};
 APT::Sandbox::User "";
 Acquire::Languages {{ "none"; }};
+Acquire::Retries "1";
+Acquire::http::Timeout "20";
 Dir::State "{folder}";
 Dir::State::lists "{folder}/lists";
 Dir::State::status "{folder}/status";
@@ -143,3 +155,13 @@ def content(path):
     with open(path, "rb") as file:
         data = file.read()
     return lzma.decompress(data) if path.endswith(".xz") else data
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in [[release] for release in RELEASES]:
+        sys.exit("usage: debian.py 12|13")
+    try:
+        require(sys.argv[1])
+    except Unavailable as error:
+        sys.exit(str(error))
+    print(tree(sys.argv[1]))

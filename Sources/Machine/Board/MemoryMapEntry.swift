@@ -5,10 +5,6 @@ package struct MemoryMapEntry: Equatable, Sendable {
   package enum Kind: UInt32, Sendable {
     case usable = 1
     case reserved = 2
-    /// Tables that the guest may use as RAM once it has read them.
-    case acpiTables = 3
-    /// Memory that firmware keeps over sleep.
-    case acpiStorage = 4
   }
 
   package var range: Range<UInt64>

@@ -48,7 +48,18 @@ package final class PCBoard: Sendable {
     panic = PanicDevice { events in
       if events.contains(.panicked) { connections.crashed() }
     }
-    pci = Self.pciBus(virtioDevices, machine, line, messages, report: report)
+    // Drivers that want no messages get the four wires.
+    pci = PCIHostBridge(
+      ecam: PCMap.pciConfiguration, memory32: PCMap.pciMemory32, ram: machine.memory,
+      wire: { line(PCMap.Interrupt.pci + $0) }, devices: virtioDevices
+    ) { device, interrupt in
+      let doorbells = VirtioDoorbells(machine, report: report)
+      let transport = VirtioPCITransport(
+        device: device, memory: machine.memory, interrupt: interrupt, messages: messages, report: report,
+        notifyMoved: { doorbells.move() })
+      doorbells.connect(to: transport)
+      return transport
+    }
 
     let resetControl = ResetControlPort(request: connections.power)
     let keyboard = KeyboardResetPort(request: connections.power)
@@ -68,30 +79,6 @@ package final class PCBoard: Sendable {
       ],
       memory: [MMIOBus.Mapping(base: PCMap.ioAPIC, device: ioAPIC)] + pci.mappings(buses: PCMap.pciBuses),
       ioAPIC, report: report)
-  }
-
-  /// A bus with devices from place 1 on. Drivers that want no messages get the four wires.
-  private static func pciBus(
-    _ devices: [any VirtioDevice], _ machine: KVMMachine, _ line: (Int) -> InterruptLine,
-    _ messages: KVMMessages, report: @escaping @Sendable (String) -> Void
-  ) -> PCIHostBridge {
-    precondition(devices.count < 32)
-    let interrupts = PCIInterruptRouter(lines: (0..<4).map { line(PCMap.Interrupt.pci + $0) })
-    let end = machine.memory.regions.map { $0.base + UInt64($0.size) }.max() ?? 0
-    return PCIHostBridge(
-      map: PCIHostBridge.AddressMap(
-        ecam: PCMap.pciConfiguration, memory32: PCMap.pciMemory32,
-        memory64: PCMap.pciMemory64(behind: end)),
-      interrupts: interrupts,
-      functions: devices.enumerated().map { index, device in
-        let address = PCIAddress(device: index + 1)
-        let doorbells = VirtioDoorbells(machine, report: report)
-        let transport = VirtioPCITransport(
-          device: device, memory: machine.memory, interrupt: interrupts.interruptLine(of: address),
-          messages: messages, report: report, notifyMoved: { doorbells.move() })
-        doorbells.connect(to: transport)
-        return (address, transport)
-      })
   }
 
   private static func bus(

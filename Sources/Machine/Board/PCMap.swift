@@ -26,8 +26,6 @@ package enum PCMap {
   package static let rootPointer: UInt64 = 0xA_0000
   /// Room for ``rootPointer`` and all ACPI tables.
   package static let acpiTables: Range<UInt64> = 0xA_0000..<0xF_0000
-  /// SMBIOS tables.
-  package static let smbios: UInt64 = 0xF_0000
 
   // MARK: - Devices
 
@@ -39,36 +37,13 @@ package enum PCMap {
   package static let pciBuses = 256
   package static let ioAPIC: UInt64 = 0xFEC0_0000
   package static let localAPIC: UInt64 = 0xFEE0_0000
-  /// The bus's addresses above 4 GiB: 16 GiB, aligned to as many, behind the end of RAM.
-  package static func pciMemory64(behind end: UInt64) -> Range<UInt64> {
-    let size: UInt64 = 0x4_0000_0000
-    let base = max(size, (end + size - 1) & ~(size - 1))
-    return base..<base + size
-  }
 
-  /// I/O ports.
+  /// I/O ports of devices that could have others.
   package enum Port {
-    /// Index and data of the clock with its battery-backed memory.
-    package static let clock: UInt16 = 0x70
-    /// Where firmware writes what it is doing.
-    package static let progress: UInt16 = 0x80
-    /// Whose bytes go to the log.
-    package static let debug: UInt16 = 0xE9
     /// Eight registers of COM1.
     package static let serial: UInt16 = 0x3F8
-    /// Where a guest's kernel tells that it panicked.
-    package static let panic: UInt16 = 0x505
-    /// ACPI's SLEEP_CONTROL_REG and SLEEP_STATUS_REG (ACPI 6.5, 4.8.3.7).
+    /// ACPI's SLEEP_CONTROL_REG, with its other registers behind it (ACPI 6.5, 4.8.3.7).
     package static let sleepControl: UInt16 = 0x600
-    package static let sleepStatus: UInt16 = 0x601
-    /// ACPI's RESET_REG, and the value that resets (ACPI 6.5, 4.8.3.6).
-    package static let reset: UInt16 = 0x604
-    package static let resetValue: UInt8 = 1
-    /// ACPI's power management timer, 32 bits wide.
-    package static let timer: UInt16 = 0x608
-    /// PCI's configuration mechanism 1: address and data.
-    package static let pciAddress: UInt16 = 0xCF8
-    package static let pciData: UInt16 = 0xCFC
   }
 
   /// Inputs of the I/O APIC, which are the ISA bus's interrupts too.
@@ -79,8 +54,6 @@ package enum PCMap {
     package static let events = 9
     /// Of INTA, the first of the PCI Express bus's four wires.
     package static let pci = 16
-    /// How many inputs there are.
-    package static let count = 24
   }
 
   // MARK: - RAM

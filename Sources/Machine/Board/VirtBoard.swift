@@ -57,7 +57,14 @@ package final class VirtBoard: Sendable {
       pci = nil
     case .pci:
       virtio = []
-      pci = Self.pciBus(devices, memory: memory, plic: plic, report: connections.report)
+      // The PLIC takes no messages, so the bus's four wires interrupt.
+      pci = PCIHostBridge(
+        ecam: VirtMap.pciConfiguration, memory32: VirtMap.pciMemory32, ram: memory,
+        wire: { InterruptLine(sink: plic, input: VirtMap.Interrupt.pci + $0) }, devices: devices
+      ) { device, interrupt in
+        VirtioPCITransport(
+          device: device, memory: memory, interrupt: interrupt, messages: nil, report: connections.report)
+      }
     }
 
     var mappings = [
@@ -79,31 +86,6 @@ package final class VirtBoard: Sendable {
       harts: cpus, memory: memory, bus: bus, clock: machineClock, code: code,
       countsInstructions: countsInstructions)
     for (pin, hart) in zip(pins, cluster.harts) { pin.connect(to: hart) }
-  }
-
-  /// A bus with devices from place 1 on. The PLIC takes no messages, so its four wires interrupt.
-  private static func pciBus(
-    _ devices: [any VirtioDevice], memory: GuestMemory, plic: PLIC,
-    report: @escaping @Sendable (String) -> Void
-  ) -> PCIHostBridge {
-    precondition(devices.count < 32)
-    let interrupts = PCIInterruptRouter(
-      lines: (0..<4).map { InterruptLine(sink: plic, input: VirtMap.Interrupt.pci + $0) })
-    let end = VirtMap.memory + UInt64(memory.size)
-    return PCIHostBridge(
-      map: PCIHostBridge.AddressMap(
-        ecam: VirtMap.pciConfiguration, memory32: VirtMap.pciMemory32,
-        memory64: VirtMap.pciMemory64(behind: end)),
-      interrupts: interrupts,
-      functions: devices.enumerated().map { index, device in
-        let address = PCIAddress(device: index + 1)
-        return (
-          address,
-          VirtioPCITransport(
-            device: device, memory: memory, interrupt: interrupts.interruptLine(of: address), messages: nil,
-            report: report)
-        )
-      })
   }
 
   private var devices: [any Device] {

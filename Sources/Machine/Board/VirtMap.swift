@@ -15,12 +15,6 @@ package enum VirtMap {
   /// The bus's addresses below 4 GiB.
   package static let pciMemory32: Range<UInt64> = 0x4000_0000..<0x8000_0000
   package static let memory: UInt64 = 0x8000_0000
-  /// The bus's addresses above 4 GiB: as many, and aligned to as many, behind the end of RAM.
-  package static func pciMemory64(behind end: UInt64) -> Range<UInt64> {
-    let size: UInt64 = 0x4_0000_0000
-    let base = max(size, (end + size - 1) & ~(size - 1))
-    return base..<base + size
-  }
 
   /// Inputs of the interrupt controller.
   package enum Interrupt {

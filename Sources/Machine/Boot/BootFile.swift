@@ -22,13 +22,10 @@ struct BootFile: Sendable {
 
   /// Copies a part of the file, which must lie within it.
   func bytes(_ range: Range<Int>) throws(BootError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: range.count)
-    var failure: BootError?
-    bytes.withUnsafeMutableBytes { target in
-      do throws(BootError) { try read(from: range.lowerBound, into: target) } catch { failure = error }
+    try [UInt8](filling: range.count) { target throws(BootError) in
+      try read(from: range.lowerBound, into: target)
+      return target.count
     }
-    if let failure { throw failure }
-    return bytes
   }
 
   /// The first `count` bytes, or all if there are fewer.

@@ -18,11 +18,9 @@ package struct LinuxImage: Equatable, Sendable {
     if header.starts(with: [0x1F, 0x8B]) { throw .compressedKernel("gzip") }
     if header.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) { throw .compressedKernel("zstd") }
     if header.starts(with: [0xFD, 0x37, 0x7A, 0x58]) { throw .compressedKernel("xz") }
-    if header.starts(with: [0x7F, 0x45, 0x4C, 0x46]) { throw .notAKernel("an ELF file") }
+    if ELFKernel.isOne(header) { throw .notAKernel("an ELF file") }
     guard header.count >= Self.headerSize else { throw .notAKernel("\(fileSize) bytes") }
-    func field(_ offset: Int) -> UInt64 {
-      (0..<8).reduce(0) { $0 | UInt64(header[offset + $1]) << UInt64(8 * $1) }
-    }
+    let fields = LittleEndianFields(header)
     guard Array(header[0x30..<0x35]) == Array("RISCV".utf8),
       Array(header[0x38..<0x3C]) == Array("RSC\u{5}".utf8)
     else {
@@ -30,11 +28,12 @@ package struct LinuxImage: Equatable, Sendable {
       if header[0] == 0x4D, header[1] == 0x5A { throw .notAKernel("a kernel for another processor") }
       throw .notAKernel("no RISCV magic in its header")
     }
-    textOffset = field(8)
-    memorySize = max(field(16), UInt64(fileSize))
+    textOffset = fields.field(at: 8) ?? 0
+    let size = fields.field(UInt64.self, at: 16) ?? 0
+    memorySize = max(size, UInt64(fileSize))
     // The file lacks what is zeroed at the start. Its sections tell exactly where it ends; without them,
     // one shorter than a quarter is cut off.
-    let leastSize = Self.executableSize(header) ?? field(16) / 4
+    let leastSize = Self.executableSize(fields) ?? size / 4
     guard fileSize > Self.startSize, UInt64(fileSize) >= leastSize else {
       throw .kernelTooShort(bytes: fileSize)
     }
@@ -42,22 +41,20 @@ package struct LinuxImage: Equatable, Sendable {
 
   /// Where the last section of a PE executable ends in its file (PE Format, "COFF File Header" and
   /// "Section Table"); nil for a file that is none, or whose table lies beyond `start`.
-  private static func executableSize(_ start: [UInt8]) -> UInt64? {
-    func field(_ offset: Int, bytes: Int) -> Int? {
-      guard offset >= 0, offset <= start.count - bytes else { return nil }
-      return (0..<bytes).reduce(0) { $0 | Int(start[offset + $1]) << (8 * $1) }
-    }
-    guard let header = field(0x3C, bytes: 4), field(header, bytes: 4) == 0x4550 /* "PE" */,
-      let count = field(header + 6, bytes: 2), let optionalSize = field(header + 20, bytes: 2)
+  private static func executableSize(_ start: LittleEndianFields) -> UInt64? {
+    guard let header = start.field(UInt32.self, at: 0x3C).map({ Int($0) }),
+      start.field(UInt32.self, at: header) == 0x4550 /* "PE" */,
+      let count = start.field(UInt16.self, at: header + 6),
+      let optionalSize = start.field(UInt16.self, at: header + 20)
     else { return nil }
-    var end = 0
-    for index in 0..<count {
-      let section = header + 24 + optionalSize + 40 * index
-      guard let size = field(section + 16, bytes: 4), let offset = field(section + 20, bytes: 4) else {
-        return nil
-      }
-      end = max(end, offset + size)
+    var end: UInt64 = 0
+    for index in 0..<Int(count) {
+      let section = header + 24 + Int(optionalSize) + 40 * index
+      guard let size = start.field(UInt32.self, at: section + 16),
+        let offset = start.field(UInt32.self, at: section + 20)
+      else { return nil }
+      end = max(end, UInt64(offset) + UInt64(size))
     }
-    return UInt64(end)
+    return end
   }
 }

@@ -26,7 +26,9 @@ package struct EngineSelection {
     guard architecture == .amd64 else {
       engine = wanted
       device = nil
-      reason = wanted == .auto ? "engine translator: \(architecture) guests run on it on every host" : nil
+      reason =
+        wanted == .auto
+        ? "engine \(architecture.usualEngine): \(architecture) guests run on it on every host" : nil
       return
     }
     let system: KVMSystem

@@ -33,7 +33,7 @@ enum AMD64Kernels {
   private static func load(_ release: String, magic: String, unpack: String) throws -> Kernel {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
-    let folder = try HostTool.text("exec \"$1\" \"$2\"", ["\(root.path)/Kernels/fetch", release])
+    let folder = try HostTool.text("exec \"$1\" \"$2\"", ["\(root.path)/Nested/debian.py", release])
     let path = try HostTool.text("ls \"$1\"/boot/vmlinuz-*", [folder])
     // As the kernel's scripts/extract-vmlinux does: from the first place with the magic number at which what comes
     // out is an ELF file. Programs complain of what is behind the stream.

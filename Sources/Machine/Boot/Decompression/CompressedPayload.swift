@@ -23,14 +23,9 @@ struct CompressedPayload: Sendable {
 
   /// Unpacks the first `count` bytes, or all if there are fewer.
   func start(_ count: Int) throws(BootError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: min(count, size))
-    var failure: BootError?
-    var got = 0
-    bytes.withUnsafeMutableBytes { target in
-      do throws(BootError) { got = try decode(into: target, isWhole: false) } catch { failure = error }
+    try [UInt8](filling: min(count, size)) { target throws(BootError) in
+      try decode(into: target, isWhole: false)
     }
-    if let failure { throw failure }
-    return Array(bytes.prefix(got))
   }
 
   /// Unpacks all of it into `target`, which has ``size`` bytes.
