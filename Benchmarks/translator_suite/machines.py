@@ -6,7 +6,7 @@ from . import debian
 
 MEMORY = 1024
 START = ["bash", "-c", "mkdir -p /tmp/suite && cd /tmp/suite && tar -xf /dev/vdb && exec bash driver.sh"]
-COMMAND_LINE = "root=/dev/vda rootfstype=ext4 rw console=ttyS0 panic=-1 quiet volary.ip=none"
+COMMAND_LINE = "root=/dev/vda rootfstype=ext4 rw console=ttyS0 panic=-1 quiet volary.ip=none thp_anon=16K-64K:always"
 BOOT_MEMORY = 512
 FIRST_LINE = b"the first line of user space"
 

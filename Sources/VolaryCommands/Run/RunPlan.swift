@@ -83,6 +83,7 @@ extension RunPlan {
     words += ["console=ttyS0", "panic=-1"]
     words.append(isVerbose ? architecture.earlyConsole : "quiet")
     if !hasNetwork { words.append("volary.ip=none") }
+    words.append(contentsOf: architecture.memoryParameters)
     if let extra { words.append(extra) }
     return words.joined(separator: " ")
   }
@@ -107,6 +108,16 @@ extension MachineConfiguration.Architecture {
     switch self {
     case .riscv64: "earlycon=sbi"
     case .amd64: "earlyprintk=ttyS0"
+    }
+  }
+
+  /// How a kernel is to hand out memory. To a translated one each page fault is thousands of instructions, so programs
+  /// get up to 16 pages at a time where there is room (Documentation/admin-guide/mm/transhuge.rst); those are one piece
+  /// to the host too.
+  var memoryParameters: [String] {
+    switch self {
+    case .riscv64: ["thp_anon=16K-64K:always"]
+    case .amd64: []
     }
   }
 
