@@ -172,7 +172,7 @@ struct RunCommand: ParsableCommand {
       hasNetwork: network == .nat, publish: publish, streams: isTerminal ? .terminal : .pipes,
       console: hasJob ? .hvc0 : console ?? .named(in: append ?? ""), isVerbose: verbose,
       bootTimeout: hasJob ? bootTimeout : nil, profile: profile, hasPerfMap: perfMap,
-      virtioBus: virtio?.bus ?? (architecture == .amd64 ? .pci : .mmio))
+      virtioBus: virtio?.bus ?? architecture.usualVirtioBus)
   }
 
   /// The architecture that was asked for, or else the one that kernel or image are for.

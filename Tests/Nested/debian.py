@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What tests take from Debian: kernels for amd64 with their modules, and busybox.
+"""What tests take from Debian: kernels for amd64 with their modules, busybox, and a QEMU.
 
     debian.py 12|13     prints the folder that holds what the packages hold
 """
@@ -23,7 +23,33 @@ def cache():
 
 def require(release):
     """Unpacks a release's kernel and busybox in the cache, unless they are there; returns their folder."""
-    folder = os.path.join(cache(), release)
+    def download(apt, archives):
+        text = run(apt("apt-cache") + ["show", "linux-image-cloud-amd64"])
+        kernel = re.search(r"^Depends:.*?(linux-image-\S+-cloud-amd64)", text, re.MULTILINE)[1]
+        run(apt("apt-get") + ["-qq", "download", kernel, "busybox-static"], cwd=archives)
+
+    def finish(tree):
+        root = f"{tree}/usr" if os.path.isdir(f"{tree}/usr/lib/modules") else tree
+        run(["/sbin/depmod", "-b", root, os.listdir(f"{root}/lib/modules")[0]])
+
+    return unpack(release, release, download, finish)
+
+
+def require_qemu():
+    """Unpacks Debian 13's QEMU with all its libraries in the cache, unless it is there; returns the start of its
+    command. Debian 12's loses a guest's flags at nested page faults."""
+    def download(apt, _):
+        run(apt("apt-get") + ["-qq", "-y", "--no-install-recommends", "--download-only", "install", "qemu-system-x86"])
+
+    root = os.path.join(unpack("qemu", "13", download), "tree", "usr")
+    libraries = f"{root}/lib/x86_64-linux-gnu"
+    return [f"{libraries}/ld-linux-x86-64.so.2", "--library-path", libraries, f"{root}/bin/qemu-system-x86_64",
+            "-L", f"{root}/share/qemu", "-L", f"{root}/share/seabios"]
+
+
+def unpack(name, release, download, finish=lambda tree: None):
+    """Unpacks packages of a release below a name in the cache, unless they are there; returns their folder."""
+    folder = os.path.join(cache(), name)
     if os.path.exists(f"{folder}/packages.json"):
         return folder
     os.makedirs(cache(), exist_ok=True)
@@ -32,9 +58,7 @@ def require(release):
     try:
         apt = workspace(work, RELEASES[release])
         run(apt("apt-get") + ["-qq", "-o", "APT::Update::Error-Mode=any", "update"])
-        text = run(apt("apt-cache") + ["show", "linux-image-cloud-amd64"])
-        kernel = re.search(r"^Depends:.*?(linux-image-\S+-cloud-amd64)", text, re.MULTILINE)[1]
-        run(apt("apt-get") + ["-qq", "download", kernel, "busybox-static"], cwd=f"{work}/archives")
+        download(apt, f"{work}/archives")
         versions = {}
         for name in os.listdir(f"{work}/archives"):
             if name.endswith(".deb"):
@@ -42,8 +66,7 @@ def require(release):
                 run(["dpkg-deb", "-x", file, tree])
                 package, version = run(["dpkg-deb", "-W", "--showformat=${Package} ${Version}", file]).split()
                 versions[package] = version
-        root = f"{tree}/usr" if os.path.isdir(f"{tree}/usr/lib/modules") else tree
-        run(["/sbin/depmod", "-b", root, os.listdir(f"{root}/lib/modules")[0]])
+        finish(tree)
     except (OSError, TypeError, subprocess.CalledProcessError) as error:
         shutil.rmtree(made, ignore_errors=True)
         words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()

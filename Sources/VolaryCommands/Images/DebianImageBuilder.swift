@@ -76,7 +76,8 @@ package struct DebianImageBuilder {
     // An archive reached by TLS needs the certificates in the guest too.
     let certificates = archive.uri.hasPrefix("https:") ? ["ca-certificates"] : []
     let wanted =
-      ["?essential"] + Self.list(PackageResources.package_list) + certificates + packages.map(\.description)
+      ["?essential"] + Self.list(PackageResources.package_list) + certificates + release.additions
+      + packages.map(\.description)
     try apt.download(wanted) { progress.update($0) }
     let extras = work.appendingPathComponent("extras")
     let kernelPackage = try kernelPackage(apt)
@@ -155,7 +156,10 @@ package struct DebianImageBuilder {
   private func busybox(_ package: URL, _ work: URL) throws -> Data {
     let folder = work.appendingPathComponent("busybox")
     try HostTool.run("dpkg-deb", ["-x", package.path, folder.path], doing: "unpacking busybox")
-    return try Data(contentsOf: folder.appendingPathComponent("usr/bin/busybox"))
+    let path = ["usr/bin/busybox", "bin/busybox"].map(folder.appendingPathComponent)
+      .first { FileManager.default.fileExists(atPath: $0.path) }
+    guard let path else { throw ImageError("the package busybox-static holds no busybox") }
+    return try Data(contentsOf: path)
   }
 
   private func configure(_ kernel: URL, _ initrd: URL, _ disk: URL, packageCount: Int, _ work: URL) throws {
@@ -165,7 +169,7 @@ package struct DebianImageBuilder {
     let code: Int32
     do {
       code = try runner.run(
-        kernel: kernel.path, initrd: jobInitrd.path,
+        architecture, kernel: kernel.path, initrd: jobInitrd.path,
         append: "root=/dev/vda rw loglevel=4 panic=-1 volary.ip=none", disk: disk.path,
         memory: 512 << 20, cpus: 1, console: console.add)
     } catch {

@@ -3,8 +3,15 @@ package struct DebianRelease: Sendable {
   package let number: String
   package let codename: String
   let architectures: [GuestArchitecture]
+  /// Packages that every image of it needs besides the recipe's.
+  var additions: [String] = []
 
-  static let all = [DebianRelease(number: "13", codename: "trixie", architectures: [.riscv64])]
+  static let all = [
+    // Its packages still say /bin for /usr/bin, and what merges the two (usrmerge) is a program that would run in the
+    // guest; the other package says that it has been done.
+    DebianRelease(number: "12", codename: "bookworm", architectures: [.amd64], additions: ["usr-is-merged"]),
+    DebianRelease(number: "13", codename: "trixie", architectures: [.riscv64, .amd64]),
+  ]
 
   /// The release that an image's name asks for. Throws `notFound` naming those there are.
   package static func find(_ name: ImageName, _ architecture: GuestArchitecture) throws(ImageError)
@@ -29,5 +36,8 @@ package struct DebianRelease: Sendable {
   var imageName: String { "debian/\(number)" }
 
   /// The package whose first dependency is the newest kernel.
-  func kernelPackage(_ architecture: GuestArchitecture) -> String { "linux-image-\(architecture.rawValue)" }
+  func kernelPackage(_ architecture: GuestArchitecture) -> String {
+    // The same kernel without drivers of hardware that machines have not.
+    architecture == .amd64 ? "linux-image-cloud-amd64" : "linux-image-\(architecture.rawValue)"
+  }
 }

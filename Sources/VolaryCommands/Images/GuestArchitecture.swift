@@ -1,3 +1,4 @@
+internal import KVM
 package import MachineControl
 
 /// A processor architecture that images are kept for, by Debian's name for it.
@@ -19,6 +20,20 @@ package enum GuestArchitecture: String, CaseIterable, Codable, Sendable {
     switch architecture {
     case .riscv64: self = .riscv64
     case .amd64: self = .amd64
+    }
+  }
+
+  /// What machines of this host run best: with KVM that is hardware the host's own architecture.
+  static func usual() -> GuestArchitecture { KVMProbe.measure().isUseful ? .amd64 : .riscv64 }
+}
+
+extension MachineConfiguration.Architecture {
+  /// Nil for one that no engine runs yet.
+  init?(_ architecture: GuestArchitecture) {
+    switch architecture {
+    case .riscv64: self = .riscv64
+    case .amd64: self = .amd64
+    case .arm64: return nil
     }
   }
 }

@@ -43,7 +43,11 @@ package struct ImageBuildCommand: ParsableCommand {
 
   package func run() throws {
     try ImageCommand.reporting {
-      let (release, architecture) = try image.parsed()
+      let (release, architecture) = try image.parsed { release in
+        // Of those that there is a recipe for.
+        let known = DebianRelease.all.first { $0.imageName == release.description }?.architectures ?? []
+        return known.count == 1 ? known[0] : nil
+      }
       let name = try storedName.map { try ImageName($0) } ?? release
       let packages = try packages.map { try DebianPackageName($0) }
       guard let size = ByteCount.parse(diskSize), size >= 1 << 30, size <= 16 << 40 else {

@@ -32,10 +32,19 @@ struct ImageOptions: ParsableArguments {
   @Argument(help: "The image's name, such as debian/13.")
   var name: String
 
-  @Option(name: .customLong("arch"), help: "The guest's architecture: riscv64, amd64 or arm64.")
-  var architecture = GuestArchitecture.riscv64.rawValue
+  @Option(
+    name: .customLong("arch"),
+    help: ArgumentHelp(
+      "The guest's architecture: riscv64, amd64 or arm64; when not given, the one that there is, or that runs best "
+        + "here.", valueName: "arch"))
+  var architecture: String?
 
-  func parsed() throws(ImageError) -> (name: ImageName, architecture: GuestArchitecture) {
-    (try ImageName(name), try GuestArchitecture(parsing: architecture))
+  /// The name, and the architecture: the one that was asked for, or else what `usual` says.
+  func parsed(
+    usual: (ImageName) -> GuestArchitecture? = { _ in nil }
+  ) throws(ImageError) -> (name: ImageName, architecture: GuestArchitecture) {
+    let name = try ImageName(name)
+    if let architecture { return (name, try GuestArchitecture(parsing: architecture)) }
+    return (name, usual(name) ?? .usual())
   }
 }

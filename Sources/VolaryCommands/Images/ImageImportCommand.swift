@@ -7,7 +7,7 @@ package struct ImageImportCommand: ParsableCommand {
     commandName: "import",
     abstract: "Make an image of a kernel and a disk of your own.",
     discussion: """
-      The files are copied: a kernel (a raw, uncompressed Image), an initial RAM disk and a root disk \
+      The files are copied: a kernel, an initial RAM disk and a root disk \
       (raw). FOLDER is one of the image store's or like one, with the files kernel, initrd and disk.raw.
       """)
 
@@ -16,7 +16,7 @@ package struct ImageImportCommand: ParsableCommand {
   @Argument(help: "A folder with the files kernel, initrd and disk.raw; the last two may be absent.")
   var folder: String?
 
-  @Option(help: "The kernel, a raw Image.") var kernel: String?
+  @Option(help: "The kernel: a raw Image for riscv64, a bzImage for amd64.") var kernel: String?
   @Option(help: "The initial RAM disk.") var initrd: String?
   @Option(help: "The root disk, raw.") var disk: String?
   @Flag(name: .shortAndLong, help: "Take the place of an image of that name.") var force = false
@@ -25,10 +25,10 @@ package struct ImageImportCommand: ParsableCommand {
 
   package func run() throws {
     try ImageCommand.reporting {
-      let (name, architecture) = try image.parsed()
       guard let kernel = file(kernel, ImageStore.kernelFile) else {
         throw ImageError(.usage, "an image needs a kernel: give --kernel FILE or a folder that holds one")
       }
+      let (name, architecture) = try image.parsed { _ in KernelImage.architecture(of: kernel) }
       let stored = try ImageImport(
         store: ImageStore(), name: name, architecture: architecture, kernel: kernel,
         initrd: file(initrd, ImageStore.initrdFile), disk: file(disk, ImageStore.diskFile), replaces: force

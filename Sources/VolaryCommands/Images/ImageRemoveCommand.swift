@@ -11,7 +11,7 @@ package struct ImageRemoveCommand: ParsableCommand {
 
   package func run() throws {
     try ImageCommand.reporting {
-      let (name, architecture) = try image.parsed()
+      let (name, architecture) = try image.parsed { ImageStore().architecture(of: $0) }
       try ImageStore().remove(name, architecture)
     }
   }

@@ -70,12 +70,15 @@ package struct ImageStore: Sendable {
     }
   }
 
-  /// The architecture of the image of that name; of several, the one that runs on every host.
+  /// The architecture of the image of that name; of several, the one that runs best on this host.
   func architecture(of name: ImageName) -> GuestArchitecture? {
-    GuestArchitecture.allCases.first {
+    let present = GuestArchitecture.allCases.filter {
       FileManager.default.fileExists(
         atPath: folder(of: name, $0).appendingPathComponent(Self.recordFile).path)
     }
+    guard present.count > 1 else { return present.first }
+    let usual = GuestArchitecture.usual()
+    return present.contains(usual) ? usual : present.first
   }
 
   func folder(of name: ImageName, _ architecture: GuestArchitecture) -> URL {

@@ -8,9 +8,10 @@ enum Initramfs {
   /// The number after `virtio:` is the device's type (virtio 1.3, 5) in the kernel's notation. Those
   /// a kernel has built in are skipped. crc32c is what ext4 asks for by algorithm, not by symbol.
   static let modules: [(use: String, names: [String])] = [
-    ("always", ["virtio_mmio"]),
+    ("always", ["virtio_mmio", "virtio_pci"]),
     ("virtio:00000001", ["virtio_net"]),
     ("virtio:00000002", ["virtio_blk"]),
+    ("virtio:00000003", ["virtio_console"]),
     ("virtio:00000004", ["virtio_rng"]),
     ("virtio:00000005", ["virtio_balloon"]),
     ("filesystem:ext4", ["crc32c_generic", "ext4"]),

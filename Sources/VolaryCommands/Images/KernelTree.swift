@@ -16,6 +16,7 @@ package struct KernelTree {
     self.folder = folder
     try HostTool.run("dpkg-deb", ["-x", package.path, folder.path], doing: "unpacking the kernel")
     let files = FileManager.default
+    try Self.mergeUsr(folder)
     let modules = folder.appendingPathComponent(Self.modulesFolder)
     guard let release = try? files.contentsOfDirectory(atPath: modules.path).first,
       let image = ["vmlinux", "vmlinuz"].map({ folder.appendingPathComponent("boot/\($0)-\(release)") })
@@ -25,11 +26,23 @@ package struct KernelTree {
     }
     self.release = release
     self.image = image
-    try files.createSymbolicLink(
-      atPath: folder.appendingPathComponent("lib").path, withDestinationPath: "usr/lib")
     try HostTool.run("depmod", ["-b", folder.path, release], doing: "indexing the kernel's modules")
     let index = modules.appendingPathComponent("\(release)/modules.dep")
     dependencies = ModuleDependencies(parsing: String(decoding: try Data(contentsOf: index), as: UTF8.self))
+  }
+
+  /// Makes `lib` a link to `usr/lib`; until Debian 12 kernel packages have a folder of that name.
+  private static func mergeUsr(_ folder: URL) throws {
+    let files = FileManager.default
+    let (old, new) = (folder.appendingPathComponent("lib"), folder.appendingPathComponent("usr/lib"))
+    if files.fileExists(atPath: old.path) {
+      for name in try files.contentsOfDirectory(atPath: old.path) {
+        try files.createDirectory(at: new, withIntermediateDirectories: true)
+        try files.moveItem(at: old.appendingPathComponent(name), to: new.appendingPathComponent(name))
+      }
+      try files.removeItem(at: old)
+    }
+    try files.createSymbolicLink(atPath: old.path, withDestinationPath: "usr/lib")
   }
 
   /// Copies the modules of a list of folders and files (Guests/debian/module-list), and what they

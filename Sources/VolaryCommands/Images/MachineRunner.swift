@@ -2,7 +2,7 @@ import Synchronization
 
 /// Runs a machine until its job has ended: what the image build needs of a machine.
 package protocol MachineRunner: Sendable {
-  /// Boots `kernel` with `initrd` and the raw `disk` as `/dev/vda`, written to in place, and returns
+  /// Boots `kernel`, of an architecture, with `initrd` and the raw `disk` as `/dev/vda`, written to in place, and returns
   /// the job's exit code once the machine has powered itself off.
   ///
   /// - Parameters:
@@ -12,7 +12,8 @@ package protocol MachineRunner: Sendable {
   /// - Throws: when the machine cannot be started, or stops without the line `exit N` on
   ///   `GuestPort.control`.
   func run(
-    kernel: String, initrd: String, append: String, disk: String, memory: UInt64, cpus: Int,
+    _ architecture: GuestArchitecture, kernel: String, initrd: String, append: String, disk: String,
+    memory: UInt64, cpus: Int,
     console: @escaping @Sendable (String) -> Void
   ) throws -> Int32
 }

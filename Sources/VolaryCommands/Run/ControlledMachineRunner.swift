@@ -12,15 +12,20 @@ package struct ControlledMachineRunner: MachineRunner {
   package init() {}
 
   package func run(
-    kernel: String, initrd: String, append: String, disk: String, memory: UInt64, cpus: Int,
+    _ architecture: GuestArchitecture, kernel: String, initrd: String, append: String, disk: String,
+    memory: UInt64, cpus: Int,
     console: @escaping @Sendable (String) -> Void
   ) throws -> Int32 {
+    guard let architecture = MachineConfiguration.Architecture(architecture) else {
+      throw VolaryError("no engine runs \(architecture.rawValue) guests")
+    }
     let plan = RunPlan(
-      name: "image build", cpus: cpus, memory: ByteSize(bytes: memory), architecture: .riscv64, engine: .auto,
+      name: "image build", cpus: cpus, memory: ByteSize(bytes: memory), architecture: architecture,
+      engine: .auto,
       files: BootFiles(kernel: kernel, initrd: initrd, disk: nil), jobArchive: nil, reportsJob: true,
       append: append + " console=ttyS0 panic=-1", diskSize: nil, ownDisk: disk, hasNetwork: false,
       publish: [], streams: .lines(console), console: .serial, isVerbose: false,
-      bootTimeout: Self.bootTimeout)
+      bootTimeout: Self.bootTimeout, virtioBus: architecture.usualVirtioBus)
     return try RunSession.run(plan)
   }
 }

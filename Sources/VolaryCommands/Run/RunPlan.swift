@@ -121,6 +121,14 @@ extension MachineConfiguration.Architecture {
     }
   }
 
+  /// How guests find their virtio devices unless they are told otherwise.
+  var usualVirtioBus: MachineConfiguration.VirtioBus {
+    switch self {
+    case .riscv64: .mmio
+    case .amd64: .pci
+    }
+  }
+
   /// Whether its board can ask a guest to switch itself off.
   var hasPowerButton: Bool { self == .amd64 }
 }

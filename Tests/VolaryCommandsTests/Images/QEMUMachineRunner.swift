@@ -11,18 +11,22 @@ struct QEMUMachineRunner: MachineRunner {
   var arguments: [String] = []
 
   func run(
-    kernel: String, initrd: String, append: String, disk: String, memory: UInt64, cpus: Int,
+    _ architecture: GuestArchitecture, kernel: String, initrd: String, append: String, disk: String,
+    memory: UInt64, cpus: Int,
     console: @escaping @Sendable (String) -> Void
   ) throws -> Int32 {
     let scratch = try TemporaryFolder()
     defer { withExtendedLifetime(scratch) {} }
     let folder = outputs ?? scratch.url
+    let isPC = architecture == .amd64
+    let bus = isPC ? "pci" : "device"
     var arguments = [
-      "-machine", "virt", "-cpu", "rv64", "-m", "\(memory >> 20)", "-smp", "\(cpus)", "-display", "none",
+      "-machine", isPC ? "q35" : "virt", "-cpu", isPC ? "max" : "rv64", "-m", "\(memory >> 20)", "-smp",
+      "\(cpus)", "-display", "none",
       "-monitor", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernel, "-initrd", initrd,
-      "-append", "\(append) console=ttyS0", "-device", "virtio-serial-device",
+      "-append", "\(append) console=ttyS0", "-device", "virtio-serial-\(bus)",
       "-drive", "file=\(disk),format=raw,if=none,id=root,cache=unsafe,discard=unmap",
-      "-device", "virtio-blk-device,drive=root", "-device", "virtio-rng-device",
+      "-device", "virtio-blk-\(bus),drive=root", "-device", "virtio-rng-\(bus)",
     ]
     for stream in ["control", "stdout", "stderr"] {
       arguments += [
@@ -37,7 +41,7 @@ struct QEMUMachineRunner: MachineRunner {
       "-device", "virtserialport,chardev=stdin,name=org.volary.stdin",
     ]
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/qemu-system-riscv64")
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/qemu-system-\(isPC ? "x86_64" : "riscv64")")
     process.arguments = arguments + self.arguments
     let output = Pipe()
     process.standardOutput = output
