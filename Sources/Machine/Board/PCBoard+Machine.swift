@@ -11,6 +11,7 @@ extension PCBoard: MachineBoard {
     let tables = ACPITables.build(
       for: description, at: PCMap.rootPointer, capacity: PCMap.acpiTables.count)
     try put(tables.bytes, at: PCMap.rootPointer)
+    try put(ResetVector.code, at: PCMap.resetVector)
     let layout = try PCLoader.load(
       kernel: guest.kernel, initrd: guest.initrd, commandLine: guest.commandLine, memory: memory,
       map: PCMap.ram(size: UInt64(memory.size)).map, rootPointer: tables.rsdp)

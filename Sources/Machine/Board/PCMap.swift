@@ -26,6 +26,8 @@ package enum PCMap {
   package static let rootPointer: UInt64 = 0xA_0000
   /// Room for ``rootPointer`` and all ACPI tables.
   package static let acpiTables: Range<UInt64> = 0xA_0000..<0xF_0000
+  /// Where a processor begins in real mode, and what jumps there to restart the machine: ``ResetVector``.
+  package static let resetVector: UInt64 = 0xF_FFF0
 
   // MARK: - Devices
 
