@@ -132,6 +132,17 @@ extension EndToEndTests {
       #expect(lines[5] == "code 7")
     }
 
+    /// The tests of the KVM library, on hardware's nested paging.
+    @Test func libraryPasses() throws {
+      let tests = "\(Bench.programs)/volaryPackageTests.xctest"
+      let script = """
+        cd /tmp; volaryPackageTests.xctest --testing-library swift-testing --filter KVMTests >output 2>&1
+        echo "code $?"; grep -a 'Test run with' output; grep -a 'recorded an issue' output | cut -c 1-300
+        """
+      guard let lines = try lines(script, ["--cpus", "2", "--add", tests]) else { return }
+      #expect(lines.first == "code 0", "\(lines)")
+    }
+
     /// Who may not open the device is told the group that may.
     @Test func groupIsNamed() throws {
       let script = """

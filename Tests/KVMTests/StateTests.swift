@@ -87,8 +87,8 @@ struct StateTests {
     #expect(again.tscFrequency == saved.tscFrequency)
     #expect(again.events == saved.events)
     let timeStampCounter: UInt32 = 0x10
-    /// HV_X64_MSR_TIME_REF_COUNT, which runs too.
-    let clocks: Set<UInt32> = [timeStampCounter, 0x4000_0020]
+    /// HV_X64_MSR_VP_RUNTIME and HV_X64_MSR_TIME_REF_COUNT, which run too.
+    let clocks: Set<UInt32> = [timeStampCounter, 0x4000_0010, 0x4000_0020]
     let before = saved.msrs.filter { !clocks.contains($0.index) }
     again.msrs.removeAll { clocks.contains($0.index) }
     if notes.isEmpty { #expect(again.msrs == before) }
