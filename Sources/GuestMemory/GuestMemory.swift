@@ -1,3 +1,4 @@
+internal import Glibc
 package import HostSystem
 package import Synchronization
 
@@ -82,6 +83,11 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
     }
     self.regions = regions
   }
+
+  /// Has the host put pages of 2 MiB behind all of it, where whoever runs the host lets programs ask for them
+  /// (/sys/kernel/mm/transparent_hugepage/shmem_enabled, `advise`). A processor that walks two page tables for each
+  /// access it has not cached is much faster on them; the host's memory is taken in larger pieces then.
+  package func preferLargePages() { _ = madvise(mapping.base, size, MADV_HUGEPAGE) }
 
   // MARK: - Addresses
 

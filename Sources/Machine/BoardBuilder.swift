@@ -114,6 +114,7 @@ struct BoardBuilder {
     let memory = try ControlFailure.host("mapping the guest's memory") { () throws(Errno) in
       try GuestMemory(regions: PCMap.ram(size: configuration.memory).regions)
     }
+    memory.preferLargePages()
     let machine = try ControlFailure.host("making a virtual machine with KVM") { () throws(KVMError) in
       try KVMMachine(
         system: KVMSystem(device: descriptors[device]), memory: memory, cpus: configuration.cpus,
