@@ -19,6 +19,8 @@ struct LockstepGenerator {
   let reserved: Set<UInt8>
   /// Floating-point registers that this program works with when it is about floating point, else none.
   let floats: [UInt8]
+  /// Whether code is run where it is seen again.
+  private var hasAliases = false
 
   static func program(seed: UInt64) -> LockstepProgram {
     var generator = LockstepGenerator(seed: seed)
@@ -58,6 +60,7 @@ struct LockstepGenerator {
 
   private mutating func generate() -> LockstepProgram {
     fillState()
+    hasAliases = dice.chance(50)
     let mainCount = 60 + dice.below(120)
     let leafLength = 4
     program.startOffset = dice.chance(70) ? 4096 - 2 * dice.below(200) : 2 * dice.below(4000)
@@ -73,7 +76,7 @@ struct LockstepGenerator {
       program.pieces.append(piece)
     }
     // Most of it again, elsewhere.
-    if dice.chance(50) { program.pieces.append(aliasLoop(to: dice.below(20), step: 11, 20, 21)) }
+    if hasAliases, dice.chance(50) { program.pieces.append(aliasLoop(to: dice.below(20), step: 11, 20, 21)) }
     program.last = program.pieces.count
     for place in program.pieces.indices {
       for reference in program.pieces[place].references.indices {
@@ -372,7 +375,7 @@ struct LockstepGenerator {
   /// Goes on where the same code is seen at another address.
   private mutating func hop() -> Piece {
     let (register, other) = (free(), free())
-    guard register != other else { return plain() }
+    guard register != other, hasAliases else { return plain() }
     let alias = dice.pick([1] + Array(Guest.aliases)) << 30
     return code("hop to an alias") { c, _ in
       c.word(0x17 | register << 7)
@@ -459,7 +462,7 @@ struct LockstepGenerator {
   private mutating func loop(at index: Int) -> Piece {
     let counter = UInt32(counter)
     let (register, other) = (free(), free())
-    if register != other, dice.chance(40) {
+    if register != other, hasAliases, dice.chance(40) {
       return aliasLoop(to: max(0, index - dice.below(8)), step: 1, register, other)
     }
     var piece = code("loop") { c, g in
@@ -618,6 +621,8 @@ struct LockstepGenerator {
         (dice.chance(60) ? Guest.twin : Guest.code) + UInt64(page) << 12,
         isUser ? Guest.Entry.all | Guest.Entry.user : Guest.Entry.all)
       address = (isUser ? Guest.userCode : Guest.supervisorCode) + UInt64(page) << 12
+      // Each of them is an address of its own to forget.
+      wholeOnly = hasAliases
     default:
       // A whole table in the place of another: needs the fence for all addresses.
       slot = Guest.table(.middle, space: space) + 2 * 8

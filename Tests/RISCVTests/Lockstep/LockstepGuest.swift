@@ -52,7 +52,8 @@ enum LockstepGuest {
     static let execute: UInt64 = 8
     static let user: UInt64 = 16
     static let global: UInt64 = 32
-    static let used: UInt64 = 64 | 128
+    static let accessed: UInt64 = 64
+    static let used: UInt64 = accessed | 128
     static let all = valid | read | write | execute
   }
 
@@ -61,6 +62,13 @@ enum LockstepGuest {
 
   static func table(_ table: Table, space: Int) -> UInt64 {
     tables + UInt64(space * Table.allCases.count + table.rawValue) << 12
+  }
+
+  /// Whether a page is a table of pages that are fetched from.
+  static func isCodeTable(_ address: UInt64) -> Bool {
+    (0..<spaces).contains {
+      [table(.userCode, space: $0), table(.supervisorCode, space: $0)].contains(address)
+    }
   }
 
   /// More address spaces, with the privileges and permissions they are seen with, than a hart has views.
