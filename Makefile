@@ -42,7 +42,7 @@ build:
 ## image: the image that `make run` and the tests use, unless it is there.
 image: build
 	@scripts/install-packages image
-	@VOLARY_DATA=$(VOLARY_DATA) scripts/require-image "$(IMAGE)"
+	@VOLARY_DATA=$(VOLARY_DATA) scripts/require-image "$(IMAGE)" --arch riscv64
 
 ## install: the programs, below PREFIX. Under sudo, which seldom knows Swift, those that are built.
 install:
@@ -82,7 +82,7 @@ soak: image
 	$(SWIFT) build -c release --build-tests
 	$(tests) VOLARY_SOAK_SECONDS=$(SOAK_SECONDS) $(SWIFT) test -c release --skip-build --filter ChurnTests
 	VOLARY_LITMUS_ROUNDS=$(LITMUS_ROUNDS) $(SWIFT) test -c release --skip-build --filter LitmusTests
-	VOLARY_DATA=$(VOLARY_DATA) $(built)/volary image build debian/13 --name soak/gcc --package gcc --if-missing
+	VOLARY_DATA=$(VOLARY_DATA) $(built)/volary image build debian/13 --arch riscv64 --name soak/gcc --package gcc --if-missing
 	Tests/Soak/gcc-initrd $(VOLARY_DATA)/images/soak_gcc_riscv64 $(built)/gcc-initrd
 	$(tests) VOLARY_TEST_GCC_INITRD=$(CURDIR)/$(built)/gcc-initrd VOLARY_LOCKSTEP_INSTRUCTIONS=$(GCC_INSTRUCTIONS) \
 	  $(SWIFT) test -c release --skip-build --filter LockstepCompiler

@@ -38,7 +38,7 @@ def require_image(programs):
         return
     say(f"building the image {IMAGE} below {cache()}, once; it takes minutes")
     options = [word for package in PACKAGES for word in ("--package", package)]
-    subprocess.run([f"{programs}/volary", "image", "build", RELEASE, "--name", IMAGE] + options, check=True,
+    subprocess.run([f"{programs}/volary", "image", "build", RELEASE, "--arch", "riscv64", "--name", IMAGE] + options, check=True,
                    env=os.environ | {"VOLARY_DATA": store()})
 
 

@@ -14,7 +14,8 @@ extension EndToEndTests {
       try #require(truncate(own, 64 << 20) == 0)
       let machine = try VolaryRun(
         [
-          "run", Bench.imageName, "--network", "none", "--disk-image", own, "--", "sh", "-c",
+          "run", "--arch", "riscv64", Bench.imageName, "--network", "none", "--disk-image", own, "--", "sh",
+          "-c",
           """
           dd if=/dev/zero of=/dev/vdb bs=1M conv=fsync 2>&1 | grep -c 'Input/output error'
           dd if=/dev/zero of=/big bs=1M count=100 conv=fsync 2>&1 | grep -c 'Input/output error'

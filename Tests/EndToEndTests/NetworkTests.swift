@@ -36,7 +36,9 @@ extension EndToEndTests {
 
     @Test func portInUseIsNamed() throws {
       let (socket, port) = try Loopback.listen()
-      let machine = try VolaryRun(["run", Bench.imageName, "--publish", "\(port):80", "--", "true"])
+      let machine = try VolaryRun([
+        "run", "--arch", "riscv64", Bench.imageName, "--publish", "\(port):80", "--", "true",
+      ])
       let outcome = try withExtendedLifetime(socket) { try machine.finish(within: 60) }
       #expect(outcome.code == 5)
       #expect(outcome.errors.isOneLine(naming: "\(port)", "use"), "\(outcome.errors)")

@@ -91,7 +91,8 @@ extension EndToEndTests {
     }
 
     @Test func theTwoWaysAreNamed() throws {
-      let outcome = try VolaryRun(["run", Bench.imageName, "--virtio", "usb"]).finish(within: 60)
+      let outcome = try VolaryRun(["run", "--arch", "riscv64", Bench.imageName, "--virtio", "usb"]).finish(
+        within: 60)
       #expect(outcome.exit == .code(2))
       #expect(outcome.errors.contains("--virtio"))
     }

@@ -114,7 +114,8 @@ extension EndToEndTests {
           to: URL(fileURLWithPath: "\(image)/\(damaged)"))
       }
       let machine = try VolaryRun(
-        ["run", Bench.imageName, "--network", "none", "--", "true"], environment: ["VOLARY_DATA": folder.path]
+        ["run", "--arch", "riscv64", Bench.imageName, "--network", "none", "--", "true"],
+        environment: ["VOLARY_DATA": folder.path]
       )
       let outcome = try machine.finish(within: 60)
       #expect(outcome.code == 1 || outcome.code == 2 || outcome.code == 4)

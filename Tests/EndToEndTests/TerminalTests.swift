@@ -12,7 +12,8 @@ extension EndToEndTests {
         "TMPDIR": scratch.path, "VOLARY_DATA": Bench.data, "TERM": "vt100",
       ]) { $1 }
       return try ChildProcess(
-        path: "\(Bench.programs)/volary", arguments: ["volary", "run", Bench.imageName] + arguments,
+        path: "\(Bench.programs)/volary",
+        arguments: ["volary", "run", "--arch", "riscv64", Bench.imageName] + arguments,
         descriptors: [terminal.program, terminal.program, terminal.program],
         environment: environment.map { "\($0)=\($1)" })
     }

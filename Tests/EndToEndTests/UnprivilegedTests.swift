@@ -27,7 +27,7 @@ extension EndToEndTests {
       _ = consume socket
       let run = try nobody.volary(
         [
-          "run", Bench.imageName, "--publish", "\(port):80", "--", "sh", "-c",
+          "run", "--arch", "riscv64", Bench.imageName, "--publish", "\(port):80", "--", "sh", "-c",
           "id -u; cat /sys/class/net/eth0/operstate; exit 5",
         ], data: Bench.data)
       let outcome = try run.program.finish(within: 200)
@@ -94,7 +94,8 @@ extension EndToEndTests {
       try check(nobody.volary(kernel + ["--publish", "1:80"], data: nil), 6, "below 1024", "another port")
       let image = TestFolder()
       try #require(chmod(image.path, 0o755) == 0)
-      let run = try nobody.volary(["run", Bench.imageName], data: Bench.data, temporary: image.path)
+      let run = try nobody.volary(
+        ["run", "--arch", "riscv64", Bench.imageName], data: Bench.data, temporary: image.path)
       if Bench.hasImage && Nobody.canReadImage { try check(run, 6, image.path, "TMPDIR") }
     }
   }

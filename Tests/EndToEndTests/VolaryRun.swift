@@ -24,7 +24,7 @@ final class VolaryRun {
 
   /// `volary run debian/13 OPTIONS -- sh -c SCRIPT`.
   static func job(_ script: String, options: [String] = []) throws -> VolaryRun {
-    try VolaryRun(["run", Bench.imageName] + options + ["--", "sh", "-c", script])
+    try VolaryRun(["run", "--arch", "riscv64", Bench.imageName] + options + ["--", "sh", "-c", script])
   }
 
   /// As the program's own; the folder for temporary files stays until it has ended.

@@ -24,7 +24,7 @@ bad=$(dmesg | tail -n +"$((before + 1))" | grep -iE "warning|oops|bug:|stall|loc
 echo "soak: the guest is well"
 '
 
-"$bin/volary" image build debian/13 --name soak --package stress-ng --if-missing
+"$bin/volary" image build debian/13 --arch riscv64 --name soak --package stress-ng --if-missing
 # shellcheck disable=SC2086 # options are words
 "$bin/volary" run soak --cpus 4 --memory 1GiB --disk 8GiB ${VOLARY_OPTIONS:-} -- \
   bash -c "$guest" soak "$((minutes * 60))s" </dev/null
