@@ -39,7 +39,7 @@ build:
 	  install -m 755 $(built)/$$program dist/bin/ && strip --strip-debug dist/bin/$$program; done
 	@echo "dist/bin: $(programs)"
 
-## image: the image that `make run` and the tests use, unless it is there.
+## image: the image that the tests use, unless it is there.
 image: build
 	@scripts/install-packages image
 	@VOLARY_DATA=$(VOLARY_DATA) scripts/require-image "$(IMAGE)" --arch riscv64

@@ -41,7 +41,12 @@ def require_qemu():
     def download(apt, _):
         run(apt("apt-get") + ["-qq", "-y", "--no-install-recommends", "--download-only", "install", "qemu-system-x86"])
 
-    root = os.path.join(unpack("qemu", "13", download), "tree", "usr")
+    return qemu_command(os.path.join(unpack("qemu", "13", download), "tree"))
+
+
+def qemu_command(tree):
+    """The start of the command of a QEMU that is unpacked in a tree, by the tree's own loader and libraries."""
+    root = f"{tree}/usr"
     libraries = f"{root}/lib/x86_64-linux-gnu"
     return [f"{libraries}/ld-linux-x86-64.so.2", "--library-path", libraries, f"{root}/bin/qemu-system-x86_64",
             "-L", f"{root}/share/qemu", "-L", f"{root}/share/seabios"]

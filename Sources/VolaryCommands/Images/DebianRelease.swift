@@ -13,12 +13,14 @@ package struct DebianRelease: Sendable {
     DebianRelease(number: "13", codename: "trixie", architectures: [.riscv64, .amd64]),
   ]
 
+  /// The release whose images have that name; nil for other images.
+  static func named(_ name: ImageName) -> DebianRelease? { all.first { $0.imageName == name.description } }
+
   /// The release that an image's name asks for. Throws `notFound` naming those there are.
   package static func find(_ name: ImageName, _ architecture: GuestArchitecture) throws(ImageError)
     -> DebianRelease
   {
-    let release = all.first { name.description == $0.imageName }
-    guard let release else {
+    guard let release = named(name) else {
       let known = all.map(\.imageName).joined(separator: ", ")
       throw ImageError(
         .notFound,

@@ -23,8 +23,8 @@ package enum GuestArchitecture: String, CaseIterable, Codable, Sendable {
     }
   }
 
-  /// What machines of this host run best: with KVM that is hardware the host's own architecture.
-  static func usual() -> GuestArchitecture { KVMProbe.measure().isUseful ? .amd64 : .riscv64 }
+  /// What machines of this host run best: with KVM that is hardware the host's own architecture. Measured once.
+  static let usual: GuestArchitecture = KVMProbe.measure().isUseful ? .amd64 : .riscv64
 }
 
 extension MachineConfiguration.Architecture {

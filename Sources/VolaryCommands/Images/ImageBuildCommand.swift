@@ -45,7 +45,7 @@ package struct ImageBuildCommand: ParsableCommand {
     try ImageCommand.reporting {
       let (release, architecture) = try image.parsed { release in
         // Of those that there is a recipe for.
-        let known = DebianRelease.all.first { $0.imageName == release.description }?.architectures ?? []
+        let known = DebianRelease.named(release)?.architectures ?? []
         return known.count == 1 ? known[0] : nil
       }
       let name = try storedName.map { try ImageName($0) } ?? release

@@ -45,6 +45,6 @@ struct ImageOptions: ParsableArguments {
   ) throws(ImageError) -> (name: ImageName, architecture: GuestArchitecture) {
     let name = try ImageName(name)
     if let architecture { return (name, try GuestArchitecture(parsing: architecture)) }
-    return (name, usual(name) ?? .usual())
+    return (name, usual(name) ?? .usual)
   }
 }

@@ -77,8 +77,7 @@ package struct ImageStore: Sendable {
         atPath: folder(of: name, $0).appendingPathComponent(Self.recordFile).path)
     }
     guard present.count > 1 else { return present.first }
-    let usual = GuestArchitecture.usual()
-    return present.contains(usual) ? usual : present.first
+    return present.contains(.usual) ? .usual : present.first
   }
 
   func folder(of name: ImageName, _ architecture: GuestArchitecture) -> URL {

@@ -36,8 +36,8 @@ package struct KernelTree {
     let files = FileManager.default
     let (old, new) = (folder.appendingPathComponent("lib"), folder.appendingPathComponent("usr/lib"))
     if files.fileExists(atPath: old.path) {
+      try files.createDirectory(at: new, withIntermediateDirectories: true)
       for name in try files.contentsOfDirectory(atPath: old.path) {
-        try files.createDirectory(at: new, withIntermediateDirectories: true)
         try files.moveItem(at: old.appendingPathComponent(name), to: new.appendingPathComponent(name))
       }
       try files.removeItem(at: old)
