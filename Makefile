@@ -14,7 +14,7 @@ LITMUS_ROUNDS ?= 2000000
 GCC_INSTRUCTIONS ?= 1000000000
 STRESS_MINUTES ?= 10
 
-programs := volary volary-machine volary-nat
+programs := volary volaryd volary-machine volary-nat
 built := .build/release
 tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
@@ -32,6 +32,7 @@ build:
 	@scripts/require-swift "$(SWIFT)"
 	@scripts/install-packages build
 	$(SWIFT) build -c release --product volary
+	$(SWIFT) build -c release --product volaryd
 	$(SWIFT) build -c release --product volary-machine
 	$(SWIFT) build -c release --product volary-nat
 	@mkdir -p dist/bin

@@ -34,11 +34,23 @@ let package = Package(
   name: "volary",
   products: [
     .executable(name: "volary", targets: ["volary"]),
+    .executable(name: "volaryd", targets: ["volaryd"]),
     .executable(name: "volary-machine", targets: ["volary-machine"]),
     .executable(name: "volary-nat", targets: ["volary-nat"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // The daemon and its clients only; machines are built without any of it.
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     // The C boundary.
@@ -76,19 +88,61 @@ let package = Package(
       ],
       swiftSettings: hot),
     .target(
-      name: "VolaryCommands",
-      dependencies: [
-        "DiskImages", "HostSystem", "KVM", "MachineControl",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ],
+      name: "VolaryHost",
+      dependencies: ["DiskImages", "HostSystem", "KVM", "MachineControl"],
       // A link to Guests/debian: what goes into a guest is kept as files of its own.
       resources: [.embedInCode("Guest")],
+      swiftSettings: strict),
+    // The daemon: its words and its client, its frame.
+    .target(
+      name: "VolaryAPI",
+      dependencies: [
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "NIOWebSocket", package: "swift-nio"),
+      ], swiftSettings: strict),
+    .target(
+      name: "VolaryServer",
+      dependencies: [
+        "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOWebSocket", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
+    .target(
+      name: "VolaryCommands",
+      dependencies: [
+        "HostSystem", "KVM", "MachineControl", "VolaryAPI", "VolaryHost",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ],
       swiftSettings: strict),
 
     // One file each over the libraries.
     .executableTarget(
       name: "volary", dependencies: ["VolaryCommands"], swiftSettings: strict,
       linkerSettings: withoutSwiftLibraries + foundationParts),
+    .executableTarget(
+      name: "volaryd",
+      dependencies: [
+        "MachineControl", "VolaryAPI", "VolaryServer",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict, linkerSettings: withoutSwiftLibraries + foundationParts),
     .executableTarget(
       name: "volary-machine", dependencies: ["Machine", "MachineControl", "HostSystem"],
       swiftSettings: strict, linkerSettings: withoutLibraries),
@@ -121,24 +175,49 @@ let package = Package(
       name: "MachineControlTests", dependencies: ["MachineControl"], swiftSettings: strict),
     .testTarget(
       name: "MachineTests",
-      dependencies: ["Devices", "GuestMemory", "HostSystem", "KVM", "Machine", "RISCV", "Translator"],
+      dependencies: [
+        "Devices", "GuestMemory", "HostSystem", "KVM", "Machine", "MachineControl", "RISCV", "Translator",
+      ],
       swiftSettings: hot),
     .testTarget(
-      name: "VolaryCommandsTests", dependencies: ["VolaryCommands", "volary-test-support"],
+      name: "VolaryHostTests", dependencies: ["HostPrograms", "VolaryHost"], swiftSettings: strict),
+    .testTarget(
+      name: "VolaryCommandsTests",
+      dependencies: ["HostPrograms", "VolaryCommands", "VolaryHost", "volary-test-support"],
       swiftSettings: strict),
+    .testTarget(name: "VolaryAPITests", dependencies: ["VolaryAPI"], swiftSettings: strict),
+    .testTarget(
+      name: "VolaryServerTests",
+      dependencies: [
+        "VolaryAPI", "VolaryServer", .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+      ], swiftSettings: strict),
     // The built programs as a person uses them; they are found where the build puts them.
     .testTarget(
-      name: "EndToEndTests", dependencies: ["CHost", "HostSystem"], swiftSettings: strict),
+      name: "EndToEndTests", dependencies: ["CHost", "HostSystem", "MachineControl"], swiftSettings: strict),
+    // What tests run programs of the host by.
+    .target(name: "HostPrograms", path: "Tests/HostPrograms", swiftSettings: strict),
     // A program for tests to start: peers that behave, misbehave and die; a sandbox to try.
     .executableTarget(
       name: "volary-test-support", dependencies: ["HostSystem", "MachineControl"], path: "Tests/Support",
       swiftSettings: strict),
+    // The daemon's frame with a part that does as tests tell it.
+    .executableTarget(
+      name: "volary-test-daemon",
+      dependencies: [
+        "VolaryAPI", "VolaryServer", .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ], path: "Tests/DaemonSupport", swiftSettings: strict),
     // Random input for every reader of what guests and files say: `make fuzz`.
     .executableTarget(
       name: "volary-fuzz",
       dependencies: [
         "CLZ4", "CLZMA", "CZlib", "CZstandard", "Devices", "DiskImages", "GuestMemory", "HostSystem", "KVM",
         "Machine", "MachineControl", "RISCV", "Translator", "VolaryCommands",
+        "VolaryHost",
       ], path: "Fuzz", swiftSettings: strict),
     // The host's own floating-point arithmetic, with its flags: an oracle for SoftFloatTests.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),

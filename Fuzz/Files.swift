@@ -5,12 +5,14 @@ import HostSystem
 import Machine
 import MachineControl
 import VolaryCommands
+import VolaryHost
 
 /// What files say: kernels, overlays, records, Debian's control files; and the control socket's packets.
 extension FuzzTarget {
   static let files = [
     FuzzTarget("linux-image", linuxImage), FuzzTarget("linux-loader", linuxLoader),
     FuzzTarget("overlay", overlay), FuzzTarget("control-wire", controlWire),
+    FuzzTarget("end-record", endRecord), FuzzTarget("console-ring", consoleRing),
     FuzzTarget("image-record", imageRecord), FuzzTarget("debian-text", debianText),
     FuzzTarget("kernel-module", kernelModule), FuzzTarget("console-log", consoleLog),
   ]
@@ -135,15 +137,22 @@ extension FuzzTarget {
 
   private static let configuration = MachineConfiguration(
     name: "debian-13", engine: .translator, resetAction: .end, cpus: 4, memory: 2 << 30,
-    boot: .init(kernel: 0, initrd: [1, 2], append: "console=ttyS0 quiet"),
+    boot: .kernel(.init(0, initrd: [1, 2], append: "console=ttyS0 quiet")),
     disks: [.init(file: 3, base: 4, format: .overlay, size: 10 << 30, ephemeral: true, serial: "root")],
-    network: .init(frames: 6, mac: [0x52, 0x54, 0, 1, 2, 3]),
-    consolePorts: [.init(name: "org.volary.console", stream: 7)], serial: 9, entropySeed: Array(0..<32))
+    network: .init(frames: 6, mac: [0x52, 0x54, 0, 1, 2, 3], isTAP: true, vhost: 10),
+    consolePorts: [.init(name: "org.volary.console", stream: 7)], serial: 9, entropySeed: Array(0..<32),
+    record: 11, consoleLog: 12)
 
   private static let messages: [[UInt8]] = [
     ControlMessage.request(id: 1, .configure(configuration)), .request(id: 2, .balloon(target: 1 << 20)),
     .request(id: 9, .resizeConsole(columns: 80, rows: 25)), .request(id: 3, .descriptors),
-    .reply(id: 4, .status(MachineStatus(state: .running, instructions: [1, 2, 3]))),
+    .request(id: 6, .attachConsole(backlog: 4096)), .request(id: 7, .attachPort(name: "agent")),
+    .reply(
+      id: 4,
+      .status(
+        MachineStatus(
+          state: .running, instructions: [1, 2, 3], processID: 77, guestResets: 1,
+          disks: [.init(serial: "root", reads: 5), .init(serial: "data")], network: .init(framesSent: 9)))),
     .reply(id: 5, .refused(ControlFailure(.hostRefused, phase: "mapping", message: "Kein Platz — no room"))),
     .event(.guestPoweredOff(code: 1)), .event(.failed(phase: "a", message: "b")),
     .event(.diskFailed(disk: "root", operation: "write", errorNumber: 28)), .event(.warning(line: "hello")),
@@ -159,6 +168,38 @@ extension FuzzTarget {
     }
   }
 
+  // MARK: - What machines leave behind
+
+  private static func endRecord(_ random: inout FuzzRandom) throws {
+    let event: ControlEvent =
+      random.once(in: 2) ? .guestPoweredOff(code: 1) : .failed(phase: "a", message: "b")
+    var bytes = random.once(in: 10) ? random.bytes(random.below(300)) : EndRecord.encode(event)
+    let isWhole = random.once(in: 4)
+    if !isWhole { random.mutate(&bytes) }
+    let read = EndRecord.decode(bytes)
+    precondition(read?.isEnd != false, "only an end is a record")
+    if let read { precondition(EndRecord.encode(read) == Array(bytes.prefix(EndRecord.encode(read).count))) }
+  }
+
+  private static func consoleRing(_ random: inout FuzzRandom) throws {
+    let file = try Descriptor.memory(name: "fuzz")
+    var writer = try ConsoleRingWriter(file)
+    try writer.append(random.bytes(random.below(random.once(in: 20) ? 600_000 : 100)))
+    if random.once(in: 2) {
+      var header = try file.read(64, at: 0)
+      random.mutate(&header)
+      try file.writeAll(header[...], at: 0)
+    }
+    if random.once(in: 4) { try file.truncate(to: Int64(random.below(300_000))) }
+    let output = try ConsoleRing.read(
+      last: Int(truncatingIfNeeded: random.number() >> UInt64(random.below(64))), from: file)
+    precondition(output.bytes.count <= ConsoleRing.readable)
+    var next = try ConsoleRingWriter(file)
+    try next.append([1, 2, 3])
+    let kept = try ConsoleRing.read(last: 3, from: file)
+    precondition(kept.bytes == [1, 2, 3], "output is kept, whatever was there")
+  }
+
   // MARK: - The image store and Debian's files
 
   private static let record = Array(
@@ -172,7 +213,7 @@ extension FuzzTarget {
     var text = record
     random.mutate(&text)
     let read = try ImageRecord.decoder.decode(ImageRecord.self, from: Data(text))
-    for format in ImageTable.Format.allCases { _ = try ImageTable.text([read], format: format) }
+    for format in ListFormat.allCases { _ = try ImageTable.text([read], format: format) }
     var again = try ImageRecord.decoder.decode(ImageRecord.self, from: ImageRecord.encoder.encode(read))
     // Parts of a second are not kept.
     again.createdAt = read.createdAt

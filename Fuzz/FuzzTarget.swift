@@ -18,5 +18,5 @@ struct FuzzTarget: Sendable {
   }
 
   static let all =
-    files + kernels + tables + virtio + pci + platform + pcPlatform + machine
+    files + kernels + tables + virtio + pci + platform + pcPlatform + pcFirmware + boards + machine
 }

@@ -15,4 +15,9 @@ enum FuzzWorker {
       board.done += 1
     }
   }
+
+  /// Tells the person something that is no finding.
+  static func say(_ line: String) {
+    FileHandle.standardError.write(Data("volary-fuzz: \(line)\n".utf8))
+  }
 }

@@ -78,9 +78,9 @@ extension FuzzTarget {
     let memory = try GuestMemory(regions: ram.regions)
     let layout = try PCLoader.load(
       kernel: descriptor, initrd: initrds, commandLine: "quiet", memory: memory, map: ram.map)
-    precondition(layout.kernel.lowerBound >= PCMap.extendedMemory && layout.kernel.upperBound <= ram.end)
+    precondition(layout.kernel.lowerBound >= PCMap.extendedMemory && layout.kernel.upperBound <= memory.end)
     if let initrd = layout.initrd {
-      precondition(initrd.lowerBound >= layout.kernel.upperBound && initrd.upperBound <= ram.end)
+      precondition(initrd.lowerBound >= layout.kernel.upperBound && initrd.upperBound <= memory.end)
     }
     switch layout.entry {
     case .pvh(let address, _): precondition(layout.kernel.contains(UInt64(address)))

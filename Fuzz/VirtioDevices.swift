@@ -15,6 +15,11 @@ extension FuzzTarget {
         try VirtioNet(port: ends[2], mac: [0x52, 0x54, 0, 1, 2, 3], mtu: 1500)
       }
     },
+    FuzzTarget("virtio-net-headers") {
+      try VirtioFuzzGuest.run(&$0) { _, ends in
+        try VirtioNet(tap: TapDevice(ends[2]), mac: [0x52, 0x54, 0, 1, 2, 3])
+      }
+    },
     FuzzTarget("virtio-console") {
       try VirtioFuzzGuest.run(&$0) { _, ends in
         try VirtioConsole(ports: [
@@ -28,6 +33,15 @@ extension FuzzTarget {
         let balloon = try VirtioBalloon(memory: memory)
         balloon.setTarget(pages: 100)
         return balloon
+      }
+    },
+    FuzzTarget("virtio-socket") { random in
+      let (ours, machine) = try UnixSocket.pair(.sequencedPacket)
+      let host = try SocketFuzzHost(ours)
+      try VirtioFuzzGuest.run(&random, kind: .socket, host: { host.act(&$0) }) { _, _ in
+        let device = try VirtioSocket(broker: machine)
+        host.device = device
+        return device
       }
     },
   ]
@@ -84,7 +98,9 @@ private struct VirtioFuzzGuest {
 
   /// Makes a device and misuses it; then it must start again for a driver that does it right.
   static func run(
-    _ random: inout FuzzRandom, _ make: (GuestMemory, [Descriptor]) throws -> any VirtioDevice
+    _ random: inout FuzzRandom, kind: VirtioFuzzRequest.Kind? = nil,
+    host: ((inout FuzzRandom) -> Void)? = nil,
+    _ make: (GuestMemory, [Descriptor]) throws -> any VirtioDevice
   ) throws {
     let memory = try GuestMemory(regions: [(base, size)])
     let pairs = [
@@ -101,13 +117,27 @@ private struct VirtioFuzzGuest {
     defer { transport.stop() }
     for _ in 0..<(1 + random.below(3)) {
       guest.start(&random)
-      for _ in 0..<300 { guest.act(&random) }
+      for _ in 0..<300 {
+        if let kind, random.once(in: 2) { guest.request(kind, &random) } else { guest.act(&random) }
+        if let host, random.once(in: 3) { host(&random) }
+      }
     }
     guest.write(0x70, 0)
     precondition(guest.read(0x70) == 0, "a reset resets")
     guest.negotiate(.max)
     guest.write(0x70, 15)
     precondition(guest.read(0x70) == 15, "the device starts again")
+  }
+
+  /// Makes one request as a device of this kind is likely to understand it.
+  private func request(_ kind: VirtioFuzzRequest.Kind, _ random: inout FuzzRandom) {
+    let queue = UInt64(random.below(kind.queues))
+    let room = Self.rings + UInt64(Self.queues) * Self.stride
+    guard let ring = try? memory.slice(at: Self.rings + queue * Self.stride, count: Int(Self.stride)),
+      let data = try? memory.slice(at: room, count: 64 << 10)
+    else { return }
+    VirtioFuzzRequest(kind, queue: Int(queue), &random).offer(ring: ring, data: data, &random)
+    write(0x50, queue)
   }
 
   private func read(_ offset: UInt64) -> UInt64 { (try? device.read(offset: offset, width: 4)) ?? .max }

@@ -81,6 +81,17 @@ int volary_fcntl(int fd, int command, long argument) { return result(fcntl(fd, c
 
 int volary_ioctl(int fd, unsigned long request, void *argument) { return result(ioctl(fd, request, argument)); }
 
+static inline int64_t long_result(int64_t value) { return value < 0 ? -errno : value; }
+
+int64_t volary_seek_data(int fd, int64_t offset) { return long_result(lseek(fd, offset, SEEK_DATA)); }
+
+int64_t volary_seek_hole(int fd, int64_t offset) { return long_result(lseek(fd, offset, SEEK_HOLE)); }
+
+int64_t volary_copy_range(int from, int to, int64_t offset, size_t count) {
+  off_t source = offset, target = offset;
+  return long_result(copy_file_range(from, &source, to, &target, count, 0));
+}
+
 int volary_futex_wait(const void *word, uint32_t expected, int64_t timeout_ns) {
   struct timespec limit = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
   return result((int)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected,
@@ -138,6 +149,11 @@ long volary_receive_descriptors(int socket, void *bytes, size_t count, int *fds,
     }
   }
   return received;
+}
+
+int volary_accept(int listener) {
+  int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  return fd < 0 ? -errno : fd;
 }
 
 struct start {

@@ -14,6 +14,9 @@
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -28,10 +31,12 @@ static void close_between(unsigned first, unsigned last) {
 }
 
 static void become(const char *path, char *const arguments[], char *const environment[], const int *fds,
-                   int fd_count, int failure_pipe, pid_t parent) {
-  // The child dies with its parent; if the parent died before this line, nobody will tell.
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) goto failed;
-  if (getppid() != parent) _exit(127);
+                   int fd_count, int failure_pipe, pid_t parent, _Bool outlives) {
+  if (!outlives) {
+    // The child dies with its parent; if the parent died before this line, nobody will tell.
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) goto failed;
+    if (getppid() != parent) _exit(127);
+  }
   setsid();
   for (int signal = 1; signal < NSIG; signal++) {
     struct sigaction usual = {.sa_handler = SIG_DFL};
@@ -60,13 +65,13 @@ failed:;
 }
 
 int volary_spawn(const char *path, char *const arguments[], char *const environment[], const int *fds,
-                 int fd_count) {
+                 int fd_count, _Bool outlives) {
   if (fd_count < 0 || fd_count > most_fds) return -EINVAL;
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
   pid_t parent = getpid();
   pid_t child = fork();
-  if (child == 0) become(path, arguments, environment, fds, fd_count, ends[1], parent);
+  if (child == 0) become(path, arguments, environment, fds, fd_count, ends[1], parent, outlives);
   int failure = child < 0 ? errno : 0;
   close(ends[1]);
   if (child > 0) {
@@ -86,6 +91,10 @@ int volary_spawn(const char *path, char *const arguments[], char *const environm
 int volary_pidfd_open(int pid) {
   int fd = (int)syscall(SYS_pidfd_open, pid, 0);
   return fd < 0 ? -errno : fd;
+}
+
+int volary_pidfd_signal(int pidfd, int signal) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
 int volary_reap(int pid, int *status) {

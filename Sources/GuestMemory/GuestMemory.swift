@@ -91,6 +91,9 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
 
   // MARK: - Addresses
 
+  /// Where RAM ends: behind the last region.
+  package var end: UInt64 { regions.map { $0.base + UInt64($0.size) }.max() ?? 0 }
+
   /// The region that holds all of `address ..< address + count`, or nil.
   @inlinable package func region(of address: UInt64, count: Int) -> Region? {
     for region in regions {
@@ -163,6 +166,15 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
 
   @inlinable package func flags(ofPage number: Int) -> UInt8 {
     pageFlags[number].load(ordering: .sequentiallyConsistent)
+  }
+
+  /// Marks pages dirty, by a word of a dirty log as kernels keep them: bit 0 stands for page `first`.
+  package func markDirty(_ bits: UInt64, from first: Int) {
+    var bits = bits
+    while bits != 0 {
+      setFlags(PageFlag.dirty, ofPage: first + bits.trailingZeroBitCount)
+      bits &= bits &- 1
+    }
   }
 
   /// Names who is told of device writes to pages with the code flag. Set before the machine runs.

@@ -2,8 +2,8 @@ internal import CHost
 internal import Glibc
 
 /// A program that this process runs: in a session of its own, with the descriptors it is given and no
-/// other. It is killed when the thread that started it ends, so that even a killed parent leaves
-/// nothing behind.
+/// other. Unless it is to outlive us it is killed when the thread that started it ends, so that even a
+/// killed parent leaves nothing behind.
 package final class ChildProcess: @unchecked Sendable {  // `exit`: its owner alone reaps
   /// How a process ended.
   package enum Exit: Equatable, Sendable, CustomStringConvertible {
@@ -26,12 +26,17 @@ package final class ChildProcess: @unchecked Sendable {  // `exit`: its owner al
   package let descriptor: Descriptor
   /// How it ended, once ``reap()`` has seen it.
   package private(set) var exit: Exit?
+  /// Whether it goes on when this process, or this object, is gone.
+  private let outlivesStarter: Bool
 
   /// Starts `path` with the arguments (the first is the program's name) and descriptors 0, 1, 2 … as
-  /// listed. The environment is this process's unless one is given as `NAME=value` strings.
+  /// listed. The environment is this process's unless one is given as `NAME=value` strings. One that
+  /// `outlivesStarter` goes on when this object goes; until then it is this process's to reap.
   package init(
-    path: String, arguments: [String], descriptors: [Descriptor], environment: [String]? = nil
+    path: String, arguments: [String], descriptors: [Descriptor], environment: [String]? = nil,
+    outlivesStarter: Bool = false
   ) throws(Errno) {
+    self.outlivesStarter = outlivesStarter
     let argumentVector = CStringVector(arguments)
     let environmentVector = environment.map { CStringVector($0) }
     let fds = descriptors.map(\.raw)
@@ -39,7 +44,8 @@ package final class ChildProcess: @unchecked Sendable {  // `exit`: its owner al
       () throws(Errno) in
       try check(
         volary_spawn(
-          path, argumentVector.pointers, environmentVector?.pointers ?? environ, fds, Int32(fds.count)))
+          path, argumentVector.pointers, environmentVector?.pointers ?? environ, fds, Int32(fds.count),
+          outlivesStarter))
     }
     let pidfd = volary_pidfd_open(identifier)
     if pidfd < 0 {
@@ -50,7 +56,7 @@ package final class ChildProcess: @unchecked Sendable {  // `exit`: its owner al
     descriptor = Descriptor(owning: pidfd)
   }
 
-  deinit { terminate() }
+  deinit { if !outlivesStarter { terminate() } }
 
   /// How the process ended, or nil while it runs. Never blocks.
   @discardableResult

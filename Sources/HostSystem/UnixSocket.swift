@@ -11,6 +11,15 @@ package final class UnixSocket: Sendable {
     case sequencedPacket
     /// Messages; the peer's end does not show.
     case datagram
+
+    /// The number that system calls take.
+    var type: Int32 {
+      switch self {
+      case .stream: Int32(SOCK_STREAM.rawValue)
+      case .sequencedPacket: Int32(SOCK_SEQPACKET.rawValue)
+      case .datagram: Int32(SOCK_DGRAM.rawValue)
+      }
+    }
   }
 
   /// Descriptors that fit in one message.
@@ -22,15 +31,16 @@ package final class UnixSocket: Sendable {
 
   /// A connected pair, both ends close-on-exec.
   package static func pair(_ kind: Kind) throws(Errno) -> (UnixSocket, UnixSocket) {
-    let type =
-      switch kind {
-      case .stream: SOCK_STREAM
-      case .sequencedPacket: SOCK_SEQPACKET
-      case .datagram: SOCK_DGRAM
-      }
     var ends: [Int32] = [-1, -1]
-    try retrying { Int(socketpair(AF_UNIX, Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends)) }
+    try retrying { Int(socketpair(AF_UNIX, kind.type | Int32(SOCK_CLOEXEC.rawValue), 0, &ends)) }
     return (UnixSocket(Descriptor(owning: ends[0])), UnixSocket(Descriptor(owning: ends[1])))
+  }
+
+  /// Whether the descriptor is a socket of this kind.
+  package func isOf(_ kind: Kind) -> Bool {
+    var type: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    return getsockopt(descriptor.raw, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == kind.type
   }
 
   /// Sends bytes, and up to ``mostDescriptors`` descriptors with the first of them. Returns how many

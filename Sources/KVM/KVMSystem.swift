@@ -49,6 +49,12 @@ package final class KVMSystem: Sendable {
   /// CPUs that a machine can have at most.
   package var mostCPUs: Int { min(KVMMachine.mostCPUs, max(1, value(of: .mostCPUs))) }
 
+  /// Bits of guests' physical addresses (CPUID leaf 0x8000_0008).
+  package var physicalAddressBits: Int {
+    let bits = supportedCPUID[CPUIDTable.Leaf.addressSizes].map { Int($0.eax & 0xFF) } ?? 0
+    return (32...52).contains(bits) ? bits : 36
+  }
+
   // MARK: - Opening
 
   private static func open(_ path: String) throws(KVMError) -> Descriptor {

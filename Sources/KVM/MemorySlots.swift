@@ -91,12 +91,7 @@ struct MemorySlots {
       if clearsByHand { try Self.clearLog(slot: number, pages: pages, &bitmap, machine) }
       let first = region.offset >> GuestMemory.pageShift
       for (place, word) in bitmap.enumerated() where word != 0 {
-        var bits = word
-        while bits != 0 {
-          memory.setFlags(
-            GuestMemory.PageFlag.dirty, ofPage: first + place * 64 + bits.trailingZeroBitCount)
-          bits &= bits &- 1
-        }
+        memory.markDirty(word, from: first + place * 64)
       }
       count += dirty
     }

@@ -57,8 +57,15 @@ struct BoardBuilder {
     return try CodeStore(architecture: Lifter.architecture, options: options)
   }
 
-  /// What the engine asks of devices by ioctl(2), which the sandbox has to let through.
-  var deviceRequests: [UInt32] { engine == .kvm ? KVMSystem.requestNumbers : [] }
+  /// What is asked of devices by ioctl(2), which the sandbox has to let through.
+  var deviceRequests: [UInt32] {
+    var requests = engine == .kvm ? KVMSystem.requestNumbers : []
+    if let network = configuration.network, network.isTAP {
+      requests += TapDevice.requestNumbers
+      if network.vhost != nil { requests += VHostNet.requestNumbers }
+    }
+    return requests
+  }
 
   /// Builds the board.
   func build(_ connections: BoardConnections, link: VirtualMachine.PowerLink) throws(ControlFailure)
@@ -111,8 +118,19 @@ struct BoardBuilder {
         .invalidConfiguration, phase: "looking for the engine",
         message: "/dev/kvm was not handed over, and amd64 guests have no other engine")
     }
+    var firmware: PCFirmware?
+    if let files = configuration.boot.firmware {
+      do throws(BootError) {
+        firmware = try PCFirmware(
+          code: descriptors[files.code], variables: descriptors[files.variables],
+          keepsVariables: files.keepsVariables, warn: { [send] in send(.warning(line: $0)) })
+      } catch {
+        throw ControlFailure(.invalidConfiguration, phase: "loading the firmware", message: error.description)
+      }
+    }
+    let lowEnd = firmware == nil ? PCMap.lowMemoryEnd : PCMap.UEFI.lowMemoryEnd
     let memory = try ControlFailure.host("mapping the guest's memory") { () throws(Errno) in
-      try GuestMemory(regions: PCMap.ram(size: configuration.memory).regions)
+      try GuestMemory(regions: PCMap.ram(size: configuration.memory, lowEnd: lowEnd).regions)
     }
     memory.preferLargePages()
     let machine = try ControlFailure.host("making a virtual machine with KVM") { () throws(KVMError) in
@@ -124,7 +142,12 @@ struct BoardBuilder {
       try self.devices(storages, memory)
     }
     let board = try ControlFailure.host("building the machine's board") { () throws(Errno) in
-      try PCBoard(machine, connections: connections, virtioDevices: devices.all)
+      try PCBoard(
+        machine, connections: connections, firmware: firmware, virtioDevices: devices.all,
+        dirtyPageSources: devices.kernelNetwork.map { [$0] } ?? [])
+    }
+    try ControlFailure.host("showing the guest its firmware") { () throws(KVMError) in
+      try board.showFirmware()
     }
     return Product(board: board, devices: devices, profile: nil)
   }

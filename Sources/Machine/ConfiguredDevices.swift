@@ -9,6 +9,11 @@ struct ConfiguredDevices {
   private(set) var all: [any VirtioDevice] = []
   private(set) var console: VirtioConsole?
   let balloon: VirtioBalloon
+  private(set) var sockets: VirtioSocket?
+  private var disks: [VirtioBlock] = []
+  private var network: VirtioNet?
+  /// The kernel's worker for the network, if it has one; it writes guest memory by itself.
+  private(set) var kernelNetwork: KernelNetwork?
 
   /// `storages` are the configuration's disks, opened. `send` tells the machine's owner.
   init(
@@ -23,13 +28,22 @@ struct ConfiguredDevices {
           .diskFailed(
             disk: disk.serial, operation: $0.operation.rawValue, errorNumber: $0.errno.code))
       }
-      all.append(
+      disks.append(
         try VirtioBlock(
           name: "disk \(disk.serial)", storage: storage, serial: disk.serial, onFailure: tell))
     }
+    all += disks
     if let network = configuration.network {
-      all.append(try VirtioNet(port: descriptors[network.frames], mac: network.mac))
+      let port = descriptors[network.frames]
+      if network.isTAP {
+        let tap = TapDevice(port)
+        kernelNetwork = network.vhost.flatMap { Self.kernelNetwork(descriptors[$0], tap, memory, send) }
+        self.network = try VirtioNet(tap: tap, kernel: kernelNetwork, mac: network.mac)
+      } else {
+        self.network = try VirtioNet(port: port, mac: network.mac)
+      }
     }
+    if let network { all.append(network) }
     if !configuration.consolePorts.isEmpty {
       let console = try VirtioConsole(
         ports: configuration.consolePorts.map {
@@ -41,5 +55,40 @@ struct ConfiguredDevices {
     all.append(try VirtioEntropy())
     balloon = try VirtioBalloon(memory: memory)
     all.append(balloon)
+    if let sockets = configuration.sockets {
+      let device = try VirtioSocket(
+        guestCID: sockets.guestCID, broker: UnixSocket(descriptors[sockets.broker]))
+      self.sockets = device
+      all.append(device)
+    }
+  }
+
+  // MARK: - What they have done
+
+  var diskActivity: [MachineStatus.DiskActivity] {
+    disks.map { disk in
+      let activity = disk.activity
+      return .init(
+        serial: disk.serial, reads: activity.reads, writes: activity.writes, bytesRead: activity.bytesRead,
+        bytesWritten: activity.bytesWritten, flushes: activity.flushes)
+    }
+  }
+
+  var networkActivity: MachineStatus.NetworkActivity? {
+    network?.activity.map {
+      .init(
+        framesReceived: $0.framesReceived, bytesReceived: $0.bytesReceived, framesSent: $0.framesSent,
+        bytesSent: $0.bytesSent)
+    }
+  }
+
+  /// The kernel's worker, where it is to be had: else the machine's own does the work, and says so.
+  private static func kernelNetwork(
+    _ device: Descriptor, _ tap: TapDevice, _ memory: GuestMemory, _ send: (ControlEvent) -> Void
+  ) -> KernelNetwork? {
+    do throws(Errno) { return try KernelNetwork(device: device, tap: tap, memory: memory) } catch {
+      send(.warning(line: "vhost-net cannot be used: \(error); the machine's own process moves frames"))
+      return nil
+    }
   }
 }

@@ -18,12 +18,21 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
 
   private var machine: VirtualMachine?
   private var devices: ConfiguredDevices?
-  private var serial: SerialStream?
+  private var serial: SerialConsole?
+  private var portNames: [String] = []
+  private var restarts = true
+  private let lastWord = Mutex(LastWord())
   private var profile: MachineProfile?
   private var engine = MachineConfiguration.Engine.auto
-  private let ended = Mutex(false)
+  private let guestResets = Atomic<UInt64>(0)
   private var hasStarted = false
   private let resident = try? ResidentMemory()
+
+  /// How the machine ended, and where that is written.
+  private struct LastWord {
+    var record: Descriptor?
+    var hasEnded = false
+  }
 
   package init(
     closeSandbox: (([UInt32]) throws(ControlFailure) -> Void)?,
@@ -42,22 +51,31 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     guard machine == nil else {
       throw ControlFailure(.wrongState, phase: "configuring", message: "the machine is configured already")
     }
+    if let index = configuration.record {
+      try ControlFailure.host("emptying the record") { () throws(Errno) in
+        try EndRecord.clear(descriptors[index])
+      }
+      lastWord.withLock { $0.record = descriptors[index] }
+    }
+    portNames = configuration.consolePorts.map(\.name)
+    restarts = configuration.resetAction == .restart
     let builder = try BoardBuilder(configuration, descriptors, send: send)
     engine = builder.engine
     try closeSandbox?(builder.deviceRequests)
     // What the guest does wrong goes to the log; of what the host does the person is told.
     let log = WarningLimiter { Self.log($0) }
     let note: @Sendable (String) -> Void = { log.report($0) }
-    if let index = configuration.serial {
-      serial = try ControlFailure.host("opening the serial port") { () throws(Errno) in
-        try SerialStream(socket: descriptors[index])
+    let serial = try ControlFailure.host("opening the serial port") { () throws(Errno) in
+      let log = try configuration.consoleLog.map { (index) throws(Errno) in
+        try ConsoleRingWriter(descriptors[index])
       }
+      return try SerialConsole(stream: configuration.serial.map { descriptors[$0] }, log: log)
     }
-    let serial = serial
-    let link = VirtualMachine.PowerLink(serial: { serial?.send($0) }, log: note)
+    self.serial = serial
+    let link = VirtualMachine.PowerLink(serial: { serial.send($0) }, log: note)
     var connections = BoardConnections()
-    connections.serialOutput = { serial?.send($0) }
-    connections.serialHasRoom = { serial?.hasRoom() }
+    connections.serialOutput = { serial.send($0) }
+    connections.serialHasRoom = { serial.hasRoom() }
     connections.power = { link.powerRequested($0) }
     connections.crashed = { link.guestCrashed() }
     connections.failed = { link.cpuFailed($0) }
@@ -66,18 +84,17 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     let product = try builder.build(connections, link: link)
     devices = product.devices
     profile = product.profile
-    if let serial {
-      try ControlFailure.host("starting the serial port") { () throws(Errno) in
-        try serial.connect(to: product.board.serial)
-      }
+    try ControlFailure.host("starting the serial port") { () throws(Errno) in
+      try serial.connect(to: product.board.serial)
     }
-    let guest = LinuxGuest(
-      kernel: descriptors[configuration.boot.kernel],
-      initrd: configuration.boot.initrd.map { descriptors[$0] }, commandLine: configuration.boot.append,
-      entropySeed: configuration.entropySeed)
+    let guest = configuration.boot.kernel.map { kernel in
+      LinuxGuest(
+        kernel: descriptors[kernel.file], initrd: kernel.initrd.map { descriptors[$0] },
+        commandLine: kernel.append, entropySeed: configuration.entropySeed)
+    }
     let machine = try ControlFailure.host("making the machine") { () throws(Errno) in
       try VirtualMachine(
-        board: product.board, guest: guest, link: link, restarts: configuration.resetAction == .restart,
+        board: product.board, guest: guest, link: link, restarts: restarts,
         onEvent: { [weak self] in self?.handle($0) })
     }
     do throws(BootError) { try machine.prepare() } catch {
@@ -86,8 +103,10 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     self.machine = machine
   }
 
-  /// A line on the process's own standard error.
+  /// A line on the process's own standard error, unless that is a pipe which nobody reads.
   private static func log(_ line: String) {
+    var entry = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
+    guard poll(&entry, 1, 0) > 0, entry.revents & Int16(POLLOUT) != 0 else { return }
     let text = Array("volary-machine: \(line)\n".utf8)
     _ = text.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
   }
@@ -120,7 +139,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
   }
 
   package func kill() throws(ControlFailure) {
-    guard hasStarted else { return onEnd() }
+    guard hasStarted else { return end(with: .guestPoweredOff(code: nil)) }
     try built().end()
   }
 
@@ -138,20 +157,60 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     devices?.balloon.setTarget(pages: UInt32(clamping: pages))
   }
 
+  package func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {
+    _ = try built()
+    let isAttached = try ControlFailure.host("attaching to the console") { () throws(Errno) in
+      try serial?.attach(stream.descriptor, backlog: Int(backlog)) ?? false
+    }
+    guard isAttached else {
+      throw ControlFailure(
+        .hostRefused, phase: "attaching to the console",
+        message: "\(SerialConsole.mostAttached) are attached already, which is the most")
+    }
+  }
+
+  package func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure) {
+    _ = try built()
+    guard let console = devices?.console, let port = portNames.firstIndex(of: name) else {
+      throw ControlFailure(
+        .invalidConfiguration, phase: "attaching to a console port", message: "there is no port \(name)")
+    }
+    try ControlFailure.host("attaching to a console port") { () throws(Errno) in
+      try console.attach(stream.descriptor, toPort: port)
+    }
+  }
+
+  package func attachBroker(_ broker: UnixSocket) throws(ControlFailure) {
+    _ = try built()
+    guard let sockets = devices?.sockets else {
+      throw ControlFailure(
+        .unsupported, phase: "attaching a broker of sockets", message: "the machine has no socket device")
+    }
+    try ControlFailure.host("attaching a broker of sockets") { () throws(Errno) in
+      try sockets.attach(broker: broker)
+    }
+  }
+
   package func status() throws(ControlFailure) -> MachineStatus {
-    guard let machine else { return MachineStatus() }
-    let hasEnded = ended.withLock { $0 }
+    guard let machine else { return MachineStatus(processID: getpid()) }
+    let hasEnded = lastWord.withLock { $0.hasEnded }
     return MachineStatus(
       state: hasEnded ? .ended : !hasStarted ? .configured : machine.isRunning ? .running : .paused,
       engine: engine, runningTime: machine.runningTime,
       instructions: machine.board.instructionsRetired, exits: machine.board.exits,
       residentMemory: resident?.bytes ?? 0,
-      balloon: UInt64(devices?.balloon.actualPages ?? 0) * UInt64(GuestMemory.pageSize))
+      balloon: UInt64(devices?.balloon.actualPages ?? 0) * UInt64(GuestMemory.pageSize),
+      processID: getpid(), guestResets: guestResets.load(ordering: .relaxed),
+      disks: devices?.diskActivity ?? [], network: devices?.networkActivity)
   }
+
+  // MARK: - The end
 
   private func handle(_ event: VirtualMachine.Event) {
     switch event {
-    case .reset: send(.guestReset)
+    case .reset:
+      guestResets.wrappingAdd(1, ordering: .relaxed)
+      if restarts { send(.guestReset) } else { end(with: .guestReset) }
     case .poweredOff(let code):
       end(with: .guestPoweredOff(code: code.map(Int32.init)))
     case .crashed: end(with: .guestPanicked(message: "it said so itself"))
@@ -162,9 +221,26 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
   private func end(with event: ControlEvent) {
     serial?.stop()
     writeProfile()
-    ended.withLock { $0 = true }
+    note(lastWord: event)
     send(event)
     onEnd()
+  }
+
+  /// Notes that the process ends because nobody is there whose machine it could be.
+  package func abandon(because reason: String) {
+    note(lastWord: .failed(phase: "waiting for its controller", message: reason))
+  }
+
+  /// The first word is the last.
+  private func note(lastWord event: ControlEvent) {
+    let failure = lastWord.withLock { word -> Errno? in
+      guard !word.hasEnded else { return nil }
+      word.hasEnded = true
+      guard let record = word.record else { return nil }
+      do throws(Errno) { try EndRecord.write(event, to: record) } catch { return error }
+      return nil
+    }
+    if let failure { send(.warning(line: "the record of its end could not be written: \(failure)")) }
   }
 
   /// Writes what was asked to be known of the machine that has ended.

@@ -31,13 +31,15 @@ package final class VirtualMachine: Sendable {
   private struct State {
     var orders: [Order] = []
     var isRunning = false
+    /// What was ordered last, which may be under way still.
+    var isToRun = false
     var hasStarted = false
     var startedAt: UInt64 = 0
     var ranBefore: UInt64 = 0
   }
 
   package let board: any MachineBoard
-  private let guest: LinuxGuest
+  private let guest: LinuxGuest?
   private let onEvent: @Sendable (Event) -> Void
   private let restarts: Bool
   private let state = Mutex(State())
@@ -83,10 +85,10 @@ package final class VirtualMachine: Sendable {
     package func report(_ line: String) { log(line) }
   }
 
-  /// A machine on `board`, which has `guest` put in memory at power-on. With `restarts` a guest's restart is one;
+  /// A machine on `board`, which has `guest` put in memory at power-on, or without one starts its firmware. With `restarts` a guest's restart is one;
   /// without, it ends the machine.
   package init(
-    board: any MachineBoard, guest: LinuxGuest, link: PowerLink, restarts: Bool,
+    board: any MachineBoard, guest: LinuxGuest?, link: PowerLink, restarts: Bool,
     onEvent: @escaping @Sendable (Event) -> Void
   ) throws(Errno) {
     self.board = board
@@ -119,7 +121,8 @@ package final class VirtualMachine: Sendable {
   /// As if the power were cut.
   package func end() { order(.end) }
 
-  package var isRunning: Bool { state.withLock { $0.isRunning } }
+  /// Whether the CPUs run, or are about to. False from when a pause is complete.
+  package var isRunning: Bool { state.withLock { $0.isRunning || $0.isToRun } }
 
   /// Nanoseconds that the CPUs have run.
   package var runningTime: UInt64 {
@@ -127,7 +130,14 @@ package final class VirtualMachine: Sendable {
   }
 
   private func order(_ order: Order) {
-    state.withLock { $0.orders.append(order) }
+    state.withLock { state in
+      state.orders.append(order)
+      switch order {
+      case .start, .resume: state.isToRun = true
+      case .pause: state.isToRun = false
+      default: break
+      }
+    }
     // The guest that asked must not run on.
     switch order {
     case .guestPowerOff, .guestReset, .guestCrash, .cpuFailure: board.setHalted(true)
@@ -205,7 +215,7 @@ package final class VirtualMachine: Sendable {
   /// False, and the end, when the guest cannot be loaded again.
   private func reload(_ threads: inout [Thread]) -> Bool {
     do throws(BootError) {
-      try board.powerOn(guest)
+      try board.powerOn(guest?.restarted())
     } catch {
       finish(.failed(phase: "loading the guest again", message: error.description))
       return false

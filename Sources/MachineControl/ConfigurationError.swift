@@ -15,10 +15,14 @@ package enum ConfigurationError: Error, Equatable, Sendable {
   case readOnlyOverlay(disk: Int)
   case diskSerial(disk: Int)
   case hardwareAddress
+  case guestAddress(UInt32)
+  /// /dev/vhost-net was handed over without a TAP device, or for a board that it cannot serve.
+  case vhostWithoutUse
   case portName(Int)
   case portNameTwice(String)
   case entropySeedTooLong(Int)
   case engineCannotRun(engine: MachineConfiguration.Engine, architecture: MachineConfiguration.Architecture)
+  case firmware(architecture: MachineConfiguration.Architecture)
   /// /dev/kvm is needed for guests of the architecture and was not handed over, or the other way round.
   case device(isNeeded: Bool, architecture: MachineConfiguration.Architecture)
 }
@@ -46,12 +50,16 @@ extension ConfigurationError: CustomStringConvertible {
     case .readOnlyOverlay(let disk): "disk \(disk) is an overlay that cannot be written"
     case .diskSerial(let disk): "disk \(disk)'s serial number is not 1 to 20 ASCII characters"
     case .hardwareAddress: "the network's hardware address is not six bytes of a single station"
+    case .guestAddress(let address):
+      "\(address) is no address of a guest's sockets: those are 3 to 4294967294"
+    case .vhostWithoutUse: "/dev/vhost-net serves TAP devices of amd64 guests alone"
     case .portName(let port): "console port \(port)'s name is not 1 to 64 bytes of printable ASCII"
     case .portNameTwice(let name): "two console ports are named \(name)"
     case .entropySeedTooLong(let count):
       "the entropy seed has \(count) bytes; \(MachineConfiguration.Limits.entropySeed) are the most"
     case .engineCannotRun(let engine, let architecture):
       "the engine \(engine) cannot run \(architecture) guests: take \(architecture.usualEngine), or auto"
+    case .firmware(let architecture): "there is no firmware for \(architecture) guests, only for amd64"
     case .device(true, let architecture): "\(architecture) guests need /dev/kvm"
     case .device(false, let architecture): "/dev/kvm runs no \(architecture) guests"
     }

@@ -15,6 +15,14 @@ package final class ControlClient {
   /// `socket` is of the kind `.sequencedPacket`.
   package init(_ socket: UnixSocket) { self.socket = socket }
 
+  /// Connects to a machine that listens at `path`, and takes the place of the controller that it may have.
+  /// ``ControlError/closed`` when no machine is there any more.
+  package convenience init(connectingTo path: String) throws(ControlError) {
+    do throws(Errno) { self.init(try UnixSocket.connect(toPath: path, .sequencedPacket)) } catch {
+      throw error == .notFound || error == Errno(111 /* ECONNREFUSED */) ? .closed : ControlError(error)
+    }
+  }
+
   /// Checks the configuration and hands it over with its descriptors.
   package func configure(
     _ configuration: MachineConfiguration, descriptors: [Descriptor], milliseconds: Int32 = 10_000
@@ -38,7 +46,7 @@ package final class ControlClient {
     _ request: ControlRequest, descriptors: [Descriptor] = [], milliseconds: Int32 = 10_000
   ) throws(ControlError) -> ControlReply {
     lastID &+= 1
-    try send(.request(id: lastID, request), descriptors: descriptors)
+    try send(.request(id: lastID, request), descriptors: descriptors, milliseconds: milliseconds)
     let deadline = monotonicNanoseconds() &+ UInt64(max(0, milliseconds)) * 1_000_000
     while true {
       let now = monotonicNanoseconds()
@@ -59,7 +67,19 @@ package final class ControlClient {
   /// Sends a request whose reply nobody waits for.
   package func post(_ request: ControlRequest) throws(ControlError) {
     lastID &+= 1
-    try send(.request(id: lastID, request))
+    try send(.request(id: lastID, request), milliseconds: 10_000)
+  }
+
+  /// Joins the serial console. Returns a stream of what the guest writes, which begins with up to `backlog` bytes of
+  /// what it wrote last, and into which is written what the guest is to read.
+  package func attachConsole(backlog: UInt32 = 0, milliseconds: Int32 = 10_000) throws(ControlError)
+    -> UnixSocket
+  {
+    let ours: UnixSocket
+    let theirs: UnixSocket
+    do throws(Errno) { (ours, theirs) = try UnixSocket.pair(.stream) } catch { throw .system(error) }
+    try call(.attachConsole(backlog: backlog), descriptors: [theirs.descriptor], milliseconds: milliseconds)
+    return ours
   }
 
   /// The next event that has come, waiting up to `milliseconds` for one; nil when none has. Ask until
@@ -76,10 +96,23 @@ package final class ControlClient {
     return nil
   }
 
-  private func send(_ message: ControlMessage, descriptors: [Descriptor] = []) throws(ControlError) {
-    do throws(Errno) {
-      try socket.send(message.encoded(), descriptors: descriptors)
-    } catch { throw ControlError(error) }
+  /// A nonblocking socket is waited with for up to `milliseconds`.
+  private func send(
+    _ message: ControlMessage, descriptors: [Descriptor] = [], milliseconds: Int32
+  ) throws(ControlError) {
+    let bytes = message.encoded()
+    while true {
+      do throws(Errno) {
+        try socket.send(bytes, descriptors: descriptors)
+        return
+      } catch {
+        guard error == .again else { throw ControlError(error) }
+      }
+      do throws(Errno) {
+        if try socket.waitUntilWritable(milliseconds: milliseconds) { continue }
+      } catch { throw ControlError(error) }
+      throw .timedOut
+    }
   }
 
   /// The next message, or nil when none came in time.
@@ -88,7 +121,10 @@ package final class ControlClient {
     do throws(Errno) {
       guard try socket.waitUntilReadable(milliseconds: milliseconds) else { return nil }
       bytes = try socket.receive(capacity: WireFormat.maximumPacket).bytes
-    } catch { throw ControlError(error) }
+    } catch {
+      if error == .again { return nil }
+      throw ControlError(error)
+    }
     if bytes.isEmpty { throw .closed }
     do { return try ControlMessage(decoding: bytes) } catch { throw .malformed(error) }
   }

@@ -12,6 +12,9 @@ extension ControlMessage {
     static let resizeConsole: UInt8 = 9
     static let balloon: UInt8 = 10
     static let status: UInt8 = 11
+    static let attachConsole: UInt8 = 12
+    static let attachPort: UInt8 = 13
+    static let attachBroker: UInt8 = 14
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
@@ -93,6 +96,13 @@ extension ControlRequest {
       writer.header(ControlMessage.Kind.balloon, id: id)
       writer.integer(target)
     case .status: writer.header(ControlMessage.Kind.status, id: id)
+    case .attachConsole(let backlog):
+      writer.header(ControlMessage.Kind.attachConsole, id: id)
+      writer.integer(backlog)
+    case .attachPort(let name):
+      writer.header(ControlMessage.Kind.attachPort, id: id)
+      writer.string(name)
+    case .attachBroker: writer.header(ControlMessage.Kind.attachBroker, id: id)
     }
   }
 
@@ -110,6 +120,9 @@ extension ControlRequest {
       self = .resizeConsole(columns: try reader.integer(), rows: try reader.integer())
     case ControlMessage.Kind.balloon: self = .balloon(target: try reader.integer())
     case ControlMessage.Kind.status: self = .status
+    case ControlMessage.Kind.attachConsole: self = .attachConsole(backlog: try reader.integer())
+    case ControlMessage.Kind.attachPort: self = .attachPort(name: try reader.string("port name"))
+    case ControlMessage.Kind.attachBroker: self = .attachBroker
     default: return nil
     }
   }
@@ -121,13 +134,7 @@ extension ControlReply {
     case .done: writer.header(ControlMessage.Kind.done, id: id)
     case .status(let status):
       writer.header(ControlMessage.Kind.statusReply, id: id)
-      writer.integer(status.state.rawValue)
-      writer.integer(status.engine.rawValue)
-      writer.integer(status.runningTime)
-      writer.list(status.instructions) { $0.integer($1) }
-      writer.integer(status.exits)
-      writer.integer(status.residentMemory)
-      writer.integer(status.balloon)
+      status.write(to: &writer)
     case .refused(let failure):
       writer.header(ControlMessage.Kind.refused, id: id)
       writer.integer(failure.code.rawValue)
@@ -140,13 +147,7 @@ extension ControlReply {
     switch kind {
     case ControlMessage.Kind.done: self = .done
     case ControlMessage.Kind.statusReply:
-      self = .status(
-        MachineStatus(
-          state: try reader.choice("state"), engine: try reader.choice("engine"),
-          runningTime: try reader.integer(),
-          instructions: try reader.list("instructions") { (reader) throws(WireError) in try reader.integer()
-          },
-          exits: try reader.integer(), residentMemory: try reader.integer(), balloon: try reader.integer()))
+      self = .status(try MachineStatus(from: &reader))
     case ControlMessage.Kind.refused:
       self = .refused(
         ControlFailure(

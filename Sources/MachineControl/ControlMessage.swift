@@ -17,6 +17,15 @@ package enum ControlRequest: Equatable, Sendable {
   /// Asks the guest to give back memory until it has `target` bytes.
   case balloon(target: UInt64)
   case status
+  /// Joins the stream socket that comes with it to the serial console, until it is closed: it gets what the guest
+  /// writes, after up to `backlog` bytes of what there was, and the guest gets what is written into it. Refused
+  /// when there are too many already.
+  case attachConsole(backlog: UInt32)
+  /// Gives a port of the virtio console the stream socket that comes with it, in place of the one it had.
+  case attachPort(name: String)
+  /// Gives the socket device the packet socket that comes with it to the process which opens sockets for it, in
+  /// place of the one it had. The guest's connections go on.
+  case attachBroker
 }
 
 /// What a machine's process answers to a request.
@@ -103,10 +112,19 @@ package struct MachineStatus: Equatable, Sendable {
   package var residentMemory: UInt64
   /// Bytes that the guest gave back.
   package var balloon: UInt64
+  /// The machine's process, as it says itself.
+  package var processID: Int32
+  /// Times that the guest has restarted.
+  package var guestResets: UInt64
+  /// As the configuration has them.
+  package var disks: [DiskActivity]
+  /// Nil without a network card, and where the kernel moves frames, which tells nobody how many.
+  package var network: NetworkActivity?
 
   package init(
     state: State = .empty, engine: MachineConfiguration.Engine = .auto, runningTime: UInt64 = 0,
-    instructions: [UInt64] = [], exits: UInt64 = 0, residentMemory: UInt64 = 0, balloon: UInt64 = 0
+    instructions: [UInt64] = [], exits: UInt64 = 0, residentMemory: UInt64 = 0, balloon: UInt64 = 0,
+    processID: Int32 = 0, guestResets: UInt64 = 0, disks: [DiskActivity] = [], network: NetworkActivity? = nil
   ) {
     self.state = state
     self.engine = engine
@@ -115,5 +133,49 @@ package struct MachineStatus: Equatable, Sendable {
     self.exits = exits
     self.residentMemory = residentMemory
     self.balloon = balloon
+    self.processID = processID
+    self.guestResets = guestResets
+    self.disks = disks
+    self.network = network
+  }
+
+  /// What a disk has done for the guest since the machine was built.
+  package struct DiskActivity: Equatable, Sendable {
+    package var serial: String
+    /// Requests.
+    package var reads: UInt64
+    package var writes: UInt64
+    package var bytesRead: UInt64
+    package var bytesWritten: UInt64
+    package var flushes: UInt64
+
+    package init(
+      serial: String, reads: UInt64 = 0, writes: UInt64 = 0, bytesRead: UInt64 = 0, bytesWritten: UInt64 = 0,
+      flushes: UInt64 = 0
+    ) {
+      self.serial = serial
+      self.reads = reads
+      self.writes = writes
+      self.bytesRead = bytesRead
+      self.bytesWritten = bytesWritten
+      self.flushes = flushes
+    }
+  }
+
+  /// What has passed through a network card since the machine was built, as the guest sees it.
+  package struct NetworkActivity: Equatable, Sendable {
+    package var framesReceived: UInt64
+    package var bytesReceived: UInt64
+    package var framesSent: UInt64
+    package var bytesSent: UInt64
+
+    package init(
+      framesReceived: UInt64 = 0, bytesReceived: UInt64 = 0, framesSent: UInt64 = 0, bytesSent: UInt64 = 0
+    ) {
+      self.framesReceived = framesReceived
+      self.bytesReceived = bytesReceived
+      self.framesSent = framesSent
+      self.bytesSent = bytesSent
+    }
   }
 }

@@ -8,6 +8,8 @@ extension MachineConfiguration {
     package static let initrds = 8
     package static let disks = 4
     package static let consolePorts = 8
+    /// Virtio devices that are in no place of a bus.
+    package static let virtioSlots = 8
     /// Bytes (VIRTIO_BLK_ID_BYTES).
     package static let diskSerial = 20
     /// Bytes.
@@ -40,18 +42,34 @@ extension MachineConfiguration {
     if let network {
       let isSingleStation = network.mac.count == 6 && network.mac[0] & 1 == 0
       if !isSingleStation || network.mac.allSatisfy({ $0 == 0 }) { throw .hardwareAddress }
+      if network.vhost != nil, !network.isTAP || architecture != .amd64 { throw .vhostWithoutUse }
     }
     try validatePorts()
+    if let sockets, sockets.guestCID < 3 || sockets.guestCID == .max {
+      throw .guestAddress(sockets.guestCID)
+    }
+    if virtioBus == .mmio, virtioDevices > Limits.virtioSlots {
+      throw .tooMany("virtio devices without a bus", most: Limits.virtioSlots)
+    }
     try validateDescriptors(count: descriptorCount)
   }
 
+  /// How many there are, with the source of entropy and the balloon that every machine has.
+  private var virtioDevices: Int {
+    disks.count + (network == nil ? 0 : 1) + (consolePorts.isEmpty ? 0 : 1) + (sockets == nil ? 0 : 1) + 2
+  }
+
   private func validateBoot() throws(ConfigurationError) {
-    let bytes = boot.append.utf8.count
+    guard let kernel = boot.kernel else {
+      if architecture != .amd64 { throw .firmware(architecture: architecture) }
+      return
+    }
+    let bytes = kernel.append.utf8.count
     if bytes > architecture.appendLimit {
       throw .appendTooLong(bytes: bytes, most: architecture.appendLimit)
     }
-    if boot.append.utf8.contains(0) { throw .appendHoldsNull }
-    if boot.initrd.count > Limits.initrds { throw .tooMany("initrd files", most: Limits.initrds) }
+    if kernel.append.utf8.contains(0) { throw .appendHoldsNull }
+    if kernel.initrd.count > Limits.initrds { throw .tooMany("initrd files", most: Limits.initrds) }
   }
 
   private func validatePorts() throws(ConfigurationError) {
@@ -69,15 +87,25 @@ extension MachineConfiguration {
   /// Every index leads to a descriptor, and to one of its own; only a base may serve several disks.
   private func validateDescriptors(count: Int) throws(ConfigurationError) {
     if count > Limits.descriptors { throw .tooMany("descriptors", most: Limits.descriptors) }
-    var uses: [(what: String, index: DescriptorIndex)] = [("the kernel", boot.kernel)]
-    uses += boot.initrd.map { ("the initrd", $0) }
+    var uses: [(what: String, index: DescriptorIndex)] = []
+    switch boot {
+    case .kernel(let kernel):
+      uses.append(("the kernel", kernel.file))
+      uses += kernel.initrd.map { ("the initrd", $0) }
+    case .firmware(let firmware):
+      uses += [("the firmware", firmware.code), ("the firmware's variables", firmware.variables)]
+    }
     uses += disks.enumerated().map { ("disk \($0.offset)", $0.element.file) }
     uses += consolePorts.enumerated().map { ("console port \($0.offset)", $0.element.stream) }
     if let network { uses.append(("the network", network.frames)) }
+    if let vhost = network?.vhost { uses.append(("/dev/vhost-net", vhost)) }
     if let serial { uses.append(("the serial line", serial)) }
     if let profile { uses.append(("the profile", profile)) }
     if let perfMap { uses.append(("the perf map", perfMap)) }
     if let kvm { uses.append(("/dev/kvm", kvm)) }
+    if let sockets { uses.append(("the broker of sockets", sockets.broker)) }
+    if let record { uses.append(("the record", record)) }
+    if let consoleLog { uses.append(("the console log", consoleLog)) }
     let bases = disks.enumerated().compactMap { disk in
       disk.element.base.map { (what: "the base of disk \(disk.offset)", index: $0) }
     }

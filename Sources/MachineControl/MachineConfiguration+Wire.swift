@@ -6,13 +6,22 @@ extension MachineConfiguration {
     writer.integer(resetAction.rawValue)
     writer.index(cpus)
     writer.integer(memory)
-    writer.index(boot.kernel)
-    writer.list(boot.initrd) { $0.index($1) }
-    writer.string(boot.append)
+    writer.optional(boot.kernel) {
+      $0.index($1.file)
+      $0.list($1.initrd) { $0.index($1) }
+      $0.string($1.append)
+    }
+    writer.optional(boot.firmware) {
+      $0.index($1.code)
+      $0.index($1.variables)
+      $0.flag($1.keepsVariables)
+    }
     writer.list(disks) { $1.write(to: &$0) }
     writer.optional(network) {
       $0.index($1.frames)
       $0.data($1.mac)
+      $0.flag($1.isTAP)
+      $0.optional($1.vhost) { $0.index($1) }
     }
     writer.list(consolePorts) {
       $0.string($1.name)
@@ -24,6 +33,12 @@ extension MachineConfiguration {
     writer.optional(perfMap) { $0.index($1) }
     writer.integer(virtioBus.rawValue)
     writer.optional(kvm) { $0.index($1) }
+    writer.optional(sockets) {
+      $0.index($1.broker)
+      $0.integer($1.guestCID)
+    }
+    writer.optional(record) { $0.index($1) }
+    writer.optional(consoleLog) { $0.index($1) }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -34,13 +49,12 @@ extension MachineConfiguration {
       resetAction: try reader.choice("reset action"),
       cpus: try reader.index(),
       memory: try reader.integer(),
-      boot: Boot(
-        kernel: try reader.index(),
-        initrd: try reader.list("initrd") { (reader) throws(WireError) in try reader.index() },
-        append: try reader.string("append")),
+      boot: try Boot(from: &reader),
       disks: try reader.list("disks") { (reader) throws(WireError) in try Disk(from: &reader) },
       network: try reader.optional("network") { (reader) throws(WireError) in
-        Network(frames: try reader.index(), mac: try reader.data("mac"))
+        Network(
+          frames: try reader.index(), mac: try reader.data("mac"), isTAP: try reader.flag("TAP device"),
+          vhost: try reader.optional("vhost") { (reader) throws(WireError) in try reader.index() })
       },
       consolePorts: try reader.list("console ports") { (reader) throws(WireError) in
         ConsolePort(name: try reader.string("port name"), stream: try reader.index())
@@ -50,7 +64,33 @@ extension MachineConfiguration {
       profile: try reader.optional("profile") { (reader) throws(WireError) in try reader.index() },
       perfMap: try reader.optional("perf map") { (reader) throws(WireError) in try reader.index() },
       virtioBus: try reader.choice("virtio bus"),
-      kvm: try reader.optional("kvm") { (reader) throws(WireError) in try reader.index() })
+      kvm: try reader.optional("kvm") { (reader) throws(WireError) in try reader.index() },
+      sockets: try reader.optional("sockets") { (reader) throws(WireError) in
+        Sockets(broker: try reader.index(), guestCID: try reader.integer())
+      },
+      record: try reader.optional("record") { (reader) throws(WireError) in try reader.index() },
+      consoleLog: try reader.optional("console log") { (reader) throws(WireError) in try reader.index() })
+  }
+}
+
+extension MachineConfiguration.Boot {
+  fileprivate init(from reader: inout WireReader) throws(WireError) {
+    let kernel = try reader.optional("kernel") { (reader) throws(WireError) in
+      MachineConfiguration.Kernel(
+        try reader.index(),
+        initrd: try reader.list("initrd") { (reader) throws(WireError) in try reader.index() },
+        append: try reader.string("append"))
+    }
+    let firmware = try reader.optional("firmware") { (reader) throws(WireError) in
+      MachineConfiguration.Firmware(
+        code: try reader.index(), variables: try reader.index(),
+        keepsVariables: try reader.flag("keeps variables"))
+    }
+    switch (kernel, firmware) {
+    case (let kernel?, nil): self = .kernel(kernel)
+    case (nil, let firmware?): self = .firmware(firmware)
+    default: throw .badValue("boot")
+    }
   }
 }
 

@@ -95,17 +95,51 @@ package struct MachineConfiguration: Equatable, Sendable {
   package var virtioBus: VirtioBus
   /// /dev/kvm, opened for reading and writing, for guests that it runs.
   package var kvm: DescriptorIndex?
+  package var sockets: Sockets?
+  /// A file, opened for writing, for how the machine ended (``EndRecord``). It is emptied first.
+  package var record: DescriptorIndex?
+  /// A file, opened for reading and writing, for the last of what the guest writes on its serial line
+  /// (``ConsoleRing``). It goes on after what it holds.
+  package var consoleLog: DescriptorIndex?
 
-  /// The kernel and what it is told.
-  package struct Boot: Equatable, Sendable {
-    package var kernel: DescriptorIndex
+  /// What a machine starts from.
+  package enum Boot: Equatable, Sendable {
+    /// A kernel that is put in its memory.
+    case kernel(Kernel)
+    /// Firmware, which starts what a disk has; for `amd64`.
+    case firmware(Firmware)
+
+    /// The kernel, if it is one.
+    package var kernel: Kernel? { if case .kernel(let kernel) = self { kernel } else { nil } }
+    /// The firmware, if it is that.
+    package var firmware: Firmware? { if case .firmware(let firmware) = self { firmware } else { nil } }
+  }
+
+  /// UEFI firmware in two files.
+  package struct Firmware: Equatable, Sendable {
+    package var code: DescriptorIndex
+    /// Flash memory with its variables.
+    package var variables: DescriptorIndex
+    /// Whether what the guest changes of its variables is written to the file.
+    package var keepsVariables: Bool
+
+    package init(code: DescriptorIndex, variables: DescriptorIndex, keepsVariables: Bool) {
+      self.code = code
+      self.variables = variables
+      self.keepsVariables = keepsVariables
+    }
+  }
+
+  /// A kernel and what it is told.
+  package struct Kernel: Equatable, Sendable {
+    package var file: DescriptorIndex
     /// Files that follow each other in memory as one initial RAM disk, each at a multiple of four bytes.
     package var initrd: [DescriptorIndex]
     /// The kernel's command line.
     package var append: String
 
-    package init(kernel: DescriptorIndex, initrd: [DescriptorIndex] = [], append: String = "") {
-      self.kernel = kernel
+    package init(_ file: DescriptorIndex, initrd: [DescriptorIndex] = [], append: String = "") {
+      self.file = file
       self.initrd = initrd
       self.append = append
     }
@@ -149,14 +183,22 @@ package struct MachineConfiguration: Equatable, Sendable {
 
   /// A virtio network device.
   package struct Network: Equatable, Sendable {
-    /// A packet socket, one Ethernet frame a packet.
+    /// A packet socket, one Ethernet frame a packet; or a TAP device, attached.
     package var frames: DescriptorIndex
     /// Six bytes: a single station's address, not zero.
     package var mac: [UInt8]
+    /// Whether ``frames`` is a TAP device, with the headers of virtio.
+    package var isTAP: Bool
+    /// /dev/vhost-net, opened for reading and writing, to have the kernel move frames of a TAP device; on a `pc` alone.
+    package var vhost: DescriptorIndex?
 
-    package init(frames: DescriptorIndex, mac: [UInt8]) {
+    package init(
+      frames: DescriptorIndex, mac: [UInt8], isTAP: Bool = false, vhost: DescriptorIndex? = nil
+    ) {
       self.frames = frames
       self.mac = mac
+      self.isTAP = isTAP
+      self.vhost = vhost
     }
   }
 
@@ -172,13 +214,27 @@ package struct MachineConfiguration: Equatable, Sendable {
     }
   }
 
+  /// A virtio socket device.
+  package struct Sockets: Equatable, Sendable {
+    /// A packet socket to the process that opens the host's sockets.
+    package var broker: DescriptorIndex
+    /// The guest's address: 3 or more, and not all ones.
+    package var guestCID: UInt32
+
+    package init(broker: DescriptorIndex, guestCID: UInt32 = 3) {
+      self.broker = broker
+      self.guestCID = guestCID
+    }
+  }
+
   package init(
     name: String, architecture: Architecture = .riscv64, engine: Engine = .auto,
     resetAction: ResetAction = .restart, cpus: Int = 1, memory: UInt64 = 1 << 30, boot: Boot,
     disks: [Disk] = [], network: Network? = nil, consolePorts: [ConsolePort] = [],
     serial: DescriptorIndex? = nil, entropySeed: [UInt8] = [], profile: DescriptorIndex? = nil,
     perfMap: DescriptorIndex? = nil, virtioBus: VirtioBus = .mmio,
-    kvm: DescriptorIndex? = nil
+    kvm: DescriptorIndex? = nil, sockets: Sockets? = nil, record: DescriptorIndex? = nil,
+    consoleLog: DescriptorIndex? = nil
   ) {
     self.name = name
     self.architecture = architecture
@@ -196,5 +252,8 @@ package struct MachineConfiguration: Equatable, Sendable {
     self.perfMap = perfMap
     self.virtioBus = virtioBus
     self.kvm = kvm
+    self.sockets = sockets
+    self.record = record
+    self.consoleLog = consoleLog
   }
 }

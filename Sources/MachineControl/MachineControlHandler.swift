@@ -17,4 +17,10 @@ package protocol MachineControlHandler: AnyObject {
   /// Bytes the guest should be left with.
   func setBalloon(target: UInt64) throws(ControlFailure)
   func status() throws(ControlFailure) -> MachineStatus
+  /// Joins a stream to the serial console, first with up to `backlog` bytes of what there was.
+  func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure)
+  /// Gives a port of the virtio console another stream.
+  func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure)
+  /// Gives the socket device another packet socket to the process that opens sockets for it.
+  func attachBroker(_ broker: UnixSocket) throws(ControlFailure)
 }

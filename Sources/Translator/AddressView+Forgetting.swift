@@ -159,6 +159,12 @@ extension AddressView {
     locals.forget()
   }
 
+  /// Forgets what may be written.
+  package func clearWrites() {
+    (base + Self.writeTable).initializeMemory(as: UInt8.self, repeating: 0, count: Self.entryCount * 16)
+    base.storeBytes(of: Self.emptyTag(0), toByteOffset: Self.writeTable, as: UInt64.self)
+  }
+
   private func clearLargePageBits() {
     (base + Self.largePageBits).initializeMemory(
       as: UInt8.self, repeating: 0, count: Self.localLog - Self.largePageBits)

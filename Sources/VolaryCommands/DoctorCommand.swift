@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+internal import VolaryHost
 
 /// `volary doctor`: what this host can do, and what to install for more.
 struct DoctorCommand: ParsableCommand {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import HostSystem
 import MachineControl
+internal import VolaryHost
 
 /// `volary run`: a throw-away machine in this terminal.
 struct RunCommand: ParsableCommand {
@@ -20,6 +21,9 @@ struct RunCommand: ParsableCommand {
       With --kernel, the machine boots a kernel of your own, and IMAGE may be left out: an uncompressed \
       Image for riscv64, a bzImage or vmlinux for amd64. There a signal presses the power button, where the \
       machine has one. amd64 machines run on the host's KVM, after a look whether that is hardware.
+
+      With --disk-image and neither of them, the machine starts what the disk has, by UEFI firmware: an amd64 \
+      system with a boot loader of its own, whose serial console is shown.
       """)
 
   @Argument(help: ArgumentHelp("What the machine is made from, such as debian/13.", valueName: "image"))
@@ -47,8 +51,16 @@ struct RunCommand: ParsableCommand {
       valueName: "host:guest"), transform: { try PublishedPort(parsing: $0) })
   var publish: [PublishedPort] = []
 
-  @Option(help: "The guest's network: nat or none.")
-  var network = NetworkChoice.nat
+  @Option(
+    help: ArgumentHelp(
+      "The guest's network: nat, none, or a TAP device of the host's (tap=NAME).", valueName: "network"))
+  var network = RunPlan.Network.nat
+
+  @Option(
+    help: ArgumentHelp(
+      "Make a Unix socket on which 'CONNECT <port>' leads to that vsock port of the guest; a guest's connection "
+        + "to port N of CID 2 leads to path_N.", valueName: "path"))
+  var vsock: String?
 
   @Option(
     help: "What executes guest instructions: auto, kvm (amd64 guests), translator or interpreter (riscv64).")
@@ -79,6 +91,18 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A raw disk of your own, which keeps what is written.", valueName: "file"))
   var diskImage: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "UEFI firmware that starts the disk of --disk-image, with its variables beside it; Debian's OVMF when not given.",
+      valueName: "file"))
+  var firmware: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Keep the firmware's variables, such as what is booted first, in this file, which is made when it is missing.",
+      valueName: "file"))
+  var nvram: String?
+
   @Option(help: "The console of an own kernel that is shown: hvc0 or serial; the one that --append names.")
   var console: RunPlan.Console?
 
@@ -102,8 +126,20 @@ struct RunCommand: ParsableCommand {
   var verbose = false
 
   func validate() throws {
-    if image == nil && kernel == nil {
-      throw ValidationError("Name an image, such as 'volary run debian/13', or give --kernel.")
+    if image == nil && kernel == nil && diskImage == nil {
+      throw ValidationError(
+        "Name an image, such as 'volary run debian/13', or give --kernel, or --disk-image to start from a disk."
+      )
+    }
+    if !startsFromDisk, let option = firmware != nil ? "--firmware" : nvram != nil ? "--nvram" : nil {
+      throw ValidationError(
+        "\(option) is for machines that start from --disk-image, without image and kernel.")
+    }
+    if startsFromDisk && append != nil {
+      throw ValidationError("--append is for kernels; what starts from a disk has its own settings there.")
+    }
+    if startsFromDisk && arch == .riscv64 {
+      throw ValidationError("Only amd64 machines start from a disk; give riscv64 ones --kernel.")
     }
     if image == nil && !command.isEmpty { throw ValidationError("A command needs an image that runs it.") }
     if image == nil && !environment.isEmpty { throw ValidationError("--env needs an image that sets it.") }
@@ -126,6 +162,15 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("--virtio mmio: the devices of an amd64 machine are on its PCI Express bus.")
     }
     if network == .none && !publish.isEmpty { throw ValidationError("--publish needs a network.") }
+    if let vsock, vsock.isEmpty || vsock.utf8.count > GuestPortBroker.longestPath || vsock.utf8.contains(0) {
+      throw ValidationError(
+        "--vsock: a socket's path has 1 to \(GuestPortBroker.longestPath) bytes, and this one has "
+          + "\(vsock.utf8.count).")
+    }
+    if case .tap(let name) = network, !publish.isEmpty {
+      throw ValidationError(
+        "--publish is for --network nat: behind \(name) the guest is reached by its own address.")
+    }
     if let bad = environment.first(where: { !$0.contains("=") || $0.hasPrefix("=") }) {
       throw ValidationError("'\(bad)' is no variable; write --env NAME=VALUE.")
     }
@@ -154,30 +199,34 @@ struct RunCommand: ParsableCommand {
     let stored = try image.map { try BootFiles(image: $0, architecture: GuestArchitecture(architecture)) }
     if let kernel { try KernelImage.refuse(kernel, otherThan: GuestArchitecture(architecture)) }
     let files = BootFiles(
-      kernel: kernel ?? stored?.kernel ?? "", initrd: initrd ?? stored?.initrd,
-      disk: stored?.disk)
+      kernel: kernel ?? stored?.kernel, initrd: initrd ?? stored?.initrd, disk: stored?.disk)
+    let firmware = startsFromDisk ? try FirmwareFiles(code: firmware, kept: nvram) : nil
     let isTerminal = Terminal.isTerminal(0) && Terminal.isTerminal(1)
     // The job reaches an image's first process through its initial RAM disk, or an own one that works alike.
     let hasJob = image != nil && files.initrd != nil
     let commandLine = RunPlan.imageCommandLine(
-      architecture, hasDisk: files.disk != nil, growsDisk: disk != nil, hasNetwork: network == .nat,
+      architecture, hasDisk: files.disk != nil, growsDisk: disk != nil, network: network,
       isVerbose: verbose,
       extra: append)
     return RunPlan(
-      name: image ?? name ?? (files.kernel as NSString).lastPathComponent, cpus: cpus, memory: memory,
-      architecture: architecture, engine: engine.engine, files: files,
+      name: image ?? name ?? ((files.kernel ?? diskImage ?? "") as NSString).lastPathComponent, cpus: cpus,
+      memory: memory, architecture: architecture, engine: engine.engine, files: files, firmware: firmware,
       jobArchive: hasJob ? try makeJob(onTerminal: isTerminal).archive() : nil, reportsJob: hasJob,
       append: image == nil ? RunPlan.ownCommandLine(architecture, append) : commandLine, diskSize: disk,
       ownDisk: diskImage,
-      hasNetwork: network == .nat, publish: publish, streams: isTerminal ? .terminal : .pipes,
+      network: network, publish: publish, streams: isTerminal ? .terminal : .pipes,
       console: hasJob ? .hvc0 : console ?? .named(in: append ?? ""), isVerbose: verbose,
       bootTimeout: hasJob ? bootTimeout : nil, profile: profile, hasPerfMap: perfMap,
-      virtioBus: virtio?.bus ?? architecture.usualVirtioBus)
+      virtioBus: virtio?.bus ?? architecture.usualVirtioBus, vsock: vsock)
   }
+
+  /// Whether firmware starts what a disk has.
+  private var startsFromDisk: Bool { image == nil && kernel == nil && diskImage != nil }
 
   /// The architecture that was asked for, or else the one that kernel or image are for.
   private var guestArchitecture: MachineConfiguration.Architecture {
     if let arch { return arch.architecture }
+    if startsFromDisk { return .amd64 }
     let found =
       if let kernel { KernelImage.architecture(of: URL(fileURLWithPath: kernel)) } else {
         image.flatMap { try? ImageName($0) }.flatMap { ImageStore().architecture(of: $0) }
@@ -201,11 +250,6 @@ struct RunCommand: ParsableCommand {
 // MARK: - Choices
 
 extension RunCommand {
-  enum NetworkChoice: String, CaseIterable, ExpressibleByArgument {
-    case nat
-    case none
-  }
-
   enum EngineChoice: String, CaseIterable, ExpressibleByArgument {
     case auto
     case translator
@@ -248,3 +292,23 @@ extension RunCommand {
 }
 
 extension RunPlan.Console: ExpressibleByArgument {}
+
+extension RunPlan.Network: ExpressibleByArgument {
+  init?(argument: String) {
+    switch argument {
+    case "nat": self = .nat
+    case "none": self = .none
+    default:
+      guard argument.hasPrefix("tap="), argument.utf8.count > 4 else { return nil }
+      self = .tap(String(argument.dropFirst(4)))
+    }
+  }
+
+  var defaultValueDescription: String {
+    switch self {
+    case .none: "none"
+    case .nat: "nat"
+    case .tap(let name): "tap=\(name)"
+    }
+  }
+}

@@ -1,5 +1,6 @@
 import ArgumentParser
 import MachineControl
+internal import VolaryHost
 
 /// `volary version`.
 struct VersionCommand: ParsableCommand {

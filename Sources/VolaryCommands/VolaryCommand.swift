@@ -1,6 +1,7 @@
 package import ArgumentParser
 import Foundation
 import MachineControl
+internal import VolaryHost
 
 /// `volary`: the verbs.
 package struct VolaryCommand: ParsableCommand {
@@ -10,9 +11,15 @@ package struct VolaryCommand: ParsableCommand {
     discussion: """
       A clean machine in this terminal:  volary run debian/13
       One command in a machine:          volary run debian/13 -- uname -a
+      A machine that stays:              volary launch debian/13 web
       """,
     version: "volary \(volaryVersion)",
-    subcommands: [RunCommand.self, ImageCommand.self, DoctorCommand.self, VersionCommand.self])
+    subcommands: [
+      LaunchCommand.self, ListCommand.self, InfoCommand.self, ConsoleCommand.self, StartCommand.self,
+      StopCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self, RenameCommand.self,
+      ConfigCommand.self, DeleteCommand.self, RunCommand.self, ImageCommand.self, QueryCommand.self,
+      DoctorCommand.self, VersionCommand.self,
+    ])
 
   package init() {}
 }
@@ -73,9 +80,4 @@ extension VolaryCommand {
   private static func standardError(_ text: String) {
     FileHandle.standardError.write(Data((text + "\n").utf8))
   }
-}
-
-/// An error of another room that knows how to be told on the command line.
-package protocol VolaryErrorConvertible: Error {
-  var volaryError: VolaryError { get }
 }

@@ -10,34 +10,57 @@ func fail(_ message: String, code: Int32 = 1) -> Never {
   exit(code)
 }
 
-let arguments = CommandLine.arguments
-if arguments.dropFirst() == ["--version"] {
+/// The descriptors that are named behind options on the command line; nil when something else is there.
+func descriptors(_ arguments: [String]) -> [String: Int32]? {
+  var found: [String: Int32] = [:]
+  var rest = arguments.dropFirst()
+  while let option = rest.popFirst() {
+    guard let value = rest.popFirst(), let number = Int32(value), number > 2, !found.values.contains(number),
+      ["--control", "--listener"].contains(option), found.updateValue(number, forKey: option) == nil
+    else { return nil }
+  }
+  return found
+}
+
+if CommandLine.arguments.dropFirst() == ["--version"] {
   print("volary-machine \(volaryVersion)")
   exit(0)
 }
-guard arguments.count == 3, arguments[1] == "--control", let number = Int32(arguments[2]), number > 2 else {
+guard let numbers = descriptors(CommandLine.arguments), let control = numbers["--control"] else {
   fail(
-    "usage: volary-machine --control DESCRIPTOR (volary starts this program; it is not for the command line)",
-    code: 2)
+    """
+    usage: volary-machine --control DESCRIPTOR [--listener DESCRIPTOR] \
+    (volary starts this program; it is not for the command line)
+    """, code: 2)
 }
 
 signal(SIGPIPE, SIG_IGN)
 // A limit of file sizes is an error of the disk, told as such.
 signal(SIGXFSZ, SIG_IGN)
 do {
-  let server = ControlServer(UnixSocket(Descriptor(owning: number)))
+  let listener = numbers["--listener"].map { Descriptor(owning: $0) }
+  let server = try ControlServer(UnixSocket(Descriptor(owning: control)), listener: listener)
   let controller = MachineController(
     closeSandbox: { (deviceRequests) throws(ControlFailure) in
       var options = Sandbox.Options()
       options.deviceRequests = deviceRequests
+      options.listener = listener
       do throws(Sandbox.Failure) { try Sandbox.apply(options) } catch {
         throw ControlFailure(.hostRefused, phase: "closing the sandbox", message: error.description)
       }
     },
     send: { server.send($0) },
-    onEnd: { exit(0) })
-  // Ends with the controller: a machine that nobody holds is nobody's.
-  try server.serve(controller)
+    onEnd: {
+      // A controller that sleeps learns the rest from the record.
+      server.drain(milliseconds: 2000)
+      exit(0)
+    })
+  do { try server.serve(controller) } catch {
+    controller.abandon(because: "\(error)")
+    throw error
+  }
+  // A machine that nobody holds, and nobody can come back to, is nobody's.
+  controller.abandon(because: "it is gone")
   exit(0)
 } catch {
   fail("\(error)")

@@ -68,6 +68,51 @@ extension EndToEndTests {
       #expect(answers[7] == "code 0")
     }
 
+    /// The kernel moves frames (vhost-net) between a TAP device and the guest, through vectors that move to another CPU
+    /// meanwhile, a driver that lets go of the device and takes it again, a restart, and wires in place of messages.
+    @Test func kernelMovesFrames() throws {
+      let script = """
+        tunctl -t vt0 >/dev/null; ip addr add 10.77.0.1/24 dev vt0; ip link set vt0 up
+        mkdir /www; head -c 3000000 /dev/urandom >/www/file; httpd -p 10.77.0.1:8000 -h /www; sha256sum </www/file
+        head -c 1048576 /dev/zero >/tmp/disk
+        cat >/tmp/job <<'END'
+        card() { ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up; }
+        fetch() { echo "$1 $(wget -q -O - http://10.77.0.1:8000/file | sha256sum)"; }
+        card; fetch first
+        if [ "$(head -c 5 /dev/vda)" != again ]; then
+          lines=$(grep virtio.-[io] /proc/interrupts | cut -d : -f 1)
+          (while true; do for cpu in 1 2; do for line in $lines; do
+            echo $cpu >/proc/irq/$line/smp_affinity; done; done; done 2>/dev/null) &
+          fetch moving; kill $!; wait 2>/dev/null
+          device=$(basename $(readlink -f /sys/class/net/eth0/device))
+          echo $device >/sys/bus/virtio/drivers/virtio_net/unbind
+          echo $device >/sys/bus/virtio/drivers/virtio_net/bind
+          card; fetch rebound
+          printf again >/dev/vda; sync; reboot -f; sleep 9
+        fi
+        echo "seed $(cat /sys/kernel/boot_params/setup_data/0/type) $(ls -d /sys/bus/*/drivers/vmgenid/VLRY* | wc -l)"
+        END
+        (while sleep 1; do cat /proc/[0-9]*/stat 2>/dev/null | grep "(vhost-" | cut -d " " -f 15; done) >/tmp/ticks &
+        network=tap=vt0 inner 13 "$(cat /tmp/job)" --cpus 2 --disk-image /tmp/disk --verbose 2>/tmp/errors
+        echo "code $?"; grep -o "the kernel moves frames.*" /tmp/errors
+        append=pci=nomsi network=tap=vt0 inner 13 'ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up
+          echo "wire $(wget -q -O - http://10.77.0.1:8000/file | sha256sum)"' 2>/dev/null
+        kill $!; echo "vhost $(sort -n /tmp/ticks | tail -n 1)"
+        """
+      guard let lines = try lines(script, ["--releases", "13", "--cpus", "2"]) else { return }
+      let file = lines[0]
+      for name in ["first", "moving", "rebound", "wire"] {
+        #expect(lines.contains("\(name) \(file)"), "\(name): \(lines)")
+      }
+      // Before the restart and after it.
+      #expect(lines.filter { $0 == "first \(file)" }.count == 2, "\(lines)")
+      #expect(lines.contains("the kernel moves frames (vhost-net)") && lines.contains("code 0"), "\(lines)")
+      // SETUP_RNG_SEED and the generation ID's driver, as the guest's kernel shows them.
+      #expect(lines.contains("seed 0x9 1"), "\(lines)")
+      let ticks = lines.first { $0.hasPrefix("vhost ") }.flatMap { Int($0.dropFirst(6)) }
+      #expect(ticks ?? 0 > 0, "\(lines)")
+    }
+
     /// From little memory (Debian 13's kernel takes 66 MiB at first) to more than fits below the devices' addresses.
     @Test func memoryIsWhatWasAskedFor() throws {
       let script = """
@@ -95,6 +140,86 @@ extension EndToEndTests {
       #expect(lines.filter { ["first", "second"].contains($0) } == ["first", "second"], "\(lines)")
       #expect(lines.contains("restarted 0") && lines.contains("crashed 1"), "\(lines)")
       #expect(lines.contains { $0.contains("the guest's kernel gave up (") }, "\(lines)")
+    }
+
+    /// A disk with GRUB on it, started by Debian's OVMF: variables outlast the guest's restart and the machine, and the
+    /// guest switches off and restarts through the firmware. Two CPUs, and more memory than is below 4 GiB there.
+    @Test(arguments: ["12", "13"]) func firmwareStartsTheDisk(release: String) throws {
+      let job = """
+        mount -t efivarfs none /sys/firmware/efi/efivars
+        variable=/sys/firmware/efi/efivars/Volary-6f0d1b52-3c5a-4f0e-9d2b-7f5a5e6c1a90
+        # Behind what the boot loader left in the line.
+        echo; echo "guest $(nproc) CPUs, $(awk '/MemTotal/ { print int($2 / 1024 / 256) }' /proc/meminfo) quarters"
+        if [ -e $variable ]; then tail -c 4 $variable; echo; else
+          printf '\\7\\0\\0\\0word' >/bytes; dd if=/bytes of=$variable bs=8 2>/dev/null && echo written
+          reboot -f; sleep 99
+        fi
+        dmesg | grep -v "Speculative Return Stack Overflow" |
+          grep -icE "warning|oops|bug:|nobody cared|failed to assign|unable to"
+        """
+      let script = """
+        cat /boot-disk >/tmp/disk
+        run() { volary run --engine kvm --network none --disk-image /tmp/disk --nvram /tmp/nvram "$@" 2>/tmp/errors
+          echo "code $?"; grep -v "nothing came over" /tmp/errors; }
+        run --cpus 2 --memory 2560MiB; run
+        cmp -s /tmp/nvram /usr/share/OVMF/OVMF_VARS_4M.fd || echo kept; true
+        """
+      let options = ["--releases", release, "--memory", "4096", "--boot-disk", job]
+      guard let lines = try lines(script, options) else { return }
+      let words = ["guest ", "written", "word", "code ", "0", "kept"]
+      let said = lines.filter { line in words.contains { line.hasPrefix($0) } }
+      #expect(
+        said == [
+          "guest 2 CPUs, 9 quarters", "written", "guest 2 CPUs, 9 quarters", "word", "0", "code 0",
+          "guest 1 CPUs, 3 quarters", "word", "0", "code 0", "kept",
+        ], "\(lines)")
+    }
+
+    /// Sockets between programs of the guest and of the host, both ways, with all bytes.
+    @Test func socketsLeadBothWays() throws {
+      let folder = TestFolder()
+      let program = "\(folder.path)/sockets"
+      // Perl without any module, so with vsock(7)'s numbers. Who echoes gives back what it got when it has got all.
+      let text = """
+        my ($what, $where, $port) = @ARGV; my $echoes = $what eq 'echo';
+        my $isGuest = $where eq 'guest';
+        my $address = $isGuest ? pack('SSLLx4', 40, 0, $port, $echoes ? 0xFFFFFFFF : 2) : pack('Sa108', 1, $where);
+        socket(my $s, $isGuest ? 40 : 1, 1, 0) or die "socket: $!\\n";
+        if ($echoes) {
+          bind($s, $address) && listen($s, 4) or die "bind: $!\\n";
+          print STDERR "listening\\n"; accept(my $c, $s) or die "accept: $!\\n";
+          local $/; my $all = <$c>; print {$c} $all; close $c; exit 0;
+        }
+        connect($s, $address) or die "connect: $!\\n";
+        if ($port && !$isGuest) {
+          syswrite $s, "CONNECT $port\\n";
+          for (my $byte = ''; $byte ne "\\n";) { sysread($s, $byte, 1) or die "nobody answers\\n"; }
+        }
+        select((select($s), $| = 1)[0]);
+        local $/; my $all = <STDIN>; print {$s} $all; shutdown $s, 1; print <$s>;
+        """
+      try text.write(toFile: program, atomically: true, encoding: .utf8)
+      let script = """
+        head -c 2000000 /dev/urandom >/tmp/file; sha256sum </tmp/file
+        perl /usr/bin/sockets echo /tmp/v_5000 2>/dev/null &
+        inner 13 '
+          PATH=$PATH:/usr/bin
+          perl /usr/bin/sockets echo guest 1234 2>/listening & echo=$!
+          head -c 1500000 /dev/urandom >/file
+          a=$(sha256sum </file); b=$(perl /usr/bin/sockets send guest 5000 </file | sha256sum)
+          [ "$a" = "$b" ] && echo to the host and back
+          until [ -s /listening ]; do usleep 10000; done
+          echo listening; wait $echo
+        ' --vsock /tmp/v >/tmp/output 2>/tmp/errors & volary=$!
+        until grep -q listening /tmp/output || [ ! -d /proc/$volary ]; do usleep 100000; done
+        perl /usr/bin/sockets send /tmp/v 1234 </tmp/file | sha256sum
+        wait $volary; echo "code $?"; cat /tmp/output; ls /tmp | grep -c '^v$'; true
+        """
+      let additions = ["--add", "--guest-add"].flatMap { [$0, "/usr/bin/perl", $0, program] }
+      guard let lines = try lines(script, ["--releases", "13"] + additions) else { return }
+      try #require(lines.count >= 2)
+      #expect(lines[1] == lines[0], "what came back from the guest: \(lines)")
+      for line in ["to the host and back", "code 0", "0"] { #expect(lines.contains(line), "\(lines)") }
     }
 
     /// A signal presses the power button, and the guest has its say. Its memory is in large pages, which this host
@@ -135,11 +260,14 @@ extension EndToEndTests {
       #expect(lines[5] == "code 7")
     }
 
-    /// The tests of the KVM library, on hardware's nested paging.
+    /// The tests of the KVM library, on hardware's nested paging, and those of vhost-net.
     @Test func libraryPasses() throws {
       let tests = "\(Bench.programs)/volaryPackageTests.xctest"
       let script = """
-        cd /tmp; volaryPackageTests.xctest --testing-library swift-testing --filter KVMTests >output 2>&1
+        tunctl -t vt1 >/dev/null; ip addr add 10.78.0.1/24 broadcast + dev vt1; ip link set vt1 up
+        cd /tmp; export VOLARY_TEST_TAP=vt1
+        volaryPackageTests.xctest --testing-library swift-testing --filter KVMTests --filter KernelNetworkTests \\
+          >output 2>&1
         echo "code $?"; grep -a 'Test run with' output; grep -a 'recorded an issue' output | cut -c 1-300
         """
       guard let lines = try lines(script, ["--cpus", "2", "--add", tests]) else { return }

@@ -31,6 +31,58 @@ extension EndToEndTests {
       #expect(outcome.errors == "")
     }
 
+    /// Firmware of a few instructions in real mode, at the end of a file that begins as firmware does.
+    static let tinyFirmware: [UInt8] = {
+      let code: [UInt8] = [
+        0xBA, 0x10, 0x05, 0x31, 0xC0, 0xEF,  // mov dx, 0x510; xor ax, ax; out dx, ax: the signature
+        0xB9, 0x04, 0x00,  // mov cx, 4
+        0xBA, 0x11, 0x05, 0xEC,  // mov dx, 0x511; in al, dx
+        0xBA, 0xF8, 0x03, 0xEE,  // mov dx, 0x3F8; out dx, al
+        0xE2, 0xF6,  // loop to the second mov dx
+        0xBA, 0x04, 0x06, 0xB8, 0x01, 0x20, 0xEF,  // mov dx, 0x604; mov ax, 0x2001; out dx, ax: off
+        0xF4, 0xEB, 0xFD,  // hlt, for ever
+      ]
+      var file = [UInt8](repeating: 0, count: 1 << 16)
+      file.replaceSubrange(40..<44, with: Array("_FVH".utf8))
+      file.replaceSubrange(0xFF00..<0xFF00 + code.count, with: code)
+      file.replaceSubrange(0xFFF0..<0xFFF3, with: [0xE9, 0x0D, 0xFF])  // jmp 0xFF00
+      return file
+    }()
+
+    @Test func firmwareStartsAtTheResetVector() throws {
+      let folder = TestFolder()
+      let code = try folder.file("TINY_CODE.fd", Self.tinyFirmware)
+      _ = try folder.file("TINY_VARS.fd", Array(Self.tinyFirmware[..<4096]))
+      let disk = try folder.file("disk", [UInt8](repeating: 0, count: 512))
+      let nvram = "\(folder.path)/nvram"
+      let options = ["--disk-image", disk, "--engine", "kvm", "--network", "none", "--firmware"]
+      for memory in ["64MiB", "3GiB"] {
+        let machine = try VolaryRun(["run"] + options + [code, "--nvram", nvram, "--memory", memory])
+        let outcome = try machine.finish(within: 60)
+        #expect(outcome.exit == .code(0) && outcome.output == "QEMU" && outcome.errors == "", "\(outcome)")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: nvram)) == Data(Self.tinyFirmware[..<4096]))
+      }
+      let wrong: [(code: [UInt8], variables: [UInt8], words: String)] = [
+        (
+          [UInt8](repeating: 0, count: 65536), Array(Self.tinyFirmware[..<4096]),
+          "the firmware cannot be used"
+        ),
+        (Self.tinyFirmware, [1, 2, 3], "the firmware's variables cannot be used"),
+        (Array(Self.tinyFirmware[..<5000]), Array(Self.tinyFirmware[..<4096]), "whole pages"),
+        (
+          Self.tinyFirmware + [UInt8](repeating: 0, count: 16 << 20), Array(Self.tinyFirmware[..<4096]),
+          "16 MiB"
+        ),
+      ]
+      for (number, files) in wrong.enumerated() {
+        let code = try folder.file("\(number)CODE", files.code)
+        _ = try folder.file("\(number)VARS", files.variables)
+        let outcome = try VolaryRun(["run"] + options + [code]).finish(within: 60)
+        #expect(outcome.exit == .code(2) && outcome.output == "")
+        #expect(outcome.errors.isOneLine(naming: files.words, "ovmf"), "\(outcome.errors)")
+      }
+    }
+
     @Test func restarts() throws {
       var kernel = TinyKernel()
       kernel.print("up ")

@@ -68,6 +68,18 @@ extension EndToEndTests {
       Case("run --arch amd64 --cpus 65 --kernel FILE", 2, "--cpus 65", "64", file: [0]),
       Case("run --arch amd64 --virtio mmio --kernel FILE", 2, "--virtio mmio", file: [0]),
       Case("run --arch riscv64 --kernel FILE", 2, "given", "is for amd64", file: Self.pcHeader),
+      Case(
+        "run debian/13 --vsock /tmp/\(String(repeating: "x", count: 92)) -- true", 2, "--vsock", "96 bytes"),
+      Case(
+        "run --arch riscv64 --kernel FILE --vsock /no/such/folder/v", 4, "/no/such/folder/v", "No such file",
+        file: [0]),
+      Case("run --arch riscv64 --kernel FILE --vsock FILE", 5, "given", "already", file: [0]),
+      Case("run debian/13 --firmware FILE -- true", 2, "--firmware", "--disk-image", file: [0]),
+      Case("run --kernel FILE --nvram FILE", 2, "--nvram", "--disk-image", file: [0]),
+      Case("run --disk-image FILE --append quiet", 2, "--append", "kernels", file: [0]),
+      Case("run --disk-image FILE --arch riscv64", 2, "amd64", "--kernel", file: [0]),
+      Case("run --disk-image FILE --firmware FILE", 2, "VARS for CODE", file: [0]),
+      Case("run --arch riscv64 --kernel FILE --vsock /bin/true/v", 1, "/bin/true/v", file: [0]),
     ])
     func argumentsAreWrong(_ test: Case) throws { try check(test) }
 

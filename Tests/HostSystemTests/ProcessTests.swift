@@ -63,6 +63,47 @@ import Testing
     if ended == 0 { kill(pid, SIGKILL) }
   }
 
+  /// One that is to outlive us goes on without the thread that started it, and without its object.
+  @Test func outlivesTheThreadThatStartedIt() throws {
+    let (ours, theirs) = try UnixSocket.pair(.stream)
+    let null = try openNull()
+    let thread = try HostSystem.Thread.start(name: "parent") {
+      let child = try? ChildProcess(
+        path: "/bin/cat", arguments: ["cat"], descriptors: [theirs.descriptor, theirs.descriptor, null],
+        outlivesStarter: true)
+      withUnsafeBytes(of: child?.identifier ?? 0) { _ = try? theirs.send($0) }
+    }
+    thread.join()
+    usleep(20_000)
+    // What it is sent comes back, and then what was sent for it.
+    let bytes = try ours.receive(capacity: 4).bytes
+    let pid = bytes.withUnsafeBytes { $0.loadUnaligned(as: Int32.self) }
+    try #require(pid > 0)
+    try ours.send([7])
+    #expect(try ours.waitUntilReadable(milliseconds: 10_000))
+    #expect(try ours.receive(capacity: 4).bytes == [7])
+
+    // Whoever has its number and the time of its start may end it, and nobody else.
+    let identity = try #require(ForeignProcess.Identity(of: pid))
+    let other = ForeignProcess.Identity(identifier: pid, startTime: identity.startTime + 1)
+    #expect(try ForeignProcess(other) == nil)
+    let process = try #require(try ForeignProcess(identity))
+    #expect(!process.hasEnded(within: 10))
+    try process.signal(SIGKILL)
+    #expect(process.hasEnded(within: 10_000))
+    waitpid(pid, nil, 0)
+    try process.signal(SIGKILL)
+    #expect(try ForeignProcess(identity) == nil)
+  }
+
+  @Test func knowsProcessesByTheirStart() throws {
+    let own = try #require(ForeignProcess.Identity(of: getpid()))
+    #expect(own == ForeignProcess.Identity(of: getpid()))
+    let first = try #require(ForeignProcess.Identity(of: 1))
+    #expect(first.startTime <= own.startTime)
+    #expect(ForeignProcess.Identity(of: .max) == nil)
+  }
+
   @Test func passesDescriptorsOverASocket() throws {
     let (a, b) = try UnixSocket.pair(.sequencedPacket)
     let file = try Descriptor.memory(name: "passed")

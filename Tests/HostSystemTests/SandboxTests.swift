@@ -18,7 +18,7 @@ import Testing
     return (exit, String(decoding: output, as: UTF8.self))
   }
 
-  @Test(arguments: ["memory", "files", "threads", "events", "time", "output"])
+  @Test(arguments: ["memory", "files", "threads", "events", "time", "output", "accept"])
   func permits(_ probe: String) throws {
     let (exit, output) = try run(probe, "kill")
     #expect(exit == .code(0), "\(probe): \(output)")
@@ -27,7 +27,7 @@ import Testing
 
   @Test(arguments: [
     "create", "stat", "socket", "exec", "spawn", "mmap-exec", "mmap-file-exec", "mprotect-exec", "kill-other",
-    "setuid", "chroot",
+    "setuid", "chroot", "accept-unasked", "accept-other",
   ])
   func kills(_ probe: String) throws {
     #expect(try run(probe, "kill").exit == .signal(SIGSYS))

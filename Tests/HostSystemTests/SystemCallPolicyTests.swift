@@ -9,7 +9,8 @@ import Testing
 
   /// `struct seccomp_data`: number, architecture, instruction pointer, six arguments.
   private func decide(
-    _ number: UInt32, _ arguments: [UInt64] = [], architecture: UInt32? = nil, deviceRequests: [UInt32] = []
+    _ number: UInt32, _ arguments: [UInt64] = [], architecture: UInt32? = nil, deviceRequests: [UInt32] = [],
+    listener: Int32? = nil
   ) throws -> UInt32 {
     #if arch(x86_64)
       let ours: UInt32 = 0xc000_003e
@@ -21,7 +22,9 @@ import Testing
       let argument = index < arguments.count ? arguments[index] : 0
       data += [UInt32(truncatingIfNeeded: argument), UInt32(argument >> 32)]
     }
-    let program = SystemCallPolicy.machine(defaultAction: .kill, deviceRequests: deviceRequests).assemble()
+    let program = SystemCallPolicy.machine(
+      defaultAction: .kill, deviceRequests: deviceRequests, listener: listener
+    ).assemble()
     var accumulator: UInt32 = 0
     var next = 0
     for _ in 0..<program.count {
@@ -88,6 +91,15 @@ import Testing
       #expect(try decide(16, [3, 0xAE80 - 45], deviceRequests: requests) == Self.refuse(25))
       #expect(try decide(16, [3, terminal], deviceRequests: requests) == Self.refuse(25))
       #expect(try decide(0, deviceRequests: requests) == Self.allow)
+    }
+
+    @Test func acceptsConnectionsOnOneListener() throws {
+      #expect(try decide(288, [4]) == Self.kill)  // accept4
+      #expect(try decide(288, [4], listener: 4) == Self.allow)
+      #expect(try decide(288, [5], listener: 4) == Self.kill)
+      #expect(try decide(43, [4], listener: 4) == Self.kill)  // accept
+      #expect(try decide(49, [4], listener: 4) == Self.kill)  // bind
+      #expect(try decide(50, [4], listener: 4) == Self.kill)  // listen
     }
 
     @Test func looksAtBothHalvesOfAPointer() throws {

@@ -89,6 +89,30 @@ struct InterruptTests {
     #expect(machine.allocateGSI() == gsi)
   }
 
+  /// What a message costs its sender by request and by counter; printed where VOLARY_MEASURE is set.
+  @Test(.enabled(if: getenv("VOLARY_MEASURE") != nil, "VOLARY_MEASURE=1 measures"))
+  func measuresSenders() throws {
+    let guest = try waitingGuest()
+    let (machine, cpu) = (guest.machine, guest.cpu)
+    guest.bus.onAccess { [ready] access in if access == ready { cpu.kick() } }
+    #expect(guest.run() == .kicked)
+    let (counter, message) = (try EventCounter(), MSIMessage(vector: 0x40, destination: 0))
+    let gsi = try #require(machine.allocateGSI())
+    try machine.setRoute(gsi, message)
+    try machine.attachInterrupt(counter, gsi: gsi)
+    let count = 20_000
+    func measure(_ body: () throws -> Void) rethrows -> UInt64 {
+      let start = monotonicNanoseconds()
+      for _ in 0..<count { try body() }
+      return (monotonicNanoseconds() - start) / UInt64(count)
+    }
+    for _ in 0..<5 {
+      let request = try measure { _ = try machine.signal(message) }
+      let signal = measure { counter.signal() }
+      print("a message costs \(request) ns by KVM_SIGNAL_MSI, \(signal) ns by irqfd")
+    }
+  }
+
   /// The end of a level-triggered interrupt of an I/O APIC's input comes to the bus, that of others does not.
   @Test func tellsOfEndsOfLevelTriggeredInterrupts() throws {
     let guest = try waitingGuest()

@@ -28,6 +28,12 @@ private final class NotingHandler: MachineControlHandler, Sendable {
   func resizeConsole(columns: UInt16, rows: UInt16) throws(ControlFailure) { note("\(columns)x\(rows)") }
   func setBalloon(target: UInt64) throws(ControlFailure) { note("balloon \(target)") }
   func status() throws(ControlFailure) -> MachineStatus { MachineStatus(state: .paused, exits: 42) }
+  func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {
+    note("console \(backlog)")
+    _ = try? stream.send(Array("attached".utf8))
+  }
+  func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure) { note("port \(name)") }
+  func attachBroker(_ broker: UnixSocket) throws(ControlFailure) { note("broker") }
 }
 
 @Suite struct ControlSocketTests {
@@ -36,7 +42,7 @@ private final class NotingHandler: MachineControlHandler, Sendable {
   /// A client whose server runs on a thread of its own until the client is gone.
   private func withClient(_ body: (ControlClient, ControlServer) throws -> Void) throws {
     let (ours, theirs) = try UnixSocket.pair(.sequencedPacket)
-    let server = ControlServer(theirs)
+    let server = try ControlServer(theirs)
     let handler = handler
     let thread = try HostSystem.Thread.start(name: "server") { try? server.serve(handler) }
     defer {
@@ -104,14 +110,53 @@ private final class NotingHandler: MachineControlHandler, Sendable {
 
   @Test func answersWhatItCannotRead() throws {
     let (ours, theirs) = try UnixSocket.pair(.sequencedPacket)
-    let server = ControlServer(theirs)
-    try ours.send([1, 2, 3])
-    #expect(try server.serveOne(handler))
-    let reply = try ControlMessage(decoding: ours.receive(capacity: 4096).bytes)
-    guard case .reply(0, .refused(let failure)) = reply else { return #expect(Bool(false)) }
-    #expect(failure.code == .malformed)
+    let server = try ControlServer(theirs)
+    for bytes in [[1, 2, 3], ControlMessage.reply(id: 1, .done).encoded()] as [[UInt8]] {
+      try ours.send(bytes)
+    }
     ours.finishSending()
-    #expect(try !server.serveOne(handler))
+    try server.serve(handler)
+    for _ in 0..<2 {
+      let reply = try ControlMessage(decoding: ours.receive(capacity: 4096).bytes)
+      guard case .reply(0, .refused(let failure)) = reply else { return #expect(Bool(false)) }
+      #expect(failure.code == .malformed)
+    }
+  }
+
+  /// What a controller asked before it went is done, though nobody reads the answers.
+  @Test func carriesOutWhatIsLeftBehind() throws {
+    let (ours, theirs) = try UnixSocket.pair(.sequencedPacket)
+    let server = try ControlServer(theirs)
+    server.send(.started)  // which is never read
+    var client: ControlClient? = ControlClient(ours)
+    try client?.post(.pause)
+    try client?.post(.kill)
+    client = nil
+    withExtendedLifetime(ours) { ours.finishSending() }
+    try server.serve(handler)
+    #expect(handler.notes.withLock { $0.requests } == ["pause", "kill"])
+  }
+
+  @Test func handsOverSockets() throws {
+    try withClient { client, _ in
+      let console = try client.attachConsole(backlog: 99)
+      #expect(try console.receive(capacity: 64).bytes == Array("attached".utf8))
+      let (_, stream) = try UnixSocket.pair(.stream)
+      let (_, packets) = try UnixSocket.pair(.sequencedPacket)
+      try client.call(.attachPort(name: "agent"), descriptors: [stream.descriptor])
+      try client.call(.attachBroker, descriptors: [packets.descriptor])
+      let file = try Descriptor.memory(name: "no socket")
+      let wrong: [(ControlRequest, [Descriptor])] = [
+        (.attachConsole(backlog: 1), []), (.attachConsole(backlog: 1), [file]),
+        (.attachConsole(backlog: 1), [packets.descriptor]),
+        (.attachPort(name: "agent"), [packets.descriptor]),
+        (.attachBroker, [stream.descriptor]), (.attachBroker, [packets.descriptor, packets.descriptor]),
+      ]
+      for (request, descriptors) in wrong {
+        #expect(throws: ControlError.self) { try client.call(request, descriptors: descriptors) }
+      }
+    }
+    #expect(handler.notes.withLock { $0.requests } == ["console 99", "port agent", "broker"])
   }
 
   @Test func noticesAMachineThatIsGoneOrMad() throws {
@@ -131,7 +176,7 @@ private final class NotingHandler: MachineControlHandler, Sendable {
   /// A controller that does not read costs warnings, not the machine's time.
   @Test func dropsWarningsRatherThanWait() throws {
     let (ours, theirs) = try UnixSocket.pair(.sequencedPacket)
-    let server = ControlServer(theirs)
+    let server = try ControlServer(theirs)
     for number in 0..<10_000 { server.send(.warning(line: "line \(number)")) }
     #expect(try ControlClient(ours).nextEvent() == .warning(line: "line 0"))
   }

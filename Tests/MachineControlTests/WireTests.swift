@@ -18,7 +18,7 @@ struct SeededGenerator: RandomNumberGenerator {
 enum Samples {
   static let configuration = MachineConfiguration(
     name: "debian-13", engine: .translator, resetAction: .end, cpus: 4, memory: 2 << 30,
-    boot: .init(kernel: 0, initrd: [1, 2], append: "console=ttyS0 quiet"),
+    boot: .kernel(.init(0, initrd: [1, 2], append: "console=ttyS0 quiet")),
     disks: [
       .init(file: 3, base: 4, format: .overlay, size: 10 << 30, ephemeral: true, serial: "root"),
       .init(file: 5, format: .raw, size: 512, readOnly: true, serial: "seed"),
@@ -29,6 +29,14 @@ enum Samples {
     ],
     serial: 9, entropySeed: Array(0..<32))
   static let descriptorCount = 10
+
+  /// The same, whose end and output are kept.
+  static let kept: MachineConfiguration = {
+    var configuration = Samples.configuration
+    configuration.record = 10
+    configuration.consoleLog = 11
+    return configuration
+  }()
 
   /// The same, profiled.
   static let profiled: MachineConfiguration = {
@@ -45,10 +53,34 @@ enum Samples {
     configuration.engine = .kvm
     configuration.virtioBus = .pci
     configuration.kvm = 10
+    configuration.sockets = .init(broker: 11, guestCID: 77)
+    configuration.network?.isTAP = true
+    configuration.network?.vhost = 12
+    return configuration
+  }()
+
+  /// A machine that firmware starts.
+  static let started: MachineConfiguration = {
+    var configuration = Samples.accelerated
+    configuration.boot = .firmware(.init(code: 0, variables: 1, keepsVariables: true))
     return configuration
   }()
 
   static let messages: [ControlMessage] = [
+    .request(id: 13, .configure(started)), .request(id: 14, .configure(kept)),
+    .request(id: 15, .attachConsole(backlog: 16 << 10)),
+    .request(id: 16, .attachPort(name: "org.volary.agent")),
+    .request(id: 17, .attachBroker),
+    .reply(
+      id: 4,
+      .status(
+        MachineStatus(
+          state: .ended, processID: 4711, guestResets: 3,
+          disks: [
+            .init(serial: "root", reads: 1, writes: 2, bytesRead: 512, bytesWritten: .max, flushes: 3),
+            .init(serial: "data"),
+          ],
+          network: .init(framesReceived: 1, bytesReceived: 60, framesSent: 2, bytesSent: 1 << 40)))),
     .request(id: 1, .descriptors), .request(id: 2, .configure(configuration)), .request(id: 3, .start),
     .request(id: 11, .configure(profiled)), .request(id: 12, .configure(accelerated)),
     .request(id: 4, .stop), .request(id: 5, .kill), .request(id: 6, .pause), .request(id: 7, .resume),
@@ -80,21 +112,31 @@ enum Samples {
   @Test func keepsItsBytes() throws {
     #expect(
       ControlMessage.request(id: 9, .resizeConsole(columns: 80, rows: 25)).encoded()
-        == [0x56, 0x4f, 0x4c, 1, 9, 9, 0, 0, 0, 80, 0, 25, 0])
+        == [0x56, 0x4f, 0x4c, 2, 9, 9, 0, 0, 0, 80, 0, 25, 0])
     #expect(
       ControlMessage.event(.guestPoweredOff(code: 2)).encoded()
-        == [0x56, 0x4f, 0x4c, 1, 129, 0, 0, 0, 0, 1, 2, 0, 0, 0])
+        == [0x56, 0x4f, 0x4c, 2, 129, 0, 0, 0, 0, 1, 2, 0, 0, 0])
     #expect(
       ControlMessage.event(.warning(line: "hé")).encoded()
-        == [0x56, 0x4f, 0x4c, 1, 133, 0, 0, 0, 0, 3, 0, 0, 0, 0x68, 0xc3, 0xa9])
+        == [0x56, 0x4f, 0x4c, 2, 133, 0, 0, 0, 0, 3, 0, 0, 0, 0x68, 0xc3, 0xa9])
+    #expect(
+      ControlMessage.request(id: 1, .attachConsole(backlog: 258)).encoded()
+        == [0x56, 0x4f, 0x4c, 2, 12, 1, 0, 0, 0, 2, 1, 0, 0])
+    let status = MachineStatus(
+      processID: 7, guestResets: 2, disks: [.init(serial: "d", reads: 1)], network: .init(bytesSent: 9))
+    func long(_ value: UInt8) -> [UInt8] { [value, 0, 0, 0, 0, 0, 0, 0] }
+    #expect(
+      Array(ControlMessage.reply(id: 1, .status(status)).encoded().dropFirst(9 + 2 + 8 + 4 + 3 * 8))
+        == [7, 0, 0, 0] + long(2) + [1, 0, 0, 0, 1, 0, 0, 0, 0x64] + long(1) + long(0) + long(0) + long(0)
+        + long(0) + [1] + long(0) + long(0) + long(0) + long(9))
   }
 
   @Test func namesWhatIsWrong() throws {
     let good = ControlMessage.request(id: 1, .start).encoded()
     #expect(throws: WireError.notOurs) { try ControlMessage(decoding: [1] + good.dropFirst()) }
-    #expect(throws: WireError.version(2)) {
+    #expect(throws: WireError.version(1)) {
       var bytes = good
-      bytes[3] = 2
+      bytes[3] = 1
       _ = try ControlMessage(decoding: bytes)
     }
     #expect(throws: WireError.unknownKind(250)) {
@@ -112,6 +154,10 @@ enum Samples {
     }
     #expect(throws: WireError.tooLong("instructions")) {
       let fields = [UInt8](repeating: 0, count: 2 + 8) + [255, 255, 255, 255]
+      _ = try ControlMessage(decoding: header + [65, 0, 0, 0, 0] + fields)
+    }
+    #expect(throws: WireError.tooLong("disks")) {
+      let fields = [UInt8](repeating: 0, count: 2 + 8 + 4 + 3 * 8 + 4 + 8) + [65, 0, 0, 0]
       _ = try ControlMessage(decoding: header + [65, 0, 0, 0, 0] + fields)
     }
   }

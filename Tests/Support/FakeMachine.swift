@@ -6,24 +6,31 @@ internal import Synchronization
 /// Stands in for `volary-machine`. Its guest is the "kernel" file: one word that says how to behave.
 final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up before its thread starts
   static func run(controlDescriptor: Int32) -> Int32 {
-    let server = ControlServer(UnixSocket(Descriptor(owning: controlDescriptor)))
-    do { try server.serve(FakeMachine(server)) } catch { return 3 }
+    let socket = UnixSocket(Descriptor(owning: controlDescriptor))
+    do {
+      let server = try ControlServer(socket)
+      try server.serve(FakeMachine(server, socket))
+    } catch { return 3 }
     return 0
   }
 
   private let server: ControlServer
+  private let socket: UnixSocket
   private var script: [String] = []
   private var streams: [String: UnixSocket] = [:]
   /// Open as long as the machine lives, as a real one has them.
   private var descriptors: [Descriptor] = []
 
-  private init(_ server: ControlServer) { self.server = server }
+  private init(_ server: ControlServer, _ socket: UnixSocket) {
+    self.server = server
+    self.socket = socket
+  }
 
   func configure(_ configuration: MachineConfiguration, descriptors: [Descriptor]) throws(ControlFailure) {
     self.descriptors = descriptors
     var buffer = [UInt8](repeating: 0, count: 200)
-    let count =
-      (try? buffer.withUnsafeMutableBytes { try descriptors[configuration.boot.kernel].read(into: $0) }) ?? 0
+    let kernel = configuration.boot.kernel?.file ?? 0
+    let count = (try? buffer.withUnsafeMutableBytes { try descriptors[kernel].read(into: $0) }) ?? 0
     script = String(decoding: buffer[..<count], as: UTF8.self).split(whereSeparator: \.isWhitespace).map(
       String.init)
     if script.first == "refuse" {
@@ -74,7 +81,7 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
       say("serial", "the last words of the guest\n")
       abort()
     case "garbage":
-      _ = try? server.socket.send(Array("nonsense".utf8))
+      _ = try? socket.send(Array("nonsense".utf8))
     case "stops":
       say("org.volary.control", "stops\nready\n")
       say("org.volary.stdout", "up\n")
@@ -100,6 +107,9 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
   func reset() throws(ControlFailure) {}
   func setBalloon(target: UInt64) throws(ControlFailure) {}
   func status() throws(ControlFailure) -> MachineStatus { MachineStatus(state: .running) }
+  func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {}
+  func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure) {}
+  func attachBroker(_ broker: UnixSocket) throws(ControlFailure) {}
 
   private func say(_ stream: String, _ text: String) { _ = try? streams[stream]?.send(Array(text.utf8)) }
 

@@ -12,11 +12,25 @@ enum SandboxProbe {
     }
     var options = Sandbox.Options()
     options.violation = refusing ? .refuse : .kill
+    let path = "/tmp/volary-sandbox-probe-\(getpid())"
+    guard let listener = try? UnixListener(path: path, .sequencedPacket),
+      let other = try? UnixListener(path: path + "-other", .sequencedPacket)
+    else { return 1 }
+    let client = try? UnixSocket.connect(toPath: path, .sequencedPacket)
+    // The sandbox has no way to the paths.
+    for listener in [listener, other] { listener.remove() }
+    if probe.hasPrefix("accept") && probe != "accept-unasked" { options.listener = listener.descriptor }
     do { try Sandbox.apply(options) } catch {
       print(error)
       return 1
     }
-    return attempt(probe, file) ? 0 : 100
+    return withExtendedLifetime((listener, other, client)) {
+      switch probe {
+      case "accept", "accept-unasked": (try? listener.accept()) != nil
+      case "accept-other": (try? other.accept()) != nil
+      default: attempt(probe, file)
+      }
+    } ? 0 : 100
   }
 
   private static func attempt(_ probe: String, _ file: Descriptor) -> Bool {

@@ -2,6 +2,7 @@ import Foundation
 import HostSystem
 import Testing
 import VolaryCommands
+import VolaryHost
 
 /// What the built program says and ends with, without a machine.
 @Suite struct CommandLineTests {

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import HostSystem
 import VolaryCommands
+import VolaryHost
 
 /// A folder with the built `volary` and, in the place of its helpers, peers that play a part
 /// (Tests/Support); and an image store whose images are such parts. Gone with the value.
@@ -26,7 +27,8 @@ final class TestInstallation {
       // its own, and what is open for writing anywhere cannot be run ("Text file busy").
       let target = "\(folder)/bin/\(name)"
       if link("\(built)/\(program)", target) != 0 {
-        _ = try VolaryCommandsTests.run("cp", ["\(built)/\(program)", target])
+        let copy = URL(fileURLWithPath: "/bin/cp")
+        try Process.run(copy, arguments: ["\(built)/\(program)", target]).waitUntilExit()
       }
     }
   }

@@ -29,6 +29,11 @@ int volary_open(const char *path, int flags, unsigned mode);
 int volary_fcntl(int fd, int command, long argument);
 /// ioctl of one pointer or integer argument.
 int volary_ioctl(int fd, unsigned long request, void *argument);
+/// Where data begins at or behind `offset`, or a hole (lseek(2), SEEK_DATA and SEEK_HOLE).
+int64_t volary_seek_data(int fd, int64_t offset);
+int64_t volary_seek_hole(int fd, int64_t offset);
+/// Copies up to `count` bytes between the same place of two files (copy_file_range(2)); 0 at the end.
+int64_t volary_copy_range(int from, int to, int64_t offset, size_t count);
 
 // MARK: Futexes
 
@@ -43,6 +48,9 @@ int volary_futex_wake(const void *word, int waiters);
 long volary_send_descriptors(int socket, const void *bytes, size_t count, const int *fds, int fd_count);
 /// Receives bytes and descriptors (close-on-exec set); `*fd_count` holds the room, then how many came.
 long volary_receive_descriptors(int socket, void *bytes, size_t count, int *fds, int *fd_count);
+/// The next connection to a listening socket, nonblocking and close-on-exec, or -errno. Always accept4(2), which
+/// a system-call filter can name.
+int volary_accept(int listener);
 
 // MARK: Threads
 
@@ -73,6 +81,7 @@ uint64_t volary_realtime_ns(void);
 #include "Process.h"
 #include "Sandbox.h"
 #include "CHostConfine.h"
+#include "CHostNetwork.h"
 #include "CHostStorage.h"
 #include "Faults.h"
 

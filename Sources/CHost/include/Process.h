@@ -6,12 +6,14 @@
 #include <termios.h>
 
 /// Runs a program in a session of its own. Its descriptor i is `fds[i]` of ours, and it has no other;
-/// signals are as at a program's start, and it gets SIGKILL when the calling thread ends.
+/// signals are as at a program's start. Unless it `outlives` us, it gets SIGKILL when the calling thread ends.
 /// Returns the process id, or -errno of whatever failed up to and including execve(2).
 int volary_spawn(const char *path, char *const arguments[], char *const environment[], const int *fds,
-                 int fd_count);
+                 int fd_count, _Bool outlives);
 /// A descriptor that becomes readable when the process ends (pidfd_open(2)).
 int volary_pidfd_open(int pid);
+/// Sends a signal to the process of such a descriptor (pidfd_send_signal(2)).
+int volary_pidfd_signal(int pidfd, int signal);
 /// Waits for a child without blocking: 1 and its wait status when it has ended, 0 when not yet.
 int volary_reap(int pid, int *status);
 /// Blocks the signals in the calling thread and returns a descriptor they are read from (signalfd(2)).

@@ -3,6 +3,8 @@
 struct ACPITable {
   /// Bytes of the header.
   static let headerSize = 36
+  /// Where the checksum is in it.
+  static let checksumOffset = 9
   /// Who made the tables, in the fields of 6, 8 and 4 characters that the header has for that.
   private static let manufacturer = "VOLARY"
   private static let model = "VOLARYPC"
@@ -31,7 +33,7 @@ struct ACPITable {
   var finished: [UInt8] {
     var table = bytes
     table.replaceSubrange(4..<8, with: UInt32(table.count).littleEndianBytes)
-    table[9] = Self.checksum(table)
+    table[Self.checksumOffset] = Self.checksum(table)
     return table
   }
 

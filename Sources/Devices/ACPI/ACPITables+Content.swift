@@ -40,7 +40,7 @@ extension ACPITables.Board {
     guard let pci else { return nil }
     var table = ACPITable("MCFG", revision: 1)
     table.append(0 as UInt64)
-    table.append(pci.bridge.map.ecam)
+    table.append(pci.bridge.configurationSpace(buses: pci.buses).lowerBound)
     // Segment, first and last bus.
     table.append([0, 0, 0, UInt8(pci.buses - 1), 0, 0, 0, 0])
     return table

@@ -42,6 +42,10 @@ extension ACPITables.Board {
     static let end = 276
   }
 
+  /// Where the FADT has the DSDT's address, in 4 bytes and in 8.
+  static let dsdtPointer = Field.dsdt
+  static let extendedDSDTPointer = Field.extendedDSDT
+
   /// The FADT: the registers of power management (section 5.2.9).
   ///
   /// A hardware-reduced board is not to have a power management timer, whose fields are to be ignored. Linux

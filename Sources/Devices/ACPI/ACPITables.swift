@@ -32,8 +32,26 @@ package struct ACPITables: Sendable {
     }
   }
 
+  /// A field of the area that holds the address of another place in it.
+  package struct Pointer: Equatable, Sendable {
+    /// Where it is in the area.
+    package let offset: Int
+    /// Its bytes: 4 or 8.
+    package let size: Int
+  }
+
+  /// A byte that makes the sum of a range of the area zero.
+  package struct Checksum: Equatable, Sendable {
+    package let offset: Int
+    package let range: Range<Int>
+  }
+
   /// The area's content.
   package let bytes: [UInt8]
+  /// What has to change, each by the same distance, for the area to be somewhere else; and what has to be summed up
+  /// anew then. The generation ID's place is not among them.
+  package let pointers: [Pointer]
+  package let checksums: [Checksum]
   /// Where the root pointer is.
   package let rsdp: UInt64
   /// Where the generation ID is, for a board that has one.
@@ -55,25 +73,50 @@ package struct ACPITables: Sendable {
       area.place(id)
       area.reserve(to: generationID.address + 4096)
     }
-    let dsdt = area.place(board.differentiatedDescription(generationID).finished)
-    var tables = [area.place(board.fixedDescription(dsdt: dsdt).finished)]
-    tables.append(area.place(board.multipleAPICDescription.finished))
-    if let pci = board.configurationSpaceDescription { tables.append(area.place(pci.finished)) }
-    if let console = board.serialConsoleDescription { tables.append(area.place(console.finished)) }
+    let dsdt = area.place(board.differentiatedDescription(generationID))
+    var tables = [area.place(board.fixedDescription(dsdt: dsdt))]
+    area.notePointer(at: tables[0] + UInt64(ACPITables.Board.dsdtPointer), size: 4)
+    area.notePointer(at: tables[0] + UInt64(ACPITables.Board.extendedDSDTPointer), size: 8)
+    tables.append(area.place(board.multipleAPICDescription))
+    if let pci = board.configurationSpaceDescription { tables.append(area.place(pci)) }
+    if let console = board.serialConsoleDescription { tables.append(area.place(console)) }
     var root = ACPITable("XSDT", revision: 1)
     for table in tables { root.append(table) }
-    let xsdt = area.place(root.finished)
+    let xsdt = area.place(root)
+    for index in tables.indices {
+      area.notePointer(at: xsdt + UInt64(ACPITable.headerSize + 8 * index), size: 8)
+    }
     area.replace(at: address, RootPointer.bytes(xsdt: xsdt))
+    area.notePointer(at: address + UInt64(RootPointer.pointer), size: 8)
+    area.checksums += RootPointer.checksums
     precondition(area.bytes.count <= capacity, "ACPI's tables do not fit their area")
-    return ACPITables(bytes: area.bytes, rsdp: address, generationID: generationID)
+    return ACPITables(
+      bytes: area.bytes, pointers: area.pointers, checksums: area.checksums, rsdp: address,
+      generationID: generationID)
   }
 
   /// The tables so far, one after the other.
   private struct Area {
     let address: UInt64
     private(set) var bytes: [UInt8] = []
+    private(set) var pointers: [Pointer] = []
+    var checksums: [Checksum] = []
 
     init(address: UInt64) { self.address = address }
+
+    mutating func notePointer(at place: UInt64, size: Int) {
+      pointers.append(Pointer(offset: Int(place - address), size: size))
+    }
+
+    /// Puts a table at the next multiple of 16, and returns where that is.
+    mutating func place(_ table: ACPITable) -> UInt64 {
+      let content = table.finished
+      let place = place(content)
+      let start = Int(place - address)
+      checksums.append(
+        Checksum(offset: start + ACPITable.checksumOffset, range: start..<start + content.count))
+      return place
+    }
 
     mutating func reserve(_ count: Int) { bytes += [UInt8](repeating: 0, count: count) }
     mutating func reserve(to end: UInt64) { reserve(Int(end - address) - bytes.count) }
@@ -97,13 +140,21 @@ package struct ACPITables: Sendable {
     static let size = 36
     /// What the first version of ACPI had, which has a checksum of its own.
     private static let firstSize = 20
+    private static let firstChecksum = 8
+    private static let checksum = 32
+    /// Where the XSDT's address is.
+    static let pointer = 24
+
+    static let checksums = [
+      Checksum(offset: firstChecksum, range: 0..<firstSize), Checksum(offset: checksum, range: 0..<size),
+    ]
 
     static func bytes(xsdt: UInt64) -> [UInt8] {
       var bytes = Array("RSD PTR ".utf8) + [0] + Array("VOLARY".utf8) + [2, 0, 0, 0, 0]
-      bytes[8] = ACPITable.checksum(bytes)
+      bytes[firstChecksum] = ACPITable.checksum(bytes)
       precondition(bytes.count == firstSize)
       bytes += UInt32(size).littleEndianBytes + xsdt.littleEndianBytes + [0, 0, 0, 0]
-      bytes[32] = ACPITable.checksum(bytes)
+      bytes[checksum] = ACPITable.checksum(bytes)
       return bytes
     }
   }

@@ -3,7 +3,7 @@ internal import Synchronization
 /// The registers of ACPI on a board without its fixed hardware (ACPI 6.5 section 4.1): sleep and reset, a timer,
 /// and a generic event device by which the host's wishes reach the guest (section 5.6.9).
 package final class ACPIPowerManagement: PortDevice {
-  /// Offsets from the first port. All but the timer are a byte wide.
+  /// Offsets from the first port. All but the timer and ``control`` are a byte wide.
   enum Register {
     /// SLEEP_CONTROL_REG (section 4.8.3.7).
     static let sleepControl = 0
@@ -13,6 +13,9 @@ package final class ACPIPowerManagement: PortDevice {
     static let events = 2
     /// RESET_REG (section 4.8.3.6).
     static let reset = 4
+    /// PM1_CNT of boards with the fixed hardware (section 4.8.3.2), 16 bits wide at the same place: UEFI firmware made
+    /// for such a board, and through it Linux, switches off there.
+    static let control = 4
     /// The power management timer (section 4.8.3.3), 32 bits wide.
     static let timer = 8
     static let count = 12
@@ -41,6 +44,13 @@ package final class ACPIPowerManagement: PortDevice {
     static let enable: UInt8 = 1 << 5
     static let type: UInt8 = 7 << 2
     static let woken: UInt8 = 1 << 7
+  }
+
+  /// The bits of PM1_CNT (table 4.15). SLP_TYP is 0 for soft off, as on the boards that firmware knows.
+  private enum Control {
+    static let isACPI: UInt16 = 1 << 0
+    static let sleepType: UInt16 = 7 << 10
+    static let sleepEnable: UInt16 = 1 << 13
   }
 
   /// SLP_TYP of the state S5, soft off; the only one there is.
@@ -95,6 +105,7 @@ package final class ACPIPowerManagement: PortDevice {
       guard offset + width <= Register.count else { throw .badWidth }
       return timer >> UInt32(8 * (offset - Register.timer))
     }
+    if offset == Register.control, width == 2 { return UInt32(Control.isACPI) }
     guard width == 1 else { throw .badWidth }
     switch offset {
     case Register.sleepControl, Register.reset: return 0
@@ -111,6 +122,13 @@ package final class ACPIPowerManagement: PortDevice {
 
   package func writePort(offset: Int, width: Int, value: UInt32) throws(BusFault) {
     if (Register.timer..<Register.count).contains(offset) { throw .forbidden }
+    if offset == Register.control, width == 2 {
+      let value = UInt16(truncatingIfNeeded: value)
+      if value & (Control.sleepEnable | Control.sleepType) == Control.sleepEnable {
+        request(.powerOff(code: nil))
+      }
+      return
+    }
     guard width == 1 else { throw .badWidth }
     let value = UInt8(truncatingIfNeeded: value)
     switch offset {

@@ -12,7 +12,7 @@ extension PCIHostBridge {
       $0.name("_BBN", 0)
       // Devices see memory as the CPUs' caches have it.
       $0.name("_CCA", 1)
-      let windows = [map.memory32, map.memory64].compactMap { $0 }.map { AML.Resource.window($0) }
+      let windows = memoryWindows(buses: buses).map { AML.Resource.window($0) }
       $0.name(
         "_CRS",
         .resources([.buses(0..<UInt64(buses)), .ports(ports, count: 8)] + windows))
@@ -28,7 +28,18 @@ extension PCIHostBridge {
 
   /// The addresses of the configuration space of the first `buses`.
   func configurationSpace(buses: Int) -> Range<UInt64> {
-    map.ecam..<map.ecam + UInt64(buses) * Self.busConfigurationSize
+    let start = ecam?.lowerBound ?? map.ecam
+    return start..<start + UInt64(buses) * Self.busConfigurationSize
+  }
+
+  /// The windows for functions' ranges: without the configuration space, if that is in one.
+  private func memoryWindows(buses: Int) -> [Range<UInt64>] {
+    let hole = configurationSpace(buses: buses)
+    let pieces = [
+      map.memory32.clamped(to: 0..<hole.lowerBound), map.memory32.clamped(to: hole.upperBound..<UInt64.max),
+      map.memory64,
+    ]
+    return pieces.compactMap { $0 }.filter { !$0.isEmpty }
   }
 
   /// For each device and pin, the input at the wire's end (ACPI 6.5 section 6.2.13).

@@ -14,17 +14,11 @@ package final class PCIECAM: MMIODevice {
   package func reset() {}
 
   package func read(offset: UInt64, width: Int) throws(BusFault) -> UInt64 {
-    let place = Int(offset)
-    return UInt64(
-      try bridge.readConfiguration(
-        bus: place >> 20, function: place >> 12 & 0xFF, offset: place & 0xFFF, width: width))
+    try bridge.readConfiguration(at: offset, width: width)
   }
 
   package func write(offset: UInt64, width: Int, value: UInt64) throws(BusFault) {
-    let place = Int(offset)
-    try bridge.writeConfiguration(
-      bus: place >> 20, function: place >> 12 & 0xFF, offset: place & 0xFFF, width: width,
-      value: UInt32(truncatingIfNeeded: value))
+    try bridge.writeConfiguration(at: offset, width: width, value: value)
   }
 }
 
@@ -117,11 +111,13 @@ package final class PCIConfigurationPorts: PortDevice {
 }
 
 extension PCIHostBridge {
-  /// What the board puts on its memory bus: ECAM for as many `buses` as its map has room for, and the windows.
+  /// What the board puts on its memory bus: ECAM for as many `buses` as its map has room for, and the windows, in
+  /// which it is if it can be moved.
   package func mappings(buses: Int = 1) -> [MMIOBus.Mapping] {
     let windows = [map.memory32, map.memory64].compactMap { $0 }
-    return [MMIOBus.Mapping(base: map.ecam, device: PCIECAM(self, buses: buses))]
-      + windows.map { MMIOBus.Mapping(base: $0.lowerBound, device: PCIWindow(self, $0)) }
+      .map { MMIOBus.Mapping(base: $0.lowerBound, device: PCIWindow(self, $0)) }
+    if map.movesECAM { return windows }
+    return [MMIOBus.Mapping(base: map.ecam, device: PCIECAM(self, buses: buses))] + windows
   }
 
   /// What a PC puts on its port bus.

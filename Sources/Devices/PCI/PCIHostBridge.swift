@@ -11,19 +11,24 @@ internal import Synchronization
 package final class PCIHostBridge: Device {
   /// The physical addresses that lead to the bridge.
   package struct AddressMap: Equatable, Sendable {
-    /// Where the configuration space of bus 0 begins; a multiple of 1 MiB.
+    /// Where the configuration space of bus 0 begins; a multiple of 1 MiB. If ``movesECAM``, after a reset.
     package var ecam: UInt64
+    /// Whether software can move it, within the windows, by a register of Intel's bridges.
+    package var movesECAM = false
     /// The window below 4 GiB.
     package var memory32: Range<UInt64>
     /// The window above 4 GiB, for ranges that can be there.
     package var memory64: Range<UInt64>?
 
-    package init(ecam: UInt64, memory32: Range<UInt64>, memory64: Range<UInt64>? = nil) {
+    package init(
+      ecam: UInt64, memory32: Range<UInt64>, memory64: Range<UInt64>? = nil, movesECAM: Bool = false
+    ) {
       precondition(ecam % PCIHostBridge.busConfigurationSize == 0, "ECAM is aligned to a bus")
       precondition(memory32.upperBound <= 1 << 32, "the first window is below 4 GiB")
       self.ecam = ecam
       self.memory32 = memory32
       self.memory64 = memory64
+      self.movesECAM = movesECAM
     }
   }
 
@@ -31,19 +36,70 @@ package final class PCIHostBridge: Device {
   private final class Function: PCIFunction {
     let name: String
     let interface: PCIInterface
+    /// Where the configuration space is in memory; nil while it is not. What moves it is a register of 8 bytes.
+    let ecam: Mutex<Range<UInt64>?>
+    private let movesECAM: Bool
 
-    init(name: String, identity: PCIIdentity) {
-      self.name = name
-      interface = PCIInterface(.init(identity))
+    /// PCIEXBAR (Intel Q35 datasheet, 5.1.16).
+    private enum ExpressBase {
+      static let register = 0x60
+      static let enable: UInt64 = 1 << 0
+      /// How many buses: 256, 128 or 64.
+      static let size: UInt64 = 3 << 1
+      static let address: UInt64 = 0xF_F000_0000
     }
 
-    func reset() { interface.reset() }
+    init(name: String, identity: PCIIdentity, map: AddressMap) {
+      self.name = name
+      let bytes = 256 * PCIHostBridge.busConfigurationSize
+      movesECAM = map.movesECAM
+      ecam = Mutex(map.ecam..<map.ecam + bytes)
+      interface = PCIInterface(.init(identity)) { space in
+        guard map.movesECAM else { return }
+        let base = map.ecam | ExpressBase.enable
+        let mask = ExpressBase.enable | ExpressBase.size | ExpressBase.address
+        space.define(
+          UInt32(truncatingIfNeeded: base), at: ExpressBase.register,
+          writable: UInt32(truncatingIfNeeded: mask))
+        space.define(
+          UInt32(truncatingIfNeeded: base >> 32), at: ExpressBase.register + 4,
+          writable: UInt32(truncatingIfNeeded: mask >> 32))
+      }
+    }
+
+    func reset() {
+      interface.reset()
+      followExpressBase()
+    }
+
+    func restore(_ state: PCIInterface.State) {
+      interface.state = state
+      followExpressBase()
+    }
+
+    func writeConfiguration(offset: Int, width: Int, value: UInt32) {
+      _ = interface.write(offset: offset, width: width, value: value)
+      if offset & ~7 == ExpressBase.register { followExpressBase() }
+    }
+
+    private func followExpressBase() {
+      guard movesECAM else { return }
+      ecam.withLock { ecam in
+        let low = UInt64(interface.read(offset: ExpressBase.register, width: 4))
+        let value = low | UInt64(interface.read(offset: ExpressBase.register + 4, width: 4)) << 32
+        let bytes = (256 >> ((value & ExpressBase.size) >> 1)) * PCIHostBridge.busConfigurationSize
+        let start = value & ExpressBase.address
+        ecam = value & ExpressBase.enable == 0 ? nil : start..<start + bytes
+      }
+    }
   }
 
   /// Bytes of a bus's configuration space: 32 devices of 8 functions of 4096 bytes.
   package static let busConfigurationSize: UInt64 = 1 << 20
   /// The bridge of QEMU's `virt` boards: one that needs no driver of its own.
   package static let genericIdentity = PCIIdentity(vendorID: 0x1B36, deviceID: 0x0008, classCode: 0x06_0000)
+  /// Intel's Q35, for firmware that knows boards by their bridge.
+  package static let q35Identity = PCIIdentity(vendorID: 0x8086, deviceID: 0x29C0, classCode: 0x06_0000)
 
   package let name: String
   package let map: AddressMap
@@ -65,7 +121,7 @@ package final class PCIHostBridge: Device {
     self.map = map
     self.interrupts = interrupts
     self.functions = functions.sorted { $0.address.index < $1.address.index }
-    own = Function(name: name, identity: identity)
+    own = Function(name: name, identity: identity, map: map)
     var slots = [(any PCIFunction)?](repeating: nil, count: 256)
     slots[0] = own
     for (address, function) in self.functions {
@@ -109,6 +165,23 @@ package final class PCIHostBridge: Device {
     function.writeConfiguration(offset: offset, width: width, value: value)
   }
 
+  /// As `readConfiguration(bus:function:offset:width:)`, by the place in the configuration space in memory: 4 KiB for
+  /// each function of each bus.
+  func readConfiguration(at place: UInt64, width: Int) throws(BusFault) -> UInt64 {
+    let (bus, function, offset) = Self.split(place)
+    return UInt64(try readConfiguration(bus: bus, function: function, offset: offset, width: width))
+  }
+
+  func writeConfiguration(at place: UInt64, width: Int, value: UInt64) throws(BusFault) {
+    let (bus, function, offset) = Self.split(place)
+    try writeConfiguration(
+      bus: bus, function: function, offset: offset, width: width, value: UInt32(truncatingIfNeeded: value))
+  }
+
+  private static func split(_ place: UInt64) -> (bus: Int, function: Int, offset: Int) {
+    (Int(place >> 20), Int(place >> 12 & 0xFF), Int(place & 0xFFF))
+  }
+
   /// A request is for bytes of one word of four bytes; no bridge has to do more (PCI Express §7.2.2).
   private static func check(_ offset: Int, _ width: Int) throws(BusFault) {
     guard width <= 4, offset % 4 + width <= 4 else { throw .badWidth }
@@ -117,13 +190,28 @@ package final class PCIHostBridge: Device {
   // MARK: - Memory space
 
   func readMemory(address: UInt64, width: Int) throws(BusFault) -> UInt64 {
+    if map.movesECAM, let place = configurationPlace(address) {
+      return try readConfiguration(at: place, width: width)
+    }
     let (function, range, offset) = try find(address, width: width)
     return try function.read(range: range, offset: offset, width: width)
   }
 
   func writeMemory(address: UInt64, width: Int, value: UInt64) throws(BusFault) {
+    if map.movesECAM, let place = configurationPlace(address) {
+      return try writeConfiguration(at: place, width: width, value: value)
+    }
     let (function, range, offset) = try find(address, width: width)
     try function.write(range: range, offset: offset, width: width, value: value)
+  }
+
+  /// Where the configuration space is in memory now; nil where it is not.
+  package var ecam: Range<UInt64>? { own.ecam.withLock { $0 } }
+
+  /// An address's place in the configuration space, if it is in there.
+  private func configurationPlace(_ address: UInt64) -> UInt64? {
+    guard let ecam, ecam.contains(address) else { return nil }
+    return address - ecam.lowerBound
   }
 
   /// The function that decodes all of an access at this moment, and where in which of its ranges that is.
@@ -162,7 +250,7 @@ extension PCIHostBridge: StatefulDevice {
     get { State(portAddress: configurationAddress, function: own.interface.state) }
     set {
       configurationAddress = newValue.portAddress
-      own.interface.state = newValue.function
+      own.restore(newValue.function)
     }
   }
 }

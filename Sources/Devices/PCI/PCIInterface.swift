@@ -16,6 +16,8 @@ package final class PCIInterface: Sendable {
     package var isExpress = false
     /// Called, from any thread and without a lock, after a range has moved, come or gone.
     package var rangesChanged: @Sendable () -> Void = {}
+    /// Called likewise after ``PCIInterface/message(ofVector:)`` may have changed, before the write that did it ends.
+    package var messagesChanged: @Sendable () -> Void = {}
 
     package init(_ identity: PCIIdentity) { self.identity = identity }
   }
@@ -62,6 +64,7 @@ package final class PCIInterface: Sendable {
   private let placement: MSIXTable.Placement?
   private let sink: (any MSISink)?
   private let rangesChanged: @Sendable () -> Void
+  private let messagesChanged: @Sendable () -> Void
   private let guarded: Mutex<Guarded>
 
   /// `addCapabilities` adds what only this function has.
@@ -87,6 +90,7 @@ package final class PCIInterface: Sendable {
     placement = description.messages?.placement
     sink = description.messages?.sink
     rangesChanged = description.rangesChanged
+    messagesChanged = description.messagesChanged
     guarded = Mutex(
       Guarded(space: space, table: description.messages.map { MSIXTable(count: $0.count) }))
   }
@@ -136,6 +140,7 @@ package final class PCIInterface: Sendable {
       return (result, syncRanges(guarded))
     }
     if hasMoved { rangesChanged() }
+    messagesChanged()
     return result
   }
 
@@ -243,6 +248,7 @@ package final class PCIInterface: Sendable {
 
   /// Writes to the table; the pending bits cannot be written.
   package func writeMessages(offset: UInt64, width: Int, value: UInt64) throws(BusFault) {
+    defer { messagesChanged() }
     try guarded.withLock { guarded throws(BusFault) in
       guard let placement, guarded.table != nil, offset >= placement.table else { throw .noRegister }
       guard offset < placement.pending else { throw .forbidden }

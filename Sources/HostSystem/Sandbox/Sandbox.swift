@@ -18,6 +18,8 @@ package enum Sandbox {
     package var openFiles: UInt64 = 512
     /// Requests of ioctl(2) that the process makes on devices it has open, such as KVM's. All others fail.
     package var deviceRequests: [UInt32] = []
+    /// A listening socket that the process has open, and accepts connections on; of no other.
+    package var listener: Descriptor?
 
     package init() {}
   }
@@ -72,7 +74,7 @@ package enum Sandbox {
 
     let policy = SystemCallPolicy.machine(
       defaultAction: options.violation == .kill ? .kill : .refuse(Errno(EPERM)),
-      deviceRequests: options.deviceRequests)
+      deviceRequests: options.deviceRequests, listener: options.listener?.raw)
     let program = policy.assemble().map {
       volary_bpf_instruction(code: $0.code, jump_true: $0.jumpTrue, jump_false: $0.jumpFalse, k: $0.k)
     }

@@ -4,8 +4,10 @@ internal import Glibc
 extension SystemCallPolicy {
   /// What a machine process calls while guest code runs: input and output on descriptors it has,
   /// memory that is never executable, threads, timers, signals to itself. `deviceRequests` are those of
-  /// ioctl(2) that it makes, on devices it has open.
-  package static func machine(defaultAction: Action, deviceRequests: [UInt32] = []) -> SystemCallPolicy {
+  /// ioctl(2) that it makes, on devices it has open; `listener` is the descriptor on which it accepts connections.
+  package static func machine(
+    defaultAction: Action, deviceRequests: [UInt32] = [], listener: Int32? = nil
+  ) -> SystemCallPolicy {
     var policy = SystemCallPolicy(defaultAction: defaultAction)
     // In order of how often they come: a filter is read from its top at every call. Under KVM that is the one
     // which runs guest code.
@@ -38,6 +40,9 @@ extension SystemCallPolicy {
       ifAny: [F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, lockOfDescription].map {
         .bits(argument: 1, mask: .max, value: UInt32($0))
       })
+    if let listener {
+      policy.allow("accept4", ifAny: [.bits(argument: 0, mask: .max, value: UInt32(bitPattern: listener))])
+    }
     policy.allow("prlimit64", ifAny: [.null(argument: 2)], otherwise: .refuse(Errno(EPERM)))
     // Libraries ask whether a descriptor is a terminal, and where files of the system are; "no" will do.
     if deviceRequests.isEmpty { policy.refuse("ioctl", Errno(ENOTTY)) }

@@ -7,14 +7,16 @@ package import GuestMemory
 /// asks of its machine the board tells by ``BoardConnections``, from those threads.
 package protocol MachineBoard: AnyObject, Sendable {
   var memory: GuestMemory { get }
+  /// Which pages of it are written, whoever writes them.
+  var dirtyLog: DirtyLog { get }
   /// The serial port, of which every board has one.
   var serial: UART16550 { get }
   /// Virtual CPUs; each has a thread of its own while the machine runs.
   var cpuCount: Int { get }
 
   /// Power-on: all devices and CPUs as they start, the guest in memory, the first CPU about to enter it. No CPU
-  /// may run.
-  func powerOn(_ guest: LinuxGuest) throws(BootError)
+  /// may run. Without a guest the board's firmware starts what it finds.
+  func powerOn(_ guest: LinuxGuest?) throws(BootError)
 
   /// Runs a CPU on the calling thread. Returns soon after the board was halted, and at once while it is.
   func runCPU(_ number: Int)

@@ -10,6 +10,15 @@ package struct MemoryMapEntry: Equatable, Sendable {
   package var range: Range<UInt64>
   package var kind: Kind
 
+  /// As INT 15h, function E820h, gives it, and all that were made after it: address, size, kind.
+  var bytes: [UInt8] {
+    [range.lowerBound, UInt64(range.count)].flatMap { Self.bytes(of: $0) } + Self.bytes(of: kind.rawValue)
+  }
+
+  private static func bytes(of number: some FixedWidthInteger) -> [UInt8] {
+    withUnsafeBytes(of: number.littleEndian) { Array($0) }
+  }
+
   package init(range: Range<UInt64>, kind: Kind) {
     self.range = range
     self.kind = kind

@@ -6,32 +6,31 @@ internal import KVM
 extension PCBoard: MachineBoard {
   package var cpuCount: Int { machine.processors.count }
 
-  package func powerOn(_ guest: LinuxGuest) throws(BootError) {
+  package func powerOn(_ guest: LinuxGuest?) throws(BootError) {
     resetDevices()
+    guard let guest else {
+      guard firmware != nil else { throw .noKernel }
+      return try reset(entering: .powerOn)
+    }
     let tables = ACPITables.build(
-      for: description, at: PCMap.rootPointer, capacity: PCMap.acpiTables.count)
+      for: described.description(hasGenerationID: true), at: PCMap.rootPointer,
+      capacity: PCMap.acpiTables.count)
     try put(tables.bytes, at: PCMap.rootPointer)
+    generation.place = tables.generationID
     try put(ResetVector.code, at: PCMap.resetVector)
     let layout = try PCLoader.load(
       kernel: guest.kernel, initrd: guest.initrd, commandLine: guest.commandLine, memory: memory,
-      map: PCMap.ram(size: UInt64(memory.size)).map, rootPointer: tables.rsdp)
+      map: PCMap.ram(size: UInt64(memory.size)).map, rootPointer: tables.rsdp,
+      entropySeed: guest.entropySeed)
+    try reset(entering: layout.entry)
+  }
+
+  private func reset(entering entry: KVMProcessor.Entry) throws(BootError) {
     do throws(KVMError) {
-      for note in try machine.reset(entering: layout.entry) { connections.report(note) }
+      for note in try machine.reset(entering: entry) { connections.report(note) }
     } catch {
       throw .hostRefused("the CPUs cannot be made ready", error.description)
     }
-  }
-
-  /// What ACPI's tables tell of the board.
-  private var description: ACPITables.Board {
-    var board = ACPITables.Board(processors: cpuCount, power: (power, PCMap.Port.sleepControl))
-    board.localAPIC = PCMap.localAPIC
-    board.ioAPIC = PCMap.ioAPIC
-    board.pci = (pci, PCMap.pciBuses)
-    board.serial = (serial, PCMap.Port.serial)
-    board.clock = clock
-    board.devices = [(panic, UInt64(PanicDevice.base))]
-    return board
   }
 
   private func put(_ bytes: [UInt8], at address: UInt64) throws(BootError) {
@@ -39,6 +38,16 @@ extension PCBoard: MachineBoard {
       throw .kernelDoesNotFit(needed: address + UInt64(bytes.count), memory: UInt64(memory.size))
     }
     bytes.withUnsafeBytes { slice.copy(from: $0) }
+  }
+
+  /// Says that the guest goes on as another machine than it was, since it was restored or copied: it draws its random
+  /// numbers anew.
+  package func renewGeneration() {
+    guard let place = generation.renew(),
+      let slice = try? memory.slice(at: place.address, count: VMGenerationID.size)
+    else { return }
+    generation.identifier.withUnsafeBytes { slice.copy(from: $0) }
+    power.raise(.generationChanged)
   }
 
   package func runCPU(_ number: Int) {

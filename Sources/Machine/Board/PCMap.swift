@@ -16,6 +16,8 @@ package enum PCMap {
   package static let startInfo: UInt64 = 0x6000
   /// `boot_params` of a kernel's 64-bit entry; a page.
   package static let zeroPage: UInt64 = 0x7000
+  /// What `boot_params` leads to (`setup_data`); a page.
+  package static let setupData: UInt64 = 0x8000
   /// Descriptor table and page tables of a kernel's 64-bit entry, up to 0x10000.
   package static let bootTables: UInt64 = 0x9000
   /// The kernel's command line, at most ``commandLineRoom`` bytes with the zero at its end.
@@ -58,15 +60,29 @@ package enum PCMap {
     package static let pci = 16
   }
 
+  // MARK: - Beneath firmware of its own
+
+  /// Addresses of a board that UEFI firmware starts (``PCFirmware``): those that it knows from QEMU's `q35`.
+  package enum UEFI {
+    /// Where RAM ends in the first 4 GiB at the latest.
+    package static let lowMemoryEnd: UInt64 = 0x8000_0000
+    /// The PCI Express bus's addresses below 4 GiB, its configuration space among them, which firmware moves.
+    package static let pciMemory32: Range<UInt64> = 0x8000_0000..<0xFC00_0000
+    package static let pciConfiguration: UInt64 = 0xE000_0000
+    /// Where the firmware's code ends.
+    package static let firmwareEnd: UInt64 = 0x1_0000_0000
+  }
+
   // MARK: - RAM
 
   /// How so many bytes of RAM (rounded down to pages) lie in the guest's addresses: what to make `GuestMemory` of, and
   /// what to tell the guest.
   ///
-  /// The region from 0 counts in full, with the 384 KiB of ``firmware`` that the guest cannot use.
-  package static func ram(size: UInt64) -> PCMemory {
+  /// The region from 0 counts in full, with the 384 KiB of ``firmware`` that the guest cannot use. `lowEnd` is where
+  /// RAM ends in the first 4 GiB at the latest.
+  package static func ram(size: UInt64, lowEnd: UInt64 = lowMemoryEnd) -> PCMemory {
     let size = size & ~0xFFF
-    let low = min(size, lowMemoryEnd)
+    let low = min(size, lowEnd)
     let high = size - low
     var memory = PCMemory(regions: [(base: 0, size: Int(low))], map: [])
     func add(_ range: Range<UInt64>, _ kind: MemoryMapEntry.Kind) {

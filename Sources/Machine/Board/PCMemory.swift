@@ -4,7 +4,4 @@ package struct PCMemory: Sendable {
   package var regions: [(base: UInt64, size: Int)]
   /// What the guest is told, in ascending order.
   package var map: [MemoryMapEntry]
-
-  /// Where RAM ends: behind the last region.
-  package var end: UInt64 { regions.map { $0.base + UInt64($0.size) }.max() ?? 0 }
 }

@@ -6,7 +6,8 @@ internal import RISCV
 extension VirtBoard: MachineBoard {
   package var cpuCount: Int { cluster.harts.count }
 
-  package func powerOn(_ guest: LinuxGuest) throws(BootError) {
+  package func powerOn(_ guest: LinuxGuest?) throws(BootError) {
+    guard let guest else { throw .noKernel }
     let layout = try LinuxLoader.load(
       kernel: guest.kernel, initrd: guest.initrd, memory: memory, base: VirtMap.memory)
     let tree = deviceTree(layout, commandLine: guest.commandLine, entropySeed: guest.entropySeed).blob()

@@ -10,6 +10,7 @@ package import Translator
 package final class VirtBoard: Sendable {
   package let memory: GuestMemory
   package let cluster: HartCluster
+  package let dirtyLog: DirtyLog
   package let plic: PLIC
   package let serial: UART16550
   package let clock: GoldfishRTC
@@ -59,7 +60,7 @@ package final class VirtBoard: Sendable {
       virtio = []
       // The PLIC takes no messages, so the bus's four wires interrupt.
       pci = PCIHostBridge(
-        ecam: VirtMap.pciConfiguration, memory32: VirtMap.pciMemory32, ram: memory,
+        map: PCIHostBridge.map(ecam: VirtMap.pciConfiguration, memory32: VirtMap.pciMemory32, ram: memory),
         wire: { InterruptLine(sink: plic, input: VirtMap.Interrupt.pci + $0) }, devices: devices
       ) { device, interrupt in
         VirtioPCITransport(
@@ -85,6 +86,7 @@ package final class VirtBoard: Sendable {
     cluster = try HartCluster(
       harts: cpus, memory: memory, bus: bus, clock: machineClock, code: code,
       countsInstructions: countsInstructions)
+    dirtyLog = DirtyLog(memory, sources: [cluster])
     for (pin, hart) in zip(pins, cluster.harts) { pin.connect(to: hart) }
   }
 
@@ -94,8 +96,13 @@ package final class VirtBoard: Sendable {
 
   /// Power-on: all devices and harts as they start, the first hart about to enter the loaded guest.
   package func reset(entering boot: LinuxLoader.Layout) {
-    for device in devices { device.reset() }
+    resetDevices()
     cluster.reset(entry: boot.kernel, argument: boot.deviceTree)
+  }
+
+  /// Brings the devices to where they are after power-on.
+  package func resetDevices() {
+    for device in devices { device.reset() }
   }
 
   /// Ends the devices' workers.

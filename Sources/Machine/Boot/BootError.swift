@@ -11,6 +11,10 @@ package enum BootError: Error, Equatable, Sendable, CustomStringConvertible {
   case kernelDoesNotFit(needed: UInt64, memory: UInt64)
   case initrdDoesNotFit(needed: UInt64, memory: UInt64)
   case commandLineTooLong(bytes: Int, limit: Int)
+  /// A file that firmware was to be in, and what is wrong with it.
+  case notFirmware(String, String)
+  /// The board has no firmware to start without a kernel.
+  case noKernel
   case cannotRead(String, String)
   case hostRefused(String, String)
 
@@ -37,6 +41,9 @@ package enum BootError: Error, Equatable, Sendable, CustomStringConvertible {
       "kernel and initrd need \(needed >> 20) MiB of memory and the machine has \(memory >> 20) MiB: raise --memory"
     case .commandLineTooLong(let bytes, let limit):
       "the kernel's command line has \(bytes) bytes and the kernel takes \(limit): shorten --append"
+    case .notFirmware(let what, let why):
+      "\(what) cannot be used: \(why); Debian's package ovmf has firmware and variables"
+    case .noKernel: "the board starts nothing by itself: give it a kernel"
     case .cannotRead(let what, let why): "\(what) cannot be read: \(why)"
     case .hostRefused(let what, let why): "\(what): \(why)"
     }

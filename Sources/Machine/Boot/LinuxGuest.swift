@@ -6,7 +6,7 @@ package struct LinuxGuest: Sendable {
   /// Files that follow each other in memory as one initial RAM disk.
   package var initrd: [Descriptor]
   package var commandLine: String
-  /// Random bytes for the guest's kernel.
+  /// Random bytes for the guest's kernel, which no other start of it is given.
   package var entropySeed: [UInt8]
 
   package init(
@@ -16,5 +16,12 @@ package struct LinuxGuest: Sendable {
     self.initrd = initrd
     self.commandLine = commandLine
     self.entropySeed = entropySeed
+  }
+
+  /// The guest to be started once more: the same but for the seed, which is a new one of as many bytes.
+  package func restarted() -> LinuxGuest {
+    var guest = self
+    guest.entropySeed = HostEntropy.bytes(entropySeed.count)
+    return guest
   }
 }

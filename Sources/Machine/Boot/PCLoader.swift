@@ -6,6 +6,9 @@ package import KVM
 ///
 /// The kernel is taken out of its `bzImage` here and entered in the middle of it, so that no guest code has to unpack
 /// it: at its PVH entry, or where it has none at its 64-bit entry.
+///
+/// A seed for its random numbers can be handed over at the 64-bit entry alone. With one, kernels that say that they are
+/// recent enough to find ACPI's tables from there are entered there, even if they have both.
 package struct PCLoader: Sendable {
   /// Where things were put, in guest-physical addresses, and how the first CPU starts.
   package struct Layout: Equatable, Sendable {
@@ -18,6 +21,8 @@ package struct PCLoader: Sendable {
   /// its own headers.
   private static let usualCommandLineLimit = 2047
   private static let usualInitrdAddressMax: UInt64 = 0x7FFF_FFFF
+  /// The boot protocol of Linux 5.5. Kernels are told where ACPI's tables are since 5.0, which has no number of its own.
+  private static let protocolWithRootPointer: UInt16 = 0x20F
 
   /// Loads the kernel, the initrd files one behind the other, and the command line.
   ///
@@ -26,9 +31,10 @@ package struct PCLoader: Sendable {
   ///   - memory: RAM with the regions of ``PCMap/ram(size:)``.
   ///   - map: what the guest is told of its addresses: that function's too.
   ///   - rootPointer: where ACPI's root pointer is.
+  ///   - entropySeed: random bytes for the kernel.
   package static func load(
     kernel: Descriptor, initrd: [Descriptor], commandLine: String, memory: GuestMemory,
-    map: [MemoryMapEntry], rootPointer: UInt64 = PCMap.rootPointer
+    map: [MemoryMapEntry], rootPointer: UInt64 = PCMap.rootPointer, entropySeed: [UInt8] = []
   ) throws(BootError) -> Layout {
     let file = try BootFile(kernel, name: "the kernel")
     let start = try file.start(BzImage.startSize)
@@ -53,16 +59,23 @@ package struct PCLoader: Sendable {
       let line = Array(commandLine.utf8) + [0]
       let place = try memory.slice(at: PCMap.commandLine, count: line.count)
       line.withUnsafeBytes { place.copy(from: $0) }
+      // A seed is for one start: nothing of an earlier one is left.
+      let room = try memory.slice(at: PCMap.setupData, count: GuestMemory.pageSize)
+      room.clear()
+      let takesSeed =
+        !entropySeed.isEmpty && placed.elf.holds(placed.elf.entry)
+        && header.map { $0.version >= protocolWithRootPointer } ?? false
       let entry: KVMProcessor.Entry
-      if let address = placed.physicalEntry {
+      if let address = placed.physicalEntry, !takesSeed {
         let info = PVHStartInfo(
           commandLine: PCMap.commandLine, rootPointer: rootPointer, initrd: initrd, map: map)
         info.write(to: try memory.slice(at: PCMap.startInfo, count: GuestMemory.pageSize))
         entry = .pvh(address: address, startInfo: UInt32(PCMap.startInfo))
       } else {
+        if !entropySeed.isEmpty { SetupData.write(entropySeed: entropySeed, to: room) }
         let page = ZeroPage(
           setupHeader: header?.setupHeader, commandLine: PCMap.commandLine, rootPointer: rootPointer,
-          initrd: initrd, map: map)
+          setupData: entropySeed.isEmpty ? 0 : PCMap.setupData, initrd: initrd, map: map)
         page.write(to: try memory.slice(at: PCMap.zeroPage, count: GuestMemory.pageSize))
         let tables = try BootTables(in: memory, at: PCMap.bootTables)
         entry = .linux64(

@@ -35,9 +35,7 @@ struct PVHStartInfo {
     page.store(UInt32(map.count), at: 48)
     for (index, entry) in map.enumerated() {
       let offset = Self.memoryMap + Self.memoryMapEntrySize * index
-      page.store(entry.range.lowerBound, at: offset)
-      page.store(UInt64(entry.range.count), at: offset + 8)
-      page.store(entry.kind.rawValue, at: offset + 16)
+      entry.bytes.withUnsafeBytes { page.part(offset..<offset + $0.count).copy(from: $0) }
     }
   }
 }

@@ -13,6 +13,7 @@ struct ZeroPage {
     static let initrdSize = 0x21C
     static let commandLine = 0x228
     static let kernelAlignment = 0x230
+    static let setupData = 0x250
     static let map = 0x2D0
   }
   private static let mapEntrySize = 20
@@ -27,6 +28,8 @@ struct ZeroPage {
   var setupHeader: [UInt8]?
   var commandLine: UInt64
   var rootPointer: UInt64
+  /// The first element of the list of `setup_data`; 0 for none.
+  var setupData: UInt64
   var initrd: Range<UInt64>?
   var map: [MemoryMapEntry]
 
@@ -47,6 +50,7 @@ struct ZeroPage {
     page.store(Self.unknownLoader, at: Field.loader)
     page.store(UInt32(truncatingIfNeeded: commandLine), at: Field.commandLine)
     page.store(rootPointer, at: Field.rootPointer)
+    page.store(setupData, at: Field.setupData)
     if let initrd {
       let size = UInt64(initrd.count)
       page.store(UInt32(truncatingIfNeeded: initrd.lowerBound), at: Field.initrd)
@@ -57,9 +61,7 @@ struct ZeroPage {
     page.store(UInt8(map.count), at: Field.mapCount)
     for (index, entry) in map.enumerated() {
       let offset = Field.map + Self.mapEntrySize * index
-      page.store(entry.range.lowerBound, at: offset)
-      page.store(UInt64(entry.range.count), at: offset + 8)
-      page.store(entry.kind.rawValue, at: offset + 16)
+      entry.bytes.withUnsafeBytes { page.part(offset..<offset + $0.count).copy(from: $0) }
     }
   }
 }

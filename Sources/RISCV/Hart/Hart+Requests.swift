@@ -55,6 +55,7 @@ extension Hart {
       switch request {
       case .fence(let address, let pages, let space): fence(address: address, pages: pages, space: space)
       case .dropWrites(let page): dropWrites(page: page)
+      case .dropAllWrites: dropAllWrites()
       case .dropCode(let page, let starts): dropCode(page: page, starts: starts)
       case .quiesce: break
       }
@@ -109,8 +110,8 @@ extension Hart {
     enter()
   }
 
-  /// Sleeps until the hart has served a request: on a thread of another hart, which touches no guest state.
-  private func sleepUntilServed(_ ticket: UInt64) {
+  /// Sleeps until the hart has served a request: on a thread of no hart, or of another that touches no guest state.
+  func sleepUntilServed(_ ticket: UInt64) {
     servedWaiters.add(1, ordering: .sequentiallyConsistent)
     while true {
       let changes = servedChanges.pointee.load(ordering: .sequentiallyConsistent)

@@ -8,7 +8,17 @@ extension Hart {
     defer { leave() }
     // Another thread may have run the hart before.
     activateWindow()
-    let code = cluster.code
+    // Told apart here: the loop shares what it counts references to with the other harts.
+    if let code = cluster.code {
+      repeatUntilHalted { runTranslated(code) }
+    } else {
+      repeatUntilHalted { _ = interpret(limit: .max) }
+    }
+  }
+
+  /// Has `advance` run the hart until something must be looked at, looks, and goes on, until the cluster is halted.
+  @inline(__always)
+  private func repeatUntilHalted(_ advance: () -> Void) {
     // Whoever stops or starts the hart kicks it.
     var isKnownToRun = false
     while true {
@@ -24,11 +34,7 @@ extension Hart {
         isKnownToRun = true
       }
       takeInterrupt()
-      if let code {
-        runTranslated(code)
-      } else {
-        _ = interpret(limit: .max)
-      }
+      advance()
     }
   }
 

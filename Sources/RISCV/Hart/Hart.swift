@@ -289,6 +289,12 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     views.dropWrites(toPage: page, host: host, at: writers.take(page: page))
   }
 
+  /// Forgets the rights to write any page without asking.
+  func dropAllWrites() {
+    writers.forget()
+    views.dropAllWrites()
+  }
+
   /// Forgets the code that was derived from a page of the memory file: the blocks that began at some addresses, each
   /// with its key.
   func dropCode(page: Int, starts: [UInt64]) {

@@ -4,6 +4,8 @@ package enum HartRequest: Sendable {
   case fence(address: UInt64, pages: UInt64?, space: UInt64?)
   /// Drop the cached right to write this page of the memory file.
   case dropWrites(page: Int)
+  /// Drop the cached rights to write all pages.
+  case dropAllWrites
   /// Forget code that was derived from this page of the memory file: translated, the blocks that began at some
   /// addresses, each with its block key.
   case dropCode(page: Int, starts: [UInt64])

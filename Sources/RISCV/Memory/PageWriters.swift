@@ -26,6 +26,9 @@ struct PageWriters: ~Copyable {
     if known != number { cells[page] = known == 0 ? number : .max }
   }
 
+  /// No page is in write tables any more.
+  func forget() { cells.update(repeating: 0, count: mapping.size / 2) }
+
   /// Where the page is in write tables, which the caller takes it out of.
   func take(page: Int) -> Place {
     let known = cells[page]

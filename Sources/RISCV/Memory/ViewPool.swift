@@ -159,6 +159,12 @@ package struct ViewPool {
     windows.dropWrites(toPage: number)
   }
 
+  /// Forgets that any page may be written.
+  mutating func dropAllWrites() {
+    forEach { $0.clearWrites() }
+    windows.dropAllWrites()
+  }
+
   /// Notes that a timer interrupt found a program running; `make` makes a window for it.
   mutating func noteTick(make: () -> AddressWindow?) {
     for index in windows.noteTick(make: make) { view(index).clearCode() }

@@ -61,6 +61,14 @@ struct WindowPool {
     for place in places { place.window?.dropWrites(toPage: number) }
   }
 
+  /// Takes all pages out of all windows, since most may be written; that they fault again is not theirs to answer for.
+  mutating func dropAllWrites() {
+    for index in places.indices {
+      places[index].window?.clear()
+      places[index].faults = 0
+    }
+  }
+
   /// Notes that a timer interrupt found a program running in the current view; `make` makes a window. The result
   /// is the views that have got or lost one, so that code is to be forgotten.
   mutating func noteTick(make: () -> AddressWindow?) -> [Int] {

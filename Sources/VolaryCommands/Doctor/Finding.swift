@@ -1,3 +1,5 @@
+internal import VolaryHost
+
 /// One thing that `volary doctor` looked at.
 struct Finding: Codable, Equatable, Sendable {
   enum Verdict: String, Codable, Sendable {

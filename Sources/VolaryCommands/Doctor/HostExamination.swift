@@ -2,12 +2,16 @@ import Foundation
 import Glibc
 import HostSystem
 import KVM
+internal import VolaryHost
 
 /// Looks at the host: what a machine needs of it, and what it would be faster or safer with.
 enum HostExamination {
   /// Everything, in the order in which a person wants to read it. Takes less than a second.
   static func findings() -> [Finding] {
-    [processor(), kvm(), memory(), room(), network(), tap(), landlock(), namespaces(), systemCallFilter()]
+    [
+      processor(), kvm(), memory(), room(), network(), tap(), vhost(), firmware(), landlock(),
+      namespaces(), systemCallFilter(),
+    ]
       + programs() + packages()
   }
 
@@ -113,6 +117,24 @@ enum HostExamination {
     } catch {
       return Finding("tap devices", .note, "/dev/net/tun: \(error); user-mode NAT needs none")
     }
+  }
+
+  private static func vhost() -> Finding {
+    do {
+      _ = try Descriptor.open(VHostNet.path, O_RDWR)
+      return Finding("vhost-net", .ok, "the kernel can move frames between amd64 guests and tap devices")
+    } catch {
+      return Finding("vhost-net", .note, "\(VHostNet.path): \(error); Volary moves frames itself")
+    }
+  }
+
+  private static func firmware() -> Finding {
+    guard let code = FirmwareFiles.code else {
+      return Finding(
+        "UEFI firmware", .note, "none: amd64 machines cannot start what a disk of their own has",
+        remedy: "sudo apt-get install ovmf")
+    }
+    return Finding("UEFI firmware", .ok, code)
   }
 
   // MARK: - Walls around a machine's process

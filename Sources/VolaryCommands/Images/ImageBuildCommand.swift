@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Foundation
+internal import VolaryHost
 
 /// `volary image build debian/13`: makes an image from the distribution's own packages.
 package struct ImageBuildCommand: ParsableCommand {

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Foundation
+internal import VolaryHost
 
 /// `volary image`: the images kept on this host.
 package struct ImageCommand: ParsableCommand {

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Foundation
+internal import VolaryHost
 
 /// `volary image import`: makes an image of files that are there already.
 package struct ImageImportCommand: ParsableCommand {

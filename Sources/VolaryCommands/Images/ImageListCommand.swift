@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Foundation
+internal import VolaryHost
 
 /// `volary image list`.
 package struct ImageListCommand: ParsableCommand {
@@ -25,10 +26,8 @@ package struct ImageListCommand: ParsableCommand {
         records.forEach { print($0.name) }
         return
       }
-      let isTerminal = isatty(STDOUT_FILENO) == 1
-      guard let format = ImageTable.Format(rawValue: format ?? (isTerminal ? "table" : "compact")) else {
-        let known = ImageTable.Format.allCases.map(\.rawValue).joined(separator: ", ")
-        throw ImageError(.usage, "unknown format '\(format ?? "")'; known are \(known)")
+      guard let format = ListFormat.named(format) else {
+        throw ImageError(.usage, "unknown format '\(format ?? "")'; known are \(ListFormat.names)")
       }
       print(try ImageTable.text(records, format: format), terminator: "")
     }

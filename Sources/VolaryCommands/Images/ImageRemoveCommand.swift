@@ -1,4 +1,5 @@
 package import ArgumentParser
+internal import VolaryHost
 
 /// `volary image rm`.
 package struct ImageRemoveCommand: ParsableCommand {

@@ -33,6 +33,18 @@ internal import Testing
     #expect(try power.device.readPort(offset: offset, width: 1) == 0)
   }
 
+  /// As EDK2 switches off, and others do not: sleep type 0, then the bit that does it.
+  @Test func firmwareSwitchesOff() throws {
+    let power = Power()
+    #expect(try power.device.readPort(offset: 4, width: 2) == 1, "ACPI is on")
+    for value in [1, 0x1C01, 0x3C01] as [UInt32] {
+      try power.device.writePort(offset: 4, width: 2, value: value)
+    }
+    #expect(power.requests.all.isEmpty)
+    try power.device.writePort(offset: 4, width: 2, value: 0x2001)
+    #expect(power.requests.all == [.powerOff(code: nil)])
+  }
+
   @Test func powerButton() throws {
     let power = Power()
     #expect(!power.sink.level)

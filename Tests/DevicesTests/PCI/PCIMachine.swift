@@ -66,6 +66,8 @@ final class PCIOwnMachine: PCIMachine {
   let reports = Reports()
   /// How often a function's notification addresses may have changed.
   let moves = PlatformLog<Int>()
+  /// How often a function's messages may have changed.
+  let messageMoves = PlatformLog<Int>()
 
   static let map = PCIHostBridge.AddressMap(
     ecam: ecam, memory32: 0x4000_0000..<0x8000_0000, memory64: 0x4_0000_0000..<0x8_0000_0000)
@@ -80,14 +82,14 @@ final class PCIOwnMachine: PCIMachine {
     self.plic = plic
     let router = PCIInterruptRouter(lines: (0..<4).map { InterruptLine(sink: plic, input: 32 + $0) })
     self.router = router
-    let (reports, moves, sink) = (reports, moves, MemorySink(ram))
+    let (reports, moves, messageMoves, sink) = (reports, moves, messageMoves, MemorySink(ram))
     self.sink = sink
     let functions = devices.enumerated().map { index, device in
       let place = index + 1
       return VirtioPCITransport(
         device: device, memory: ram, interrupt: router.interruptLine(of: PCIAddress(device: place)),
         messages: hasMessages ? sink : nil, report: { reports.add($0) },
-        notifyMoved: { moves.append(place) })
+        notifyMoved: { moves.append(place) }, messagesMoved: { messageMoves.append(place) })
     }
     self.functions = functions
     bridge = PCIHostBridge(

@@ -51,6 +51,35 @@ internal import Testing
     #expect(machine.reports.lines.isEmpty)
   }
 
+  /// A host that sends a queue's message in our place is told of each change, and what the message is.
+  @Test func messagesAreToldOf() throws {
+    let (machine, driver) = try Self.live(vector: 1)
+    let transport = machine.functions[0]
+    let message = MSIMessage(address: 0x8000_8004, data: 0x22)
+    func expect(_ message: MSIMessage?, after change: () throws -> Void, _ what: Comment) throws {
+      let moves = machine.messageMoves.all.count
+      try change()
+      #expect(machine.messageMoves.all.count > moves, what)
+      #expect(transport.message(ofQueue: 0) == message, what)
+    }
+    #expect(transport.message(ofQueue: 0) == message)
+    #expect(transport.message(ofQueue: 1) == nil)
+    try expect(nil, after: { try driver.setMasked(1, true) }, "the vector is masked")
+    try expect(message, after: { try driver.setMasked(1, false) }, "and is not")
+    let other = MSIMessage(address: 0x8000_8008, data: 0x33)
+    try expect(other, after: { try driver.setVector(1, address: 0x8000_8008, data: 0x33) }, "another message")
+    try expect(nil, after: { try driver.setMessages(enabled: true, masked: true) }, "all are masked")
+    try expect(nil, after: { try driver.setMessages(enabled: false) }, "wires")
+    try expect(other, after: { try driver.setMessages(enabled: true) }, "messages again")
+    try expect(nil, after: { try driver.setConfig(0x04, 2, 2) }, "no bus mastering, and so the device halts")
+    try driver.setConfig(0x04, 2, 6)
+    try expect(nil, after: { try driver.setCommon(0x14, 1, 0) }, "nobody works on the queue")
+    try expect(other, after: { try driver.start(vector: 1) }, "and somebody does")
+    let state = transport.state
+    try expect(nil, after: { transport.reset() }, "after a reset")
+    try expect(other, after: { transport.state = state }, "and from a snapshot")
+  }
+
   // MARK: - Common configuration (§4.1.4.3)
 
   @Test func registersAfterAReset() throws {

@@ -3,6 +3,7 @@ import HostSystem
 
 /// A pair of connected Unix sockets: one for a device, one for the test.
 struct HostSocket {
+  /// The device's end; closed on this side when it was handed over.
   let device: Descriptor
   private let other: Box
 
@@ -18,6 +19,12 @@ struct HostSocket {
     device = Descriptor(owning: ends[0])
     other = Box(Descriptor(owning: ends[1]))
     try! other.descriptor!.setNonblocking(true)
+  }
+
+  /// The same pair, of which the device's end was handed to another process: its closing there has to show.
+  init(keepingTestEndOf pair: HostSocket) {
+    device = try! Descriptor.open("/dev/null", O_RDONLY)
+    other = pair.other
   }
 
   var raw: Int32 { other.descriptor!.raw }

@@ -30,6 +30,7 @@ import Testing
   /// A guest with a disk, and the status byte of its requests.
   final class Disk {
     let storage: MemoryStorage
+    let block: VirtioBlock
     let guest: VirtioGuest
     let failures = Reports()
     let statusAddress: UInt64
@@ -38,8 +39,8 @@ import Testing
     {
       storage = MemoryStorage(bytes: VirtioBlockTests.pattern, isReadOnly: readOnly, onRead: onRead)
       let failures = failures
-      guest = try VirtioGuest(
-        try VirtioBlock(storage: storage, serial: "volary-0123456789abcdef") { failures.add("\($0)") })
+      block = try VirtioBlock(storage: storage, serial: "volary-0123456789abcdef") { failures.add("\($0)") }
+      guest = try VirtioGuest(block)
       statusAddress = guest.allocate(1)
       guest.start(features: features)
     }
@@ -99,6 +100,21 @@ import Testing
     #expect(same(disk.guest.bytes(at: room, 2048), Array(expected[1024..<3072])))
     #expect(same(disk.storage.bytes, expected))
     #expect(disk.storage.log == ["write 1536 1024", "read 1024 2048"], "contiguous buffers go as one")
+  }
+
+  /// What succeeded counts, however it went.
+  @Test func countsWhatItDoes() throws {
+    let disk = try Disk()
+    let room = disk.guest.allocate(4096)
+    #expect(try disk.request(Kind.read, 0, [.writable(room, 1024)]) == 0)
+    #expect(try disk.request(Kind.read, 1, [.writable(room, 100), .writable(room + 200, 412)]) == 0)
+    #expect(try disk.request(Kind.write, 9, [.readable(room, 4096)]) == 0)
+    for _ in 0..<3 { #expect(try disk.request(Kind.flush) == 0) }
+    #expect(try disk.request(Kind.read, UInt64(Self.sectors), [.writable(room, 512)]) == 1)
+    #expect(try disk.request(Kind.write, 0, [.readable(room, 511)]) == 1)
+    #expect(
+      disk.block.activity
+        == BlockActivity(reads: 2, writes: 1, bytesRead: 1536, bytesWritten: 4096, flushes: 3))
   }
 
   @Test func oddBuffersGoThroughACopy() throws {

@@ -8,7 +8,7 @@ import Testing
 /// each serves the next driver that does it right.
 @Suite struct VirtioFuzzTests {
   enum Kind: CaseIterable {
-    case block, network, console, entropy, balloon
+    case block, network, console, entropy, balloon, socket
   }
 
   /// A small generator with a seed, so that a failure can be repeated (xorshift64*).
@@ -29,7 +29,13 @@ import Testing
   func randomRegistersAndRings(kind: Kind) throws {
     var generator = Generator(state: 0x9E37_79B9_7F4A_7C15 &+ UInt64("\(kind)".utf8.count) << 32)
     let memory = try VirtioGuest.memory()
-    let sockets = [HostSocket(kind == .network ? SOCK_DGRAM : SOCK_STREAM), HostSocket(SOCK_STREAM)]
+    let type: __socket_type =
+      switch kind {
+      case .network: SOCK_DGRAM
+      case .socket: SOCK_SEQPACKET
+      default: SOCK_STREAM
+      }
+    let sockets = [HostSocket(type), HostSocket(SOCK_STREAM)]
     let guest = try VirtioGuest(try device(kind, memory, sockets), memory: memory)
 
     for access in 0..<Self.accesses {
@@ -66,6 +72,7 @@ import Testing
       ])
     case .entropy: try VirtioEntropy()
     case .balloon: try VirtioBalloon(memory: memory)
+    case .socket: try VirtioSocket(broker: UnixSocket(sockets[0].device))
     }
   }
 
@@ -152,6 +159,7 @@ import Testing
     case .entropy:
       #expect(try guest.queues[0].call([.writable(guest.allocate(16), 16)]).written == 16)
     case .balloon: try guest.queues[1].call([.readable(guest.allocate(4), 4)])
+    case .socket: try guest.queues[1].call([.readable(guest.allocate(44), 44)])
     }
   }
 }

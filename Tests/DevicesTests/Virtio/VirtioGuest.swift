@@ -29,9 +29,9 @@ final class Reports: Sendable {
 }
 
 /// Whether a condition comes true within some seconds, enough for any machine.
-func eventually(seconds: Double = 10, _ condition: () -> Bool) -> Bool {
+func eventually(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
   let deadline = monotonicNanoseconds() + UInt64(seconds * 1e9)
-  while !condition() {
+  while try !condition() {
     if monotonicNanoseconds() > deadline { return false }
     usleep(50)
   }

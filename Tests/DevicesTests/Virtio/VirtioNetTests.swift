@@ -93,6 +93,24 @@ import Testing
     #expect(same(card.guest.bytes(at: room + 12, 1514), frame))
   }
 
+  /// Frames without their headers, and only those that went somewhere.
+  @Test func countsFrames() throws {
+    let card = try Card()
+    try card.send(Self.frame(60))
+    try card.send(Self.frame(1514))
+    try card.send(Self.frame(13))  // none
+    try card.send(Self.frame(60), header: [0, 1] + [UInt8](repeating: 0, count: 10))  // segmentation
+    for _ in 0..<2 { _ = card.socket.wait() }
+    #expect(card.net.activity == NetworkActivity(framesSent: 2, bytesSent: 1574))
+    let rooms = (0..<3).map { _ in card.addRoom(500) }
+    card.receive.kick()
+    card.socket.send(Self.frame(1200))
+    for _ in rooms { _ = try card.receive.wait() }
+    #expect(
+      card.net.activity
+        == NetworkActivity(framesReceived: 1, bytesReceived: 1200, framesSent: 2, bytesSent: 1574))
+  }
+
   @Test func aFrameMaySpreadOverBuffers() throws {
     let card = try Card()
     let rooms = (0..<4).map { _ in card.addRoom(500) }
@@ -334,5 +352,39 @@ import Testing
     #expect(try command([2, 0, 1, 0]) == 1)
     #expect(try command([0]) == 1)
     #expect(try command([]) == 1)
+  }
+
+  /// Where frames have headers outside too, those are passed on as they are, but for the number of buffers. A socket
+  /// does as a TAP device does, but that it leaves nothing undone.
+  @Test func headersArePassedOn() throws {
+    let socket = HostSocket(SOCK_SEQPACKET)
+    let net = try VirtioNet(
+      name: uniqueThreadName(), tap: TapDevice(socket.device), mac: VirtioNetTests.mac)
+    let guest = try VirtioGuest(net)
+    guest.start()
+    #expect(guest.offered & 0x1C0_0000_0000_3B83 == 0, "checksums and segments")
+    let header: [UInt8] = [1, 1, 54, 0, 0xB4, 5, 34, 0, 16, 0, 0, 0]
+    let large = Self.frame(60_000)
+    for frame in [Self.frame(60), large] {
+      let address = guest.allocate(bytes: header + frame)
+      try guest.queues[1].call([.readable(address, 12), .readable(address + 12, frame.count)])
+      #expect(same(socket.wait(), header + frame))
+    }
+    let short = guest.allocate(bytes: header + Self.frame(13))
+    try guest.queues[1].call([.readable(short, 25)])
+
+    let rooms = (0..<40).map { _ in
+      let address = guest.allocate(2000)
+      guest.queues[0].add([.writable(address, 2000)])
+      return address
+    }
+    guest.queues[0].kick()
+    socket.send(header + Self.frame(13))
+    socket.send(header + large)
+    let used = try (0..<31).map { _ in try guest.queues[0].wait().written }
+    let bytes = zip(rooms, used).flatMap { guest.bytes(at: $0, $1) }
+    #expect(Array(bytes[..<10]) == Array(header[..<10]) && Array(bytes[10..<12]) == [31, 0])
+    #expect(same(Array(bytes[12...]), large))
+    #expect(guest.reports.lines == [])
   }
 }

@@ -12,7 +12,7 @@ struct BootParametersLayout {
       "acpi_rsdp_addr", "ext_ramdisk_image", "ext_cmd_line_ptr", "e820_entries", "sentinel", "e820_table",
       "e820_table[1]", "hdr.setup_sects", "hdr.boot_flag", "hdr.header", "hdr.version", "hdr.type_of_loader",
       "hdr.loadflags", "hdr.ramdisk_image", "hdr.ramdisk_size", "hdr.cmd_line_ptr", "hdr.initrd_addr_max",
-      "hdr.pref_address",
+      "hdr.pref_address", "hdr.setup_data",
     ]
     let lines = names.map {
       "{ struct boot_params *p = 0; printf(\"\($0) %zu %zu\\n\", (size_t)&p->\($0), sizeof p->\($0)); }"

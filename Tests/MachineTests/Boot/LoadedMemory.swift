@@ -12,7 +12,7 @@ struct LoadedMemory {
   /// Loads into memory that holds what an earlier guest left, if `isDirty`.
   init(
     _ kernel: Descriptor, initrd: [Descriptor] = [], commandLine: String = "console=ttyS0",
-    size: UInt64 = 256 << 20, isDirty: Bool = false
+    size: UInt64 = 256 << 20, isDirty: Bool = false, entropySeed: [UInt8] = []
   ) throws {
     ram = PCMap.ram(size: size)
     memory = try GuestMemory(regions: ram.regions)
@@ -23,7 +23,8 @@ struct LoadedMemory {
       }
     }
     layout = try PCLoader.load(
-      kernel: kernel, initrd: initrd, commandLine: commandLine, memory: memory, map: ram.map)
+      kernel: kernel, initrd: initrd, commandLine: commandLine, memory: memory, map: ram.map,
+      entropySeed: entropySeed)
   }
 
   init(_ kernel: [UInt8], initrd: [[UInt8]] = [], size: UInt64 = 256 << 20, isDirty: Bool = false) throws {

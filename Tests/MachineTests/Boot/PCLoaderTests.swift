@@ -191,4 +191,41 @@ import Testing
       }
     }
   }
+
+  /// SETUP_RNG_SEED (arch/x86/include/uapi/asm/setup_data.h), for which the 64-bit entry is taken; nothing of it is left
+  /// when the memory is loaded anew.
+  @Test(.enabled(if: BootParametersLayout.shared != nil, "the kernel's headers or a compiler are missing"))
+  func seedIsHandedOver() throws {
+    let field = try #require(BootParametersLayout.shared?.fields["hdr.setup_data"])
+    let kernel = SampleKernel.likeLinux(megabytes: 1)
+    let image = SampleKernel.bzImage(payload: try SampleKernel.compress(kernel.elf, with: "gzip"))
+    let seed = (1...32).map { UInt8($0) }
+    let loaded = try LoadedMemory(SampleKernel.descriptor(image), entropySeed: seed)
+    guard case .linux64(0x100_0000, 0x7000, let tables) = loaded.layout.entry else {
+      Issue.record("entered at \(loaded.layout.entry)")
+      return
+    }
+    #expect(field.size == 8)
+    let place = try loaded.load(UInt64.self, 0x7000 + UInt64(field.offset))
+    #expect(place + 16 + 32 <= tables.address && place >= 0x8000)
+    #expect(try loaded.load(UInt64.self, place) == 0)
+    #expect(try loaded.load(UInt32.self, place + 8) == 9)
+    #expect(try loaded.load(UInt32.self, place + 12) == 32)
+    #expect(try loaded.bytes(place + 16, 32) == seed)
+    _ = try PCLoader.load(
+      kernel: SampleKernel.descriptor(kernel.elf), initrd: [], commandLine: "", memory: loaded.memory,
+      map: loaded.ram.map)
+    #expect(try loaded.firstNonzero(place..<place + 48) == nil)
+
+    // A kernel that may not find ACPI's tables from its 64-bit entry, or does not say, is entered as without a seed.
+    var header = SampleKernel.Header()
+    header.version = 0x20D
+    let old = SampleKernel.bzImage(
+      payload: try SampleKernel.compress(kernel.elf, with: "gzip"), header: header)
+    for file in [old, kernel.elf] {
+      let loaded = try LoadedMemory(SampleKernel.descriptor(file), entropySeed: seed)
+      #expect(loaded.layout.entry == .pvh(address: 0x100_0040, startInfo: 0x6000))
+      #expect(try loaded.firstNonzero(0x8000..<0x9000) == nil)
+    }
+  }
 }

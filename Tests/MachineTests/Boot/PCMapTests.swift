@@ -26,7 +26,7 @@ import Testing
     #expect(memory.region(of: PCMap.rootPointer, count: 0x6_0000) != nil)
     #expect(memory.region(of: PCMap.pciMemory32.lowerBound, count: 1) == nil)
     #expect(memory.region(of: PCMap.localAPIC, count: 1) == nil)
-    #expect(PCIHostBridge.memory64(behind: ram.end).lowerBound >= ram.end)
-    #expect(ram.end == (size > 3 << 30 ? (1 << 32) + (size & ~4095) - (3 << 30) : size))
+    #expect(PCIHostBridge.memory64(behind: memory.end).lowerBound >= memory.end)
+    #expect(memory.end == (size > 3 << 30 ? (1 << 32) + (size & ~4095) - (3 << 30) : size))
   }
 }

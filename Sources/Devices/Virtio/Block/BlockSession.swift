@@ -63,17 +63,23 @@ final class BlockSession: VirtioSession {
     switch kind {
     case .read:
       guard let offset = range(sector, bytes: room) else { return .ioError }
-      return attempt(.read) { () throws(Errno) in try transfer.read(at: offset, room, &writer) }
-    case .write:
-      guard !device.storage.isReadOnly, let offset = range(sector, bytes: reader.remaining) else {
-        return .ioError
+      return attempt(.read) { () throws(Errno) in
+        try transfer.read(at: offset, room, &writer)
+        device.counters.countRead(bytes: room)
       }
+    case .write:
+      let bytes = reader.remaining
+      guard !device.storage.isReadOnly, let offset = range(sector, bytes: bytes) else { return .ioError }
       return attempt(.write) { () throws(Errno) in
         try transfer.write(at: offset, &reader)
         try flushIfWriteThrough()
+        device.counters.countWrite(bytes: bytes)
       }
     case .flush:
-      return attempt(.flush) { () throws(Errno) in try device.storage.flush() }
+      return attempt(.flush) { () throws(Errno) in
+        try device.storage.flush()
+        device.counters.countFlush()
+      }
     case .getID:
       guard room >= BlockRequest.idSize else { return .ioError }
       let bytes = Array(device.serial.utf8.prefix(BlockRequest.idSize))

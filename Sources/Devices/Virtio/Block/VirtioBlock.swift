@@ -45,7 +45,8 @@ package final class VirtioBlock: WorkerDevice {
 
   let worker: VirtioWorker
   let storage: any BlockStorage
-  let serial: String
+  package let serial: String
+  let counters = BlockCounters()
   /// Told of a failure once, until a request of its kind succeeds again or fails otherwise.
   let onFailure: @Sendable (Failure) -> Void
 
@@ -85,6 +86,9 @@ package final class VirtioBlock: WorkerDevice {
     configuration.store(Self.maximumSegments, at: Field.maximumZeroSegments)
     configuration.store(UInt8(1), at: Field.zeroMayUnmap)
   }
+
+  /// What it has done, over all resets.
+  package var activity: BlockActivity { counters.activity }
 
   /// Sectors of 512 bytes.
   var capacity: UInt64 { configuration.load(at: Field.capacity) }

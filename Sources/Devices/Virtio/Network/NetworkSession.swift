@@ -1,13 +1,7 @@
 internal import HostSystem
 
-/// A network card at work: frames both ways, and a control queue that says yes to what changes nothing.
+/// A network card at work: frames both ways, and a control queue.
 final class NetworkSession: VirtioSession {
-  private enum QueueIndex {
-    static let receive = 0
-    static let transmit = 1
-    static let control = 2
-  }
-
   /// The smallest and the largest frame: a header, and with 64 KiB of payload and a VLAN tag.
   private static let frameSizes = 14...(18 + 65_536)
   /// Frames a queue may move before the other has its turn.
@@ -25,6 +19,7 @@ final class NetworkSession: VirtioSession {
   private var held: Chain?
   private var hasReceiveBuffers = false
   private var isPeerGone = false
+  private var hasHeaders: Bool { device.tap != nil }
 
   init(device: VirtioNet, context: SessionContext) {
     self.device = device
@@ -41,18 +36,18 @@ final class NetworkSession: VirtioSession {
   func process(queue index: Int) throws(QueueError) {
     guard let queue = context.queue(index) else { return }
     switch index {
-    case QueueIndex.receive:
+    case VirtioNet.QueueIndex.receive:
       hasReceiveBuffers = true
       try receive(queue)
-    case QueueIndex.transmit: try transmit(queue)
-    default: try control(queue)
+    case VirtioNet.QueueIndex.transmit: try transmit(queue)
+    default: try NetworkControl.answer(queue, context)
     }
     updateWatch()
   }
 
   func ready(token: UInt64) throws(QueueError) {
-    if held != nil, let queue = context.queue(QueueIndex.transmit) { try transmit(queue) }
-    if hasReceiveBuffers, let queue = context.queue(QueueIndex.receive) { try receive(queue) }
+    if held != nil, let queue = context.queue(VirtioNet.QueueIndex.transmit) { try transmit(queue) }
+    if hasReceiveBuffers, let queue = context.queue(VirtioNet.QueueIndex.receive) { try receive(queue) }
     updateWatch()
   }
 
@@ -72,7 +67,7 @@ final class NetworkSession: VirtioSession {
     isPeerGone = true
     device.isLinkUp = false
     // What the port could not take is dropped now; nothing else would bring it up again.
-    if let queue = context.queue(QueueIndex.transmit) { context.reschedule(queue) }
+    if let queue = context.queue(VirtioNet.QueueIndex.transmit) { context.reschedule(queue) }
   }
 
   // MARK: - To the driver
@@ -97,10 +92,13 @@ final class NetworkSession: VirtioSession {
 
   /// Reads a frame behind its header, and returns how many bytes both are; nil when there is none.
   private func readFrame() -> Int? {
-    let room = UnsafeMutableRawBufferPointer(rebasing: incoming[NetworkHeader.size...])
+    // What has a header of its own brings it along.
+    let headerSize = hasHeaders ? NetworkHeader.size : 0
+    let room = UnsafeMutableRawBufferPointer(rebasing: incoming[(NetworkHeader.size - headerSize)...])
     while !isPeerGone {
       switch device.channel.read(into: [room]) {
-      case .transferred(let count) where Self.frameSizes.contains(count):
+      case .transferred(let count) where Self.frameSizes.contains(count - headerSize):
+        if hasHeaders { return count }
         let frame = UnsafeRawBufferPointer(rebasing: room[..<count])
         let isValid =
           context.features.contains(.networkGuestChecksum) && InternetChecksum.isValid(frame)
@@ -145,6 +143,7 @@ final class NetworkSession: VirtioSession {
     }
     first?.skip(NetworkHeader.bufferCountOffset)
     first?.store(used)
+    device.counters.countReceived(bytes: count - NetworkHeader.size)
     return true
   }
 
@@ -173,10 +172,12 @@ final class NetworkSession: VirtioSession {
 
   /// Sends a frame, or drops it when it is none or nobody is there. False when the port is full.
   private func send(_ reader: ChainReader) -> Bool {
+    if hasHeaders { return sendWithHeader(reader) }
     var reader = reader
     guard let header = NetworkHeader(&reader), Self.frameSizes.contains(reader.remaining),
       header.segmentation == 0, !isPeerGone
     else { return true }
+    let bytes = reader.remaining
     let outcome: HostChannel.Outcome
     if header.flags & NetworkHeader.needsChecksum != 0 {
       let frame = UnsafeMutableRawBufferPointer(rebasing: outgoing[..<reader.remaining])
@@ -189,32 +190,24 @@ final class NetworkSession: VirtioSession {
     } else {
       outcome = reader.withBuffers { device.channel.write($0) }
     }
-    if outcome == .closed { losePeer() }
-    return outcome != .wouldBlock
+    return settle(outcome, bytes: bytes)
   }
 
-  // MARK: - Control
+  /// As ``send(_:)``, to where headers are understood.
+  private func sendWithHeader(_ reader: ChainReader) -> Bool {
+    guard Self.frameSizes.contains(reader.remaining - NetworkHeader.size), !isPeerGone else { return true }
+    let bytes = reader.remaining - NetworkHeader.size
+    return settle(reader.withBuffers { device.channel.write($0) }, bytes: bytes)
+  }
 
-  /// Answers commands (§5.1.6.5). Receive filters are accepted and everything is delivered, which the
-  /// specification allows: a filter is a wish to be spared frames.
-  private func control(_ queue: LiveQueue) throws(QueueError) {
-    defer { context.signal(queue) }
-    repeat {
-      queue.suppressNotifications()
-      while var chain = try queue.next() {
-        let kind = chain.reader.load(UInt8.self)
-        let command = chain.reader.load(UInt8.self)
-        let isFilter =
-          switch (kind, command) {
-          case (0, 0), (0, 1): chain.reader.remaining >= 1  // promiscuous, all multicast
-          case (1, 0): chain.reader.remaining >= 8  // the tables of addresses
-          default: false
-          }
-        chain.writer.store(UInt8(isFilter ? 0 : 1))
-        let written = chain.writer.written
-        queue.complete(chain, written: written)
-        if context.isWanted { return context.reschedule(queue) }
-      }
-    } while queue.allowNotifications()
+  /// Draws the conclusions of sending a frame. False when the port is full.
+  private func settle(_ outcome: HostChannel.Outcome, bytes: Int) -> Bool {
+    switch outcome {
+    case .transferred: device.counters.countSent(bytes: bytes)
+    case .closed: losePeer()
+    case .failed: break
+    case .wouldBlock: return false
+    }
+    return true
   }
 }

@@ -56,6 +56,11 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
 
   deinit { table.deallocate() }
 
+  /// Where the rings are, and the next request to be taken: for someone else who works on the queue in our place.
+  var rings: (descriptors: GuestSlice, available: GuestSlice, used: GuestSlice, position: UInt16) {
+    (descriptors, available, used, nextAvailable)
+  }
+
   /// Leaves the rings alone from now on: nothing is taken or completed any more.
   func stop() { isStopped = true }
 

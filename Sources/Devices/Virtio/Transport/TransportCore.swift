@@ -123,7 +123,8 @@ final class TransportCore: VirtioTransport {
     do {
       // Live first: the device may break at once, and then it is not.
       isLive.store(true, ordering: .releasing)
-      try device.activate(VirtioActivation(queues: queues, features: features, transport: self))
+      try device.activate(
+        VirtioActivation(queues: queues, features: features, transport: self, isResumed: resuming))
       let early = state.withLock { $0.earlyNotifications }
       for index in queues.indices where early & (1 << UInt64(index)) != 0 { device.notify(queue: index) }
     } catch {

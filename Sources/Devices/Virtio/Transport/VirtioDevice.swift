@@ -7,6 +7,8 @@ package struct VirtioActivation: Sendable {
   /// The features both sides agreed on.
   package let features: VirtioFeatures
   package let transport: any VirtioTransport
+  /// The driver did not say so now: it did before a snapshot, from which the device goes on.
+  package let isResumed: Bool
 }
 
 /// A virtio device without its transport.
@@ -39,6 +41,11 @@ package protocol VirtioDevice: AnyObject, Sendable {
   /// where the device has none. The same whenever it is asked for.
   func doorbell(queue: Int) throws(Errno) -> EventCounter?
 
+  /// A counter that is signalled when buffers of a queue were used, by someone else who works on the queue in the
+  /// device's place; nil where the device does it. A host may take the signals and interrupt the driver (irqfd); those
+  /// that it leaves, the device passes on to the transport. The same whenever it is asked for.
+  func usedBufferCounter(queue: Int) -> EventCounter?
+
   /// Leaves one queue alone from now on.
   func stop(queue: Int)
 
@@ -58,4 +65,6 @@ extension VirtioDevice {
   package func accepts(_ features: VirtioFeatures) -> Bool { true }
 
   package func doorbell(queue: Int) throws(Errno) -> EventCounter? { nil }
+
+  package func usedBufferCounter(queue: Int) -> EventCounter? { nil }
 }

@@ -13,7 +13,7 @@ extension VirtioDeviceID {
     switch self {
     case .network: 0x02_00_00  // An Ethernet controller.
     case .block: 0x01_80_00  // A mass storage controller of another kind.
-    case .console: 0x07_80_00  // A communication controller of another kind.
+    case .console, .socket: 0x07_80_00  // A communication controller of another kind.
     default: 0xFF_00_00  // Of no class that is defined.
     }
   }

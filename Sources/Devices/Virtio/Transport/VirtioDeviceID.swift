@@ -5,4 +5,5 @@ package enum VirtioDeviceID: UInt32, Sendable {
   case console = 3
   case entropy = 4
   case balloon = 5
+  case socket = 19
 }

@@ -16,22 +16,27 @@ package final class VirtioPCITransport: PCIFunction {
   package let interface: PCIInterface
   private let core: TransportCore
   private let notifyMoved: @Sendable () -> Void
+  private let messagesMoved: @Sendable () -> Void
   /// Where the configuration access capability is.
   private let accessCapability: Int
 
   /// `messages` is where MSI-X goes; nil for a board that has none. `report` gets a line when the device
   /// breaks; the caller limits its rate. `notifyMoved` is called, from any thread, when
-  /// ``notifyAddress(ofQueue:)`` or ``doorbellAddress(ofQueue:)`` may have changed.
+  /// ``notifyAddress(ofQueue:)`` or ``doorbellAddress(ofQueue:)`` may have changed, and `messagesMoved` when
+  /// ``message(ofQueue:)`` may have.
   package init(
     device: any VirtioDevice, memory: GuestMemory, interrupt: InterruptLine, messages: (any MSISink)?,
-    report: @escaping @Sendable (String) -> Void, notifyMoved: @escaping @Sendable () -> Void = {}
+    report: @escaping @Sendable (String) -> Void, notifyMoved: @escaping @Sendable () -> Void = {},
+    messagesMoved: @escaping @Sendable () -> Void = {}
   ) {
     var description = PCIInterface.Description(device.deviceID.pciIdentity)
     description.ranges = [PCIBaseAddress(index: Self.range, kind: .memory64, size: Region.size)]
     description.interrupt = interrupt
     description.isExpress = true
     description.rangesChanged = notifyMoved
+    description.messagesChanged = messagesMoved
     self.notifyMoved = notifyMoved
+    self.messagesMoved = messagesMoved
     if let messages {
       let placement = MSIXTable.Placement(
         range: Self.range, table: UInt32(Region.messageTable), pending: UInt32(Region.messagePending))
@@ -66,6 +71,14 @@ package final class VirtioPCITransport: PCIFunction {
   /// sees such writes in our place (ioeventfd) may signal the device's doorbell.
   package func doorbellAddress(ofQueue queue: Int) -> UInt64? {
     core.isLive(queue: queue) ? notifyAddress(ofQueue: queue) : nil
+  }
+
+  /// The message that says of a queue that the device works on that its buffers were used; nil while there is none, or
+  /// it is held back. For a host that sends it in our place (irqfd).
+  package func message(ofQueue queue: Int) -> MSIMessage? {
+    guard core.isLive(queue: queue) else { return nil }
+    let vector = core.access { $0.queueVectors[queue] }
+    return vector == TransportState.noVector ? nil : interface.message(ofVector: Int(vector))
   }
 
   // MARK: - Configuration space
@@ -207,7 +220,10 @@ package final class VirtioPCITransport: PCIFunction {
   private func write(register: UInt64, value: UInt32) throws(BusFault) {
     switch register {
     case Register.deviceStatus:
-      defer { notifyMoved() }
+      defer {
+        notifyMoved()
+        messagesMoved()
+      }
       try core.writeStatus(DeviceStatus(rawValue: value))
     case Register.queueEnable:
       // A queue that is enabled stays so until a reset (§4.1.4.3.2).
@@ -218,6 +234,7 @@ package final class VirtioPCITransport: PCIFunction {
       try core.access { state throws(BusFault) in
         try state.write(register: register, value: value, messageCount: count)
       }
+      if register == Register.queueVector { messagesMoved() }
     }
   }
 }
@@ -311,6 +328,8 @@ extension VirtioPCITransport: StatefulDevice {
       registers.configurationVector = fitted(registers.configurationVector)
       registers.queueVectors = registers.queueVectors.map(fitted)
       core.restore(registers)
+      notifyMoved()
+      messagesMoved()
     }
   }
 }

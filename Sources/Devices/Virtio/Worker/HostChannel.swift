@@ -55,20 +55,37 @@ final class HostChannel: Sendable {
   /// Tells the peer of a stream that no more will come.
   func endWriting() { _ = shutdown(descriptor.raw, Int32(SHUT_WR)) }
 
+  /// Tells the peer of a stream that nothing more will be read.
+  func endReading() { _ = shutdown(descriptor.raw, Int32(SHUT_RD)) }
+
+  /// Whether nothing can pass in either direction any more, but for what waits to be read.
+  var isHungUp: Bool {
+    var entry = pollfd(fd: descriptor.raw, events: 0, revents: 0)
+    return poll(&entry, 1, 0) > 0 && entry.revents & Int16(POLLHUP) != 0
+  }
+
+  /// Copies what waits in a socket and leaves it there, as ``read(into:)`` but for that.
+  func peek(into buffer: UnsafeMutableRawBufferPointer) -> Outcome {
+    Self.outcome { recv(descriptor.raw, buffer.baseAddress, buffer.count, Int32(MSG_PEEK)) }
+  }
+
   private static func withVectors(
     _ buffers: [UnsafeRawBufferPointer], _ call: (UnsafePointer<iovec>, Int) -> Int
   ) -> Outcome {
     let vectors = buffers.prefix(vectorLimit).map {
       iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count)
     }
+    return outcome {
+      vectors.withUnsafeBufferPointer { vectors in
+        guard let first = vectors.baseAddress else { return 0 }
+        return call(first, vectors.count)
+      }
+    }
+  }
+
+  private static func outcome(_ call: () -> Int) -> Outcome {
     do {
-      return .transferred(
-        try retrying {
-          vectors.withUnsafeBufferPointer { vectors in
-            guard let first = vectors.baseAddress else { return 0 }
-            return call(first, vectors.count)
-          }
-        })
+      return .transferred(try retrying(call))
     } catch {
       switch error.code {
       case EAGAIN: return .wouldBlock

@@ -6,6 +6,8 @@ final class SessionContext {
   let queues: [LiveQueue?]
   let features: VirtioFeatures
   let transport: any VirtioTransport
+  /// The driver goes on from a snapshot, and knows nothing of a new beginning.
+  let isResumed: Bool
   private let worker: VirtioWorker
   private var watched: [Int32: Poller.Interest] = [:]
 
@@ -13,6 +15,7 @@ final class SessionContext {
     queues = activation.queues
     features = activation.features
     transport = activation.transport
+    isResumed = activation.isResumed
     self.worker = worker
   }
 

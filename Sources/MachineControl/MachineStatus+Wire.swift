@@ -1,0 +1,53 @@
+extension MachineStatus {
+  func write(to writer: inout WireWriter) {
+    writer.integer(state.rawValue)
+    writer.integer(engine.rawValue)
+    writer.integer(runningTime)
+    writer.list(instructions) { $0.integer($1) }
+    writer.integer(exits)
+    writer.integer(residentMemory)
+    writer.integer(balloon)
+    writer.integer(processID)
+    writer.integer(guestResets)
+    writer.list(disks) { $1.write(to: &$0) }
+    writer.optional(network) { $1.write(to: &$0) }
+  }
+
+  init(from reader: inout WireReader) throws(WireError) {
+    self.init(
+      state: try reader.choice("state"), engine: try reader.choice("engine"),
+      runningTime: try reader.integer(),
+      instructions: try reader.list("instructions") { (reader) throws(WireError) in try reader.integer() },
+      exits: try reader.integer(), residentMemory: try reader.integer(), balloon: try reader.integer(),
+      processID: try reader.integer(), guestResets: try reader.integer(),
+      disks: try reader.list("disks") { (reader) throws(WireError) in try DiskActivity(from: &reader) },
+      network: try reader.optional("network") { (reader) throws(WireError) in
+        try NetworkActivity(from: &reader)
+      })
+  }
+}
+
+extension MachineStatus.DiskActivity {
+  fileprivate func write(to writer: inout WireWriter) {
+    writer.string(serial)
+    for count in [reads, writes, bytesRead, bytesWritten, flushes] { writer.integer(count) }
+  }
+
+  fileprivate init(from reader: inout WireReader) throws(WireError) {
+    self.init(
+      serial: try reader.string("disk serial"), reads: try reader.integer(), writes: try reader.integer(),
+      bytesRead: try reader.integer(), bytesWritten: try reader.integer(), flushes: try reader.integer())
+  }
+}
+
+extension MachineStatus.NetworkActivity {
+  fileprivate func write(to writer: inout WireWriter) {
+    for count in [framesReceived, bytesReceived, framesSent, bytesSent] { writer.integer(count) }
+  }
+
+  fileprivate init(from reader: inout WireReader) throws(WireError) {
+    self.init(
+      framesReceived: try reader.integer(), bytesReceived: try reader.integer(),
+      framesSent: try reader.integer(), bytesSent: try reader.integer())
+  }
+}

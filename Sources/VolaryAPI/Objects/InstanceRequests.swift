@@ -1,0 +1,106 @@
+/// What a new instance is asked for with (Incus's api.InstancesPost).
+package struct InstancesPost: Codable, Sendable {
+  /// Made up when none is given.
+  package var name: String?
+  package var description: String?
+  package var type: InstanceType?
+  package var source: InstanceSource
+  /// In the kernel's words or Debian's; the image's own when nil.
+  package var architecture: String?
+  package var config: [String: String]?
+  package var devices: [String: [String: String]]?
+  package var ephemeral: Bool?
+  /// Whether it is started at once.
+  package var start: Bool?
+
+  package init(
+    name: String? = nil, description: String? = nil, type: InstanceType? = nil, source: InstanceSource,
+    architecture: String? = nil, config: [String: String]? = nil, devices: [String: [String: String]]? = nil,
+    ephemeral: Bool? = nil, start: Bool? = nil
+  ) {
+    self.name = name
+    self.description = description
+    self.type = type
+    self.source = source
+    self.architecture = architecture
+    self.config = config
+    self.devices = devices
+    self.ephemeral = ephemeral
+    self.start = start
+  }
+}
+
+/// What an instance is made from.
+package struct InstanceSource: Codable, Sendable {
+  /// `image`.
+  package var type: String
+  /// An image's name, such as `debian/13`.
+  package var alias: String?
+
+  package init(type: String = "image", alias: String? = nil) {
+    self.type = type
+    self.alias = alias
+  }
+}
+
+/// What an instance is changed to: with PUT all of it, with PATCH what is named. With PATCH a key of `config` with an
+/// empty value, and a device without any, is taken away.
+package struct InstancePut: Codable, Sendable {
+  package var description: String?
+  package var config: [String: String]?
+  package var devices: [String: [String: String]]?
+  package var ephemeral: Bool?
+
+  package init(
+    description: String? = nil, config: [String: String]? = nil, devices: [String: [String: String]]? = nil,
+    ephemeral: Bool? = nil
+  ) {
+    self.description = description
+    self.config = config
+    self.devices = devices
+    self.ephemeral = ephemeral
+  }
+}
+
+/// A new name for an instance.
+package struct InstancePost: Codable, Sendable {
+  package var name: String
+
+  package init(name: String) { self.name = name }
+}
+
+/// What is to become of an instance (Incus's api.InstanceStatePut).
+package struct InstanceStatePut: Codable, Sendable {
+  package enum Action: String, Codable, Sendable, CaseIterable {
+    case start, stop, restart, freeze, unfreeze
+  }
+
+  package var action: Action
+  /// Seconds that the guest has to end; -1 or nil for as many as the daemon gives it.
+  package var timeout: Int?
+  /// Whether the power is cut.
+  package var force: Bool?
+
+  package init(action: Action, timeout: Int? = nil, force: Bool? = nil) {
+    self.action = action
+    self.timeout = timeout
+    self.force = force
+  }
+}
+
+/// How a console is to be opened (Incus's api.InstanceConsolePost).
+package struct InstanceConsolePost: Codable, Sendable {
+  package var type: String?
+  /// Characters.
+  package var width: Int?
+  package var height: Int?
+  /// Whether one that is open is taken over. Here several may be open.
+  package var force: Bool?
+
+  package init(type: String? = nil, width: Int? = nil, height: Int? = nil, force: Bool? = nil) {
+    self.type = type
+    self.width = width
+    self.height = height
+    self.force = force
+  }
+}

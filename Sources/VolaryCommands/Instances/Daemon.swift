@@ -1,0 +1,106 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Glibc
+internal import HostSystem
+internal import Synchronization
+internal import VolaryAPI
+internal import VolaryHost
+
+/// The daemon that commands about instances speak to: the user's own, which is started when none answers.
+enum Daemon {
+  /// Seconds that a daemon that was just started has until it answers.
+  private static let patience = 20.0
+
+  /// Does something with the daemon, and waits for it.
+  static func run<Value: Sendable>(_ body: @escaping @Sendable (APIClient) async throws -> Value) throws
+    -> Value
+  {
+    let outcome = Mutex<Result<Value, any Error>?>(nil)
+    let done = DispatchSemaphore(value: 0)
+    Task {
+      let result: Result<Value, any Error>
+      do {
+        let client = try await connect()
+        do { result = .success(try await body(client)) } catch { result = .failure(error) }
+        await client.shutdown()
+      } catch { result = .failure(error) }
+      outcome.withLock { $0 = result }
+      done.signal()
+    }
+    done.wait()
+    do {
+      guard let result = outcome.withLock({ $0 }) else { throw VolaryError("the command came to nothing") }
+      return try result.get()
+    } catch let error as APIError { throw VolaryError(error) }
+  }
+
+  /// A client of a daemon that answers.
+  private static func connect() async throws -> APIClient {
+    let client = APIClient(.unix(path: DaemonPaths.socket))
+    do {
+      _ = try await client.raw("GET", "/healthz")
+      return client
+    } catch  where error.code == .unreachable {
+      do { try await start(client) } catch {
+        await client.shutdown()
+        throw error
+      }
+      return client
+    } catch {
+      await client.shutdown()
+      throw error
+    }
+  }
+
+  /// Starts the user's own daemon, which goes on when this command has ended.
+  private static func start(_ client: APIClient) async throws {
+    let data = DaemonPaths.dataDirectory
+    let logPath = "\(data)/volaryd.log"
+    let process: ChildProcess
+    do {
+      try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+      let log = try Descriptor.open(logPath, O_WRONLY | O_CREAT | O_APPEND)
+      process = try HelperProgram.daemon.start([], output: log, descriptors: [], outlivesStarter: true)
+    } catch let error as Errno { throw VolaryError(.init(error), "cannot write \(logPath): \(error)") }
+    let deadline = ContinuousClock.now + .seconds(patience)
+    while ContinuousClock.now < deadline {
+      if (try? await client.raw("GET", "/healthz")) != nil { return }
+      if let exit = process.reap() {
+        // Another command may have been faster.
+        if (try? await client.raw("GET", "/healthz")) != nil { return }
+        throw VolaryError(
+          .daemonUnreachable, "the daemon could not be started: it \(exit)",
+          lastWords: LogTail.last(5, of: logPath))
+      }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    throw VolaryError(
+      .daemonUnreachable, "the daemon does not answer at \(DaemonPaths.socket)", wayOut: "see \(logPath)")
+  }
+}
+
+extension VolaryError {
+  /// What the daemon says, for a person.
+  init(_ error: APIError) {
+    self.init(Code(rawValue: error.code.exitCode) ?? .failed, error.message, wayOut: error.wayOut)
+  }
+}
+
+/// What commands about instances share.
+struct ProjectOption: ParsableArguments {
+  @Option(name: .long, help: ArgumentHelp("The project.", valueName: "name"))
+  var project = ProcessInfo.processInfo.environment["VOLARY_PROJECT"] ?? "default"
+
+  var query: [(String, String)] { [("project", project)] }
+}
+
+extension APIClient {
+  /// Begins an operation, shows how far it is, and waits for its end. Ctrl-C leaves it to itself.
+  @discardableResult
+  func follow(_ reply: APIReply, quiet: Bool = false) async throws -> OperationObject {
+    let operation = try reply.operation()
+    let line = ProgressLine(isQuiet: quiet)
+    defer { line.clear() }
+    return try await wait(for: operation) { line.show($0) }
+  }
+}

@@ -1,0 +1,140 @@
+internal import ArgumentParser
+internal import Foundation
+internal import MachineControl
+internal import VolaryAPI
+internal import VolaryHost
+
+/// `volary launch`.
+struct LaunchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "launch", abstract: "Make an instance from an image and start it.",
+    discussion: """
+      volary launch debian/13 web --cpus 2 --memory 2GiB --publish 8080:80
+      volary launch debian/13 -c boot.autostart=true -d root,size=20GiB
+      """)
+
+  @Argument(help: "The image, such as debian/13.")
+  var image: String
+
+  @Argument(help: "The instance's name; one is made up without.")
+  var name: String?
+
+  @Option(help: ArgumentHelp("Virtual CPUs.", valueName: "number"))
+  var cpus: Int?
+
+  @Option(help: ArgumentHelp("Memory.", valueName: "size"))
+  var memory: ByteSize?
+
+  @Option(
+    help: ArgumentHelp("The root disk's size, if it is to be larger than the image's.", valueName: "size"))
+  var disk: ByteSize?
+
+  @Option(help: ArgumentHelp("The guest's processor: riscv64 or amd64.", valueName: "architecture"))
+  var arch: String?
+
+  @Option(help: ArgumentHelp("auto, kvm, translator or interpreter.", valueName: "engine"))
+  var engine: String?
+
+  @Option(
+    name: .shortAndLong, parsing: .singleValue,
+    help: ArgumentHelp("Of the configuration; again for more.", valueName: "key=value"))
+  var config: [String] = []
+
+  @Option(
+    name: .shortAndLong, parsing: .singleValue,
+    help: ArgumentHelp("Of a device, such as root,size=20GiB; again for more.", valueName: "device,key=value")
+  )
+  var device: [String] = []
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("nat, none, or tap=NAME.", valueName: "network"))
+  var network: String?
+
+  @Option(
+    parsing: .singleValue,
+    help: ArgumentHelp(
+      "A port of the host that leads to one of the guest; again for more.", valueName: "host:guest"))
+  var publish: [String] = []
+
+  @Flag(help: "Delete the instance when it stops.")
+  var ephemeral = false
+
+  @Flag(help: "Do not start it.")
+  var stopped = false
+
+  @Flag(help: "Go to its console then.")
+  var console = false
+
+  @OptionGroup var project: ProjectOption
+
+  func run() throws {
+    let post = try makePost()
+    let query = project.query
+    let name = try Daemon.run { client in
+      let reply = try await client.post("/1.0/instances", query: query, post)
+      let operation = try reply.operation()
+      let name =
+        operation.resources["instances"]?.first.map { String($0.split(separator: "/").last ?? "") } ?? ""
+      try await client.follow(reply)
+      return name
+    }
+    FileHandle.standardError.write(Data("\(name) \(stopped ? "is made" : "runs")\n".utf8))
+    if console, !stopped { try ConsoleCommand.show(name, query: query) }
+  }
+
+  private func makePost() throws -> InstancesPost {
+    var config = try Settings.read(config)
+    if let cpus { config["limits.cpu"] = "\(cpus)" }
+    if let memory { config["limits.memory"] = "\(memory)" }
+    if let engine { config["volary.engine"] = engine }
+    var devices = try Settings.readDevices(device)
+    if let disk { devices["root", default: Settings.rootDisk].merge(["size": "\(disk)"]) { _, new in new } }
+    if let network { devices["eth0"] = Settings.card(network) }
+    for (number, text) in publish.enumerated() {
+      let port: PublishedPort
+      do { port = try PublishedPort(parsing: text) } catch { throw VolaryError(.usage, "\(error)") }
+      devices["publish\(number)"] = [
+        "type": "proxy", "listen": "\(port.transport):\(port.hostAddress):\(port.hostPort)",
+        "connect": "\(port.transport):127.0.0.1:\(port.guestPort)",
+      ]
+    }
+    return InstancesPost(
+      name: name, source: InstanceSource(alias: image), architecture: arch, config: config, devices: devices,
+      ephemeral: ephemeral, start: !stopped)
+  }
+}
+
+/// Words such as `limits.cpu=2` on the command line.
+enum Settings {
+  static let rootDisk = ["type": "disk", "path": "/", "pool": "default"]
+
+  static func read(_ words: [String]) throws(VolaryError) -> [String: String] {
+    var settings: [String: String] = [:]
+    for word in words {
+      let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, !parts[0].isEmpty else {
+        throw VolaryError(.usage, "'\(word)' is no setting", wayOut: "write it as key=value")
+      }
+      settings[String(parts[0])] = String(parts[1])
+    }
+    return settings
+  }
+
+  static func readDevices(_ words: [String]) throws(VolaryError) -> [String: [String: String]] {
+    var devices: [String: [String: String]] = [:]
+    for word in words {
+      let parts = word.split(separator: ",").map(String.init)
+      guard let name = parts.first, parts.count > 1 else {
+        throw VolaryError(.usage, "'\(word)' is no device", wayOut: "write it as device,key=value")
+      }
+      let usual = name == "root" ? rootDisk : name == "eth0" ? ["type": "nic", "network": "nat"] : [:]
+      devices[name, default: usual].merge(try read(Array(parts.dropFirst()))) { _, new in new }
+    }
+    return devices
+  }
+
+  static func card(_ network: String) -> [String: String] {
+    network.hasPrefix("tap=")
+      ? ["type": "nic", "nictype": "tap", "parent": String(network.dropFirst(4))]
+      : ["type": "nic", "network": network]
+  }
+}

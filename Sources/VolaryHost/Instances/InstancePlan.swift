@@ -1,0 +1,50 @@
+package import MachineControl
+
+/// A machine that a daemon starts for an instance, with every default filled in.
+package struct InstancePlan: Sendable {
+  package enum Network: Equatable, Sendable {
+    case none
+    /// User-mode NAT with the host's ports that lead to the guest.
+    case nat([PublishedPort])
+    /// A TAP device of the host's, by its name.
+    case tap(String)
+  }
+
+  /// In messages and in the process's title.
+  package var name: String
+  package var folder: InstanceFolder
+  package var architecture: MachineConfiguration.Architecture
+  package var engine: MachineConfiguration.Engine
+  package var cpus: Int
+  /// Bytes.
+  package var memory: UInt64
+  package var network: Network
+  /// The network card's address, which stays: six bytes.
+  package var hardwareAddress: [UInt8]
+  /// Whether the disk is larger than its image's, so that the file system has to grow.
+  package var growsDisk: Bool
+  /// Words behind those of the kernel's command line.
+  package var append: String?
+
+  package init(
+    name: String, folder: InstanceFolder, architecture: MachineConfiguration.Architecture,
+    engine: MachineConfiguration.Engine = .auto, cpus: Int, memory: UInt64, network: Network,
+    hardwareAddress: [UInt8], growsDisk: Bool = false, append: String? = nil
+  ) {
+    self.name = name
+    self.folder = folder
+    self.architecture = architecture
+    self.engine = engine
+    self.cpus = cpus
+    self.memory = memory
+    self.network = network
+    self.hardwareAddress = hardwareAddress
+    self.growsDisk = growsDisk
+    self.append = append
+  }
+
+  /// A locally administered address of a single station, by chance.
+  package static func makeHardwareAddress() -> [UInt8] {
+    [0x52, 0x54] + (0..<4).map { _ in UInt8.random(in: 0...255) }
+  }
+}

@@ -1,0 +1,187 @@
+internal import Glibc
+internal import HostSystem
+internal import MachineControl
+
+/// Starts the processes of an instance's machine. Names the step that fails.
+package struct InstanceStarter {
+  /// Milliseconds that a helper has for what should take a few.
+  private static let patience: Int32 = 20_000
+
+  private let plan: InstancePlan
+  /// Descriptors in the order in which they are handed over.
+  private var descriptors: [Descriptor] = []
+
+  private init(_ plan: InstancePlan) { self.plan = plan }
+
+  /// Starts everything. The machine runs when this returns, and nothing is left of it when this throws.
+  package static func start(_ plan: InstancePlan) throws(VolaryError) -> StartedMachine {
+    var starter = InstanceStarter(plan)
+    return try starter.start()
+  }
+
+  private mutating func start() throws(VolaryError) -> StartedMachine {
+    let folder = plan.folder
+    let log = try open(folder.log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, "the log")
+    let engine = try EngineSelection(plan.engine, for: plan.architecture, cpus: plan.cpus)
+    var configuration = MachineConfiguration(
+      name: String(plan.name.prefix(64)), architecture: plan.architecture, engine: engine.engine,
+      cpus: plan.cpus, memory: plan.memory, boot: try openKernel(), disks: try openDisks(),
+      entropySeed: (0..<32).map { _ in UInt8.random(in: 0...255) },
+      virtioBus: plan.architecture.usualVirtioBus, kvm: engine.device.map { add($0) },
+      record: add(try open(folder.end, O_RDWR | O_CREAT, "the record")),
+      consoleLog: add(try open(folder.console, O_RDWR | O_CREAT, "the console's log")))
+    let (port, portOfMachine) = try UnixSocket.connected(.stream)
+    // Port 0 is the guest's hvc0, which nobody reads: an instance's console is the serial line.
+    let (_, consoleOfMachine) = try UnixSocket.connected(.stream)
+    configuration.consolePorts = [
+      .init(name: GuestPort.console, stream: add(consoleOfMachine.descriptor)),
+      .init(name: GuestPort.control, stream: add(portOfMachine.descriptor)),
+    ]
+    let network: ChildProcess?
+    (configuration.network, network) = try connect(log)
+    let listener: UnixListener
+    do throws(UnixListener.Failure) {
+      listener = try folder.withControlPath { (path) throws(UnixListener.Failure) in
+        let listener = try UnixListener(path: path, .sequencedPacket)
+        // The path is the machine's from here on.
+        listener.leave()
+        return listener
+      }
+    } catch {
+      network?.terminate()
+      throw VolaryError(
+        error == .inUse ? .conflict : .failed, "\(plan.name): cannot listen at \(folder.control): \(error)")
+    }
+    do throws(VolaryError) {
+      let (control, controlOfMachine) = try UnixSocket.connected(.sequencedPacket)
+      let first = HelperProgram.firstDescriptor
+      let process = try HelperProgram.machine.start(
+        ["--control", "\(first)", "--listener", "\(first + 1)"], output: log,
+        descriptors: [controlOfMachine.descriptor, listener.descriptor], outlivesStarter: true)
+      let client = ControlClient(control)
+      do throws(ControlError) {
+        try client.configure(configuration, descriptors: descriptors, milliseconds: Self.patience)
+        descriptors = []
+        try client.call(.start, milliseconds: Self.patience)
+      } catch {
+        // A guest can be quick, or die at once: its record tells.
+        if error != .closed || !hasRecord { throw failure(error, process) }
+      }
+      return StartedMachine(
+        process: process, network: network, control: client, port: port, engine: engine.reason)
+    } catch {
+      network?.terminate()
+      throw error
+    }
+  }
+
+  private var hasRecord: Bool {
+    guard let file = try? Descriptor.open(plan.folder.end, O_RDONLY) else { return false }
+    return (try? EndRecord.read(from: file)) != nil
+  }
+
+  // MARK: - Pieces
+
+  private mutating func add(_ descriptor: Descriptor) -> Int {
+    descriptors.append(descriptor)
+    return descriptors.count - 1
+  }
+
+  private func open(_ path: String, _ flags: Int32, _ what: String) throws(VolaryError) -> Descriptor {
+    do { return try Descriptor.open(path, flags) } catch {
+      throw VolaryError(VolaryError.Code(error), "\(plan.name): cannot open \(what) \(path): \(error)")
+    }
+  }
+
+  private mutating func openKernel() throws(VolaryError) -> MachineConfiguration.Boot {
+    let kernel = add(try open(plan.folder.kernel, O_RDONLY, "the kernel"))
+    var initrd: [Int] = []
+    if access(plan.folder.initrd, F_OK) == 0 {
+      initrd.append(add(try open(plan.folder.initrd, O_RDONLY, "the initial RAM disk")))
+    }
+    initrd.append(add(try job()))
+    let append = RunPlan.imageCommandLine(
+      plan.architecture, hasDisk: hasDisk, growsDisk: plan.growsDisk, network: plan.network.asOfRun,
+      isVerbose: false, extra: plan.append)
+    return .kernel(.init(kernel, initrd: initrd, append: append))
+  }
+
+  /// What tells an image's first process to be an instance's.
+  private func job() throws(VolaryError) -> Descriptor {
+    var job = GuestJob(mode: .serve)
+    job.hostname = plan.name
+    do {
+      let file = try Descriptor.memory(name: "job")
+      try job.archive().withUnsafeBytes { try file.writeAll($0) }
+      return file
+    } catch { throw VolaryError("\(plan.name): cannot write the job: \(error)") }
+  }
+
+  /// Images may be a kernel and no more.
+  private var hasDisk: Bool { access(plan.folder.disk, F_OK) == 0 }
+
+  private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {
+    guard hasDisk else { return [] }
+    let disk = try open(plan.folder.disk, O_RDWR, "the disk")
+    do { try disk.lock(exclusive: true) } catch {
+      throw VolaryError(.conflict, "\(plan.name): the disk \(plan.folder.disk) is in use (\(error))")
+    }
+    let size: Int64
+    do { size = try disk.size() } catch {
+      throw VolaryError("\(plan.name): cannot read the size of \(plan.folder.disk): \(error)")
+    }
+    return [
+      .init(file: add(disk), format: .raw, size: UInt64(size), serial: MachineLauncher.rootDiskSerial)
+    ]
+  }
+
+  private mutating func connect(
+    _ log: Descriptor
+  ) throws(VolaryError) -> (MachineConfiguration.Network?, ChildProcess?) {
+    switch plan.network {
+    case .none: return (nil, nil)
+    case .nat(let publish):
+      let network = try NetworkProcess.start(publish: publish, log: log)
+      return (card(network.frames.descriptor), network.process)
+    case .tap(let name):
+      let tap: Descriptor
+      do throws(TapDevice.Failure) { tap = try TapDevice.attach(name) } catch {
+        throw VolaryError(tap: name, error)
+      }
+      var card = card(tap)
+      card.isTAP = true
+      if plan.architecture == .amd64, let vhost = try? Descriptor.open(VHostNet.path, O_RDWR) {
+        card.vhost = add(vhost)
+      }
+      return (card, nil)
+    }
+  }
+
+  private mutating func card(_ frames: Descriptor) -> MachineConfiguration.Network {
+    .init(frames: add(frames), mac: plan.hardwareAddress)
+  }
+
+  private func failure(_ error: ControlError, _ process: ChildProcess) -> VolaryError {
+    // The process's own last words say more than the socket that it closed.
+    let exit = process.wait(milliseconds: error == .closed ? 2000 : 0)
+    process.terminate()
+    let words = LogTail.last(10, of: plan.folder.log)
+    if case .refused(let refusal) = error {
+      return VolaryError(
+        refusal.code == .invalidConfiguration ? .usage : .failed, "\(plan.name): \(refusal)", lastWords: words
+      )
+    }
+    let reason = exit.map { "its process \($0)" } ?? "\(error)"
+    return VolaryError("\(plan.name): the machine could not be set up: \(reason)", lastWords: words)
+  }
+}
+
+extension InstancePlan.Network {
+  fileprivate var asOfRun: RunPlan.Network {
+    switch self {
+    case .none: .none
+    case .nat: .nat
+    case .tap(let name): .tap(name)
+    }
+  }
+}

@@ -1,0 +1,24 @@
+internal import GRDB
+package import Logging
+package import VolaryAPI
+
+extension APIError {
+  /// Any error as one that can be sent. What nobody foresaw is logged, and the client is told no more than that.
+  package init(anything error: any Error, logger: Logger) {
+    switch error {
+    case let error as APIError: self = error
+    case let error as any APIErrorConvertible: self = error.apiError
+    case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
+      self.init(.noSpace, "the disk that holds the daemon's data is full")
+    case is CancellationError: self.init(.unavailable, "the daemon is ending")
+    default:
+      logger.error("unexpected: \(error)")
+      self.init(.failed, "the daemon failed; its log says more")
+    }
+  }
+}
+
+/// An error of another room that knows how to be told over the API.
+package protocol APIErrorConvertible: Error {
+  var apiError: APIError { get }
+}

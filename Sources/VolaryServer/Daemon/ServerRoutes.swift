@@ -1,0 +1,79 @@
+internal import Foundation
+internal import GRDB
+internal import Glibc
+internal import HTTPTypes
+internal import MachineControl
+internal import NIOCore
+internal import VolaryAPI
+
+/// The daemon itself: what it is, whether it is well, and its document.
+package struct ServerRoutes: RouteGroup {
+  private let services: DaemonServices
+  private let extensions: [String]
+  private let document: LazyDocument
+
+  init(_ services: DaemonServices, extensions: [String], document: LazyDocument) {
+    self.services = services
+    self.extensions = extensions
+    self.document = document
+  }
+
+  package var routes: [Route] {
+    [
+      .get("/", "The versions of the API", right: .anyone) { _ in ["/1.0"] },
+      .get("/1.0", "What this daemon and its host are", right: .anyone) { call in server(call.identity) },
+      Route(
+        .get, "/1.0/openapi.json", "This document", right: .anyone, answer: .bytes(type: "application/json"),
+        action: .respond { _ in .bytes(try document.bytes, type: "application/json") }),
+      Route(
+        .get, "/healthz", "Whether the daemon lives", right: .anyone, answer: .bytes(type: "text/plain"),
+        action: .respond { _ in .bytes("ok\n".utf8, type: "text/plain") }),
+      Route(
+        .get, "/readyz", "Whether the daemon can do its work", right: .anyone,
+        answer: .bytes(type: "text/plain"),
+        action: .respond { _ in
+          do {
+            _ = try await services.store.read { try ProjectRecord.all().fetchCount($0) }
+            return .bytes("ready\n".utf8, type: "text/plain")
+          } catch { throw APIError(.unavailable, "the store cannot be read") }
+        }),
+    ]
+  }
+
+  private func server(_ identity: Identity?) -> ServerObject {
+    ServerObject(
+      apiExtensions: extensions, trusted: identity != nil, userName: identity?.name,
+      userMethod: identity?.methodWord, environment: identity.map { _ in Self.environment },
+      config: identity.map { _ in [:] })
+  }
+
+  private static let environment: ServerObject.Environment = {
+    var names = utsname()
+    uname(&names)
+    let release = osRelease()
+    let machine = text(names.machine)
+    return ServerObject.Environment(
+      addresses: [], architectures: [machine], certificate: "", certificateFingerprint: "", driver: "volary",
+      driverVersion: volaryVersion, firewall: "", kernel: text(names.sysname), kernelArchitecture: machine,
+      kernelVersion: text(names.release), osName: release["NAME"] ?? "",
+      osVersion: release["VERSION_ID"] ?? "",
+      project: ProjectRecord.default, server: "volary", serverName: text(names.nodename),
+      serverPid: Int(getpid()), serverVersion: volaryVersion, storage: "", storageVersion: "")
+  }()
+
+  /// A field of utsname, which ends with a zero.
+  private static func text<Field>(_ field: Field) -> String {
+    withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  }
+
+  /// os-release(5), without quotes.
+  private static func osRelease() -> [String: String] {
+    let text = (try? String(contentsOfFile: "/etc/os-release", encoding: .utf8)) ?? ""
+    let pairs = text.split(separator: "\n").compactMap { line -> (String, String)? in
+      let parts = line.split(separator: "=", maxSplits: 1)
+      guard parts.count == 2 else { return nil }
+      return (String(parts[0]), parts[1].trimmingCharacters(in: CharacterSet(charactersIn: "\"'")))
+    }
+    return Dictionary(pairs, uniquingKeysWith: { _, last in last })
+  }
+}

@@ -1,0 +1,24 @@
+internal import HTTPTypes
+internal import NIOHTTP1
+
+extension HTTPField.Name {
+  static let idempotencyKey = ours("Idempotency-Key")
+  static let lastEventID = ours("Last-Event-ID")
+  static let contentTypeOptions = ours("X-Content-Type-Options")
+
+  /// A name that we wrote, which is one.
+  private static func ours(_ text: String) -> HTTPField.Name {
+    guard let name = HTTPField.Name(text) else { preconditionFailure("\(text) is no name of a field") }
+    return name
+  }
+}
+
+extension HTTPFields {
+  /// As NIO read them; what is no name of a field is left out.
+  init(reading headers: HTTPHeaders) {
+    self.init()
+    for (name, value) in headers {
+      if let name = HTTPField.Name(name) { append(HTTPField(name: name, value: value)) }
+    }
+  }
+}

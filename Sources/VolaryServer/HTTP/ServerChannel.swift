@@ -1,0 +1,161 @@
+internal import Glibc
+internal import HTTPTypes
+package import HummingbirdCore
+package import Logging
+package import NIOCore
+internal import NIOHTTP1
+internal import NIOHTTPTypes
+internal import NIOHTTPTypesHTTP1
+internal import NIOWebSocket
+internal import ServiceLifecycle
+internal import VolaryAPI
+
+/// One connection to the daemon: HTTP/1.1 until it ends, or a websocket from its first request on.
+package struct ServerChannel: HTTPChannelHandler {
+  /// How long a connection may be silent between requests or within one.
+  private static let idleTime: Duration = .seconds(60)
+  /// How long the first request's head may take.
+  private static let firstHead: TimeAmount = .seconds(30)
+
+  package struct Value: ServerChildChannelValue {
+    package let channel: any Channel
+    let peer: Peer
+    let outcome: EventLoopFuture<Outcome>
+  }
+
+  enum Outcome: Sendable {
+    case http(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>)
+    case webSocket(NIOAsyncChannel<WebSocketFrame, WebSocketFrame>, target: String, headers: HTTPFields)
+  }
+
+  private let dispatcher: Dispatcher
+  package private(set) var responder: Responder
+
+  package init(_ dispatcher: Dispatcher) {
+    self.dispatcher = dispatcher
+    responder = { _, _, _ in }
+  }
+
+  // MARK: - A new connection
+
+  package func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+    peer(of: channel).flatMapThrowing { peer in
+      let outcome = try configure(channel, peer: peer, logger: logger)
+      let deadline = channel.eventLoop.scheduleTask(in: Self.firstHead) { channel.close(promise: nil) }
+      outcome.whenComplete { _ in deadline.cancel() }
+      return Value(channel: channel, peer: peer, outcome: outcome)
+    }
+  }
+
+  /// Whose process is at the other end (unix(7), SO_PEERCRED), or which address.
+  private func peer(of channel: any Channel) -> EventLoopFuture<Peer> {
+    guard channel.localAddress?.protocol == .unix, let options = channel as? any SocketOptionProvider else {
+      let address = channel.remoteAddress?.ipAddress ?? "unknown"
+      return channel.eventLoop.makeSucceededFuture(.network(address: address, certificate: nil))
+    }
+    let credentials: EventLoopFuture<Credentials> = options.unsafeGetSocketOption(
+      level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
+    return credentials.map { .unix(user: $0.user) }
+  }
+
+  /// The kernel's struct ucred (unix(7)).
+  private struct Credentials: Sendable {
+    let process: Int32
+    let user: UInt32
+    let group: UInt32
+  }
+
+  /// As NIO's own set-up for upgrades, with errors told in our words.
+  private func configure(
+    _ channel: any Channel, peer: Peer, logger: Logger
+  ) throws -> EventLoopFuture<Outcome> {
+    let encoder = HTTPResponseEncoder()
+    var limits = NIOHTTPDecoderLimitConfiguration()
+    limits.maxHeaderFieldSize = 16 << 10
+    limits.maxHeaderListSize = 64 << 10
+    limits.maxHeaderFieldCount = 200
+    let decoder = ByteToMessageHandler(
+      HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits))
+    let pipelining = HTTPServerPipelineHandler()
+    let errors = ProtocolErrorHandler()
+    let extra: [any RemovableChannelHandler] = [decoder, pipelining, errors]
+    let upgrade = NIOTypedHTTPServerUpgradeHandler(
+      httpEncoder: encoder, extraHTTPHandlers: extra,
+      upgradeConfiguration: .init(upgraders: [upgrader(peer)]) { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandlers([
+            HTTP1ToHTTPServerCodec(secure: false),
+            HTTPConnectionStateHandler(idleTimeout: Self.idleTime, logger: logger),
+          ])
+          return .http(
+            try NIOAsyncChannel(
+              wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+          )
+        }
+      })
+    let pipeline = channel.pipeline.syncOperations
+    try pipeline.addHandlers([encoder, decoder, pipelining, errors, upgrade])
+    return upgrade.upgradeResultFuture
+  }
+
+  private func upgrader(_ peer: Peer) -> NIOTypedWebSocketServerUpgrader<Outcome> {
+    NIOTypedWebSocketServerUpgrader<Outcome>(
+      maxFrameSize: WebSocket.largestMessage,
+      shouldUpgrade: { channel, head in
+        channel.eventLoop.makeFutureWithTask {
+          let granted = await dispatcher.grantsWebSocket(
+            head.uri, HTTPFields(reading: head.headers), from: peer)
+          return granted ? HTTPHeaders() : nil
+        }
+      },
+      upgradePipelineHandler: { channel, head in
+        channel.eventLoop.makeCompletedFuture {
+          .webSocket(
+            try WebSocket.wrap(channel), target: head.uri, headers: HTTPFields(reading: head.headers))
+        }
+      })
+  }
+
+  // MARK: - Its course
+
+  package func handle(value: Value, logger: Logger) async {
+    guard let outcome = try? await value.outcome.get() else { return }  // it went before it asked
+    switch outcome {
+    case .http(let channel):
+      var connection = self
+      connection.responder = { request, writer, _ in
+        let reply = await dispatcher.respond(to: request, from: value.peer)
+        try await Self.write(reply, to: writer, request: request)
+      }
+      await connection.handleHTTP(asyncChannel: channel, logger: logger)
+    case .webSocket(let channel, let target, let headers):
+      do {
+        try await WebSocket.run(channel, masks: false) { socket in
+          // The daemon's end is the end of every websocket.
+          try await cancelWhenGracefulShutdown {
+            try await dispatcher.run(socket, target, headers, from: value.peer)
+          }
+        }
+      } catch {
+        logger.debug("websocket \(target): \(error)")
+      }
+    }
+  }
+
+  private static func write(
+    _ reply: Reply, to writer: consuming ResponseWriter, request: Request
+  ) async throws {
+    var head = HTTPResponse(status: reply.status, headerFields: reply.headers)
+    head.headerFields[.contentTypeOptions] = "nosniff"
+    head.headerFields[.cacheControl] = "no-store"
+    switch reply.body {
+    case .bytes(let bytes):
+      let isBodiless = reply.status == .noContent || reply.status == .notModified
+      if !isBodiless { head.headerFields[.contentLength] = String(bytes.readableBytes) }
+      let body = request.method == .head || isBodiless ? ResponseBody() : ResponseBody(byteBuffer: bytes)
+      try await writer.write(response: head, body: body)
+    case .stream(let body):
+      try await writer.write(response: head, body: request.method == .head ? ResponseBody() : body)
+    }
+  }
+}

@@ -1,0 +1,47 @@
+internal import GRDB
+internal import VolaryAPI
+internal import VolaryHost
+
+/// What a project may have, held against what it would have.
+enum InstanceQuota {
+  /// Throws when a project would have more than it may with `record`, new or changed. Stopped instances count, so
+  /// that a start does not depend on who was first.
+  static func check(
+    _ project: ProjectRecord, adding record: InstanceRecord, _ settings: InstanceSettings,
+    _ database: Database
+  ) throws {
+    let limits = try ProjectLimits(project.config)
+    guard limits != (try ProjectLimits([:])) else { return }
+    let others = try InstanceRecord.filter(
+      InstanceRecord.CodingKeys.project == project.name && InstanceRecord.CodingKeys.id != record.id
+    ).fetchAll(database)
+    let all =
+      try others.map { other in
+        (
+          try InstanceSettings(
+            config: other.config, devices: other.devices, architecture: Instances.architecture(of: other)),
+          other
+        )
+      } + [(settings, record)]
+    try check("instances", limits.instances, Int64(all.count), project) { "\($0)" }
+    try check("CPUs", limits.cpus, all.reduce(0) { $0 + Int64($1.0.cpus) }, project) { "\($0)" }
+    let size = { (bytes: Int64) in "\(ByteSize(bytes: UInt64(max(0, bytes))))" }
+    try check("memory", limits.memory, all.reduce(0) { $0 + Int64(clamping: $1.0.memory) }, project, size)
+    try check("disk space", limits.disk, all.reduce(0) { $0 + disk($1.0, $1.1) }, project, size)
+  }
+
+  private static func disk(_ settings: InstanceSettings, _ record: InstanceRecord) -> Int64 {
+    settings.diskSize.map { Int64(clamping: $0) }
+      ?? record.volatile[Instances.Volatile.imageDiskSize].flatMap { Int64($0) } ?? 0
+  }
+
+  private static func check(
+    _ what: String, _ limit: Int64?, _ wanted: Int64, _ project: ProjectRecord, _ text: (Int64) -> String
+  ) throws(APIError) {
+    guard let limit, wanted > limit else { return }
+    throw APIError(
+      .unprocessable,
+      "the project `\(project.name)` may have \(text(limit)) of \(what), and would have \(text(wanted))",
+      wayOut: "delete what is not needed, or have its limit raised")
+  }
+}

@@ -1,0 +1,83 @@
+internal import VolaryAPI
+
+/// `/1.0/instances`, and the machines behind it.
+package struct InstancePart: DaemonPart {
+  private let instances: Instances
+
+  package init(_ services: DaemonServices) { instances = Instances(services) }
+
+  package func start() async throws {
+    try await instances.recover()
+    let instances = instances
+    // Machines take their time to start; the daemon answers meanwhile.
+    Task { await instances.startWanted() }
+  }
+
+  package func stop() async { await instances.letGo() }
+
+  package let apiExtensions = [
+    "virtual-machines", "instances", "console", "console_vga_type", "instance_all_projects",
+  ]
+
+  package var routes: [Route] {
+    [
+      .list(
+        "/1.0/instances", "Instances", right: .view, query: [.project],
+        pathOf: { (instance: InstanceObject) in Instances.path(instance.name) }
+      ) { call in try await instances.list(project: call.project) },
+      .begin(.post, "/1.0/instances", "Make an instance", right: .operate, query: [.project]) {
+        (call, body: InstancesPost) in
+        try await instances.create(body, project: call.project, by: call.requireIdentity())
+      },
+      .get("/1.0/instances/{name}", "One instance", right: .view, query: [.project]) { call in
+        await instances.object(try await instances.find(call["name"], project: call.project))
+      },
+      .change(.put, "/1.0/instances/{name}", "Set what an instance is", right: .operate, query: [.project]) {
+        (call, body: InstancePut) in
+        try await change(call) { record in
+          record.description = body.description ?? ""
+          record.config = body.config ?? [:]
+          record.devices = body.devices ?? [:]
+          record.ephemeral = body.ephemeral ?? false
+        }
+      },
+      .change(
+        .patch, "/1.0/instances/{name}", "Change some of an instance", right: .operate, query: [.project]
+      ) {
+        (call, body: InstancePut) in
+        try await change(call) { record in
+          if let description = body.description { record.description = description }
+          record.config = record.config.merging(body.config ?? [:]) { _, new in new }.filter {
+            !$0.value.isEmpty
+          }
+          record.devices = record.devices.merging(body.devices ?? [:]) { _, new in new }
+            .filter { !$0.value.isEmpty }
+          if let ephemeral = body.ephemeral { record.ephemeral = ephemeral }
+        }
+      },
+      .change(.post, "/1.0/instances/{name}", "Rename an instance", right: .operate, query: [.project]) {
+        (call, body: InstancePost) in
+        try await instances.rename(call["name"], to: body.name, project: call.project)
+      },
+      .begin(.delete, "/1.0/instances/{name}", "Delete an instance", right: .operate, query: [.project]) {
+        call in
+        try await instances.delete(call["name"], project: call.project, by: call.requireIdentity())
+      },
+      .get("/1.0/instances/{name}/state", "What an instance uses", right: .view, query: [.project]) { call in
+        try await instances.state(call["name"], project: call.project)
+      },
+      .begin(
+        .put, "/1.0/instances/{name}/state", "Start, stop, restart, pause or resume an instance", right: .use,
+        query: [.project]
+      ) { (call, body: InstanceStatePut) in
+        try await instances.setState(
+          call["name"], project: call.project, body, by: call.requireIdentity())
+      },
+    ] + InstanceConsole(instances).routes
+  }
+
+  private func change(_ call: Call, _ body: @escaping @Sendable (inout InstanceRecord) -> Void) async throws {
+    try await instances.change(
+      call["name"], project: call.project, check: { try call.checkMatch($0) }, body)
+  }
+}

@@ -1,0 +1,205 @@
+internal import MachineControl
+internal import VolaryAPI
+internal import VolaryHost
+
+/// What an instance's configuration and devices say, read and checked.
+struct InstanceSettings: Sendable {
+  static let usualMemory: UInt64 = 1 << 30
+
+  var cpus = 1
+  /// Bytes.
+  var memory = usualMemory
+  var engine = MachineConfiguration.Engine.auto
+  /// Nil is as it was when the daemon ended.
+  var autostart: Bool?
+  var priority = 0
+  /// Bytes of the root disk; nil for as many as the image's has.
+  var diskSize: UInt64?
+  var network = InstancePlan.Network.none
+  /// Words for the kernel.
+  var append: String?
+
+  /// What an instance has unless its own devices of the same names say otherwise.
+  static let usualDevices = [
+    "root": ["type": "disk", "path": "/", "pool": "default"],
+    "eth0": ["type": "nic", "network": "nat", "name": "eth0"],
+  ]
+
+  static func expanded(_ devices: [String: [String: String]]) -> [String: [String: String]] {
+    usualDevices.merging(devices) { _, own in own }.filter { $0.value["type"] != "none" }
+  }
+
+  /// Throws `invalid` with the key that is wrong and what it may be.
+  init(
+    config: [String: String], devices: [String: [String: String]],
+    architecture: MachineConfiguration.Architecture
+  ) throws(APIError) {
+    for (key, value) in config.sorted(by: { $0.key < $1.key }) where !value.isEmpty {
+      switch key {
+      case "limits.cpu": cpus = try Self.cpus(value, architecture)
+      case "limits.memory": memory = try Self.memory(value)
+      case "boot.autostart": autostart = try Self.flag(key, value)
+      case "boot.autostart.priority": priority = try Self.integer(key, value)
+      case "volary.engine": engine = try Self.engine(value, architecture)
+      case "volary.append": append = try Self.append(value, architecture)
+      default:
+        guard ["user.", "image.", "volatile."].contains(where: key.hasPrefix) else {
+          throw .invalid(
+            "an instance has no key `\(key)`",
+            wayOut: "keys of your own begin with `user.`; the others are limits.cpu, limits.memory, "
+              + "boot.autostart, boot.autostart.priority, volary.engine and volary.append")
+        }
+      }
+    }
+    try read(Self.expanded(devices))
+  }
+
+  // MARK: - Devices
+
+  private mutating func read(_ devices: [String: [String: String]]) throws(APIError) {
+    var published: [PublishedPort] = []
+    var card: String?
+    for (name, device) in devices.sorted(by: { $0.key < $1.key }) {
+      switch device["type"] {
+      case "disk": try readDisk(name, device)
+      case "nic":
+        if let card {
+          throw .invalid("an instance has one network card so far; these are `\(card)` and `\(name)`")
+        }
+        card = name
+        network = try Self.network(name, device)
+      case "proxy": published.append(try Self.port(name, device))
+      case let type:
+        throw .invalid(
+          "the device `\(name)` has " + (type.map { "the unknown type `\($0)`" } ?? "no type"),
+          wayOut: "it is one of disk, nic, proxy and none")
+      }
+    }
+    if published.isEmpty { return }
+    guard case .nat = network else {
+      throw .invalid("ports are published over the network `nat`, which this instance does not have")
+    }
+    network = .nat(published)
+  }
+
+  private mutating func readDisk(_ name: String, _ device: [String: String]) throws(APIError) {
+    try Self.check(name, device, ["path", "pool", "size"])
+    guard device["path"] == "/" else {
+      throw .invalid(
+        "the disk `\(name)` is not the root disk, which is the only one so far", wayOut: "its path is `/`")
+    }
+    guard let size = device["size"] else { return }
+    guard let bytes = ByteSize(size)?.bytes, bytes >= 1 << 20 else {
+      throw .invalid("the size `\(size)` of the disk `\(name)` is none", wayOut: "write one such as 10GiB")
+    }
+    diskSize = bytes
+  }
+
+  private static func network(_ name: String, _ device: [String: String]) throws(APIError)
+    -> InstancePlan.Network
+  {
+    try check(name, device, ["network", "nictype", "parent", "name", "hwaddr"])
+    if device["nictype"] == "tap" {
+      guard let parent = device["parent"], (1...15).contains(parent.utf8.count) else {
+        throw .invalid("the network card `\(name)` needs the name of its TAP device as `parent`")
+      }
+      return .tap(parent)
+    }
+    switch device["network"] {
+    case "nat", nil: return .nat([])
+    case "none": return .none
+    case let other?:
+      throw .notFound(
+        "there is no network `\(other)`", wayOut: "there are `nat` and `none`, and nictype=tap with a parent")
+    }
+  }
+
+  /// `listen` and `connect` as Incus has them: `tcp:127.0.0.1:8080`.
+  private static func port(_ name: String, _ device: [String: String]) throws(APIError) -> PublishedPort {
+    try check(name, device, ["listen", "connect"])
+    func parts(_ key: String) throws(APIError) -> (transport: String, address: String, port: String) {
+      let words = (device[key] ?? "").split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+      guard words.count == 3 else {
+        throw .invalid("the proxy `\(name)` has no `\(key)` such as tcp:127.0.0.1:8080")
+      }
+      return (words[0], words[1], words[2])
+    }
+    let (listen, connect) = (try parts("listen"), try parts("connect"))
+    guard listen.transport == connect.transport else {
+      throw .invalid("the proxy `\(name)` would turn \(listen.transport) into \(connect.transport)")
+    }
+    let text = "\(listen.address):\(listen.port):\(connect.port)/\(listen.transport)"
+    do { return try PublishedPort(parsing: text) } catch { throw .invalid("the proxy `\(name)`: \(error)") }
+  }
+
+  private static func check(
+    _ name: String, _ device: [String: String], _ known: Set<String>
+  ) throws(APIError) {
+    for key in device.keys.sorted() where key != "type" && !known.contains(key) && !key.hasPrefix("user.") {
+      throw .invalid(
+        "the device `\(name)` has no key `\(key)`", wayOut: "it has \(known.sorted().joined(separator: ", "))"
+      )
+    }
+  }
+
+  // MARK: - Values
+
+  private static func cpus(
+    _ value: String, _ architecture: MachineConfiguration.Architecture
+  ) throws(APIError) -> Int {
+    guard let count = Int(value), architecture.cpuLimits.contains(count) else {
+      let limits = architecture.cpuLimits
+      throw .invalid("`limits.cpu` has to be a number from \(limits.lowerBound) to \(limits.upperBound)")
+    }
+    return count
+  }
+
+  private static func memory(_ value: String) throws(APIError) -> UInt64 {
+    let limits = MachineConfiguration.Limits.memory
+    guard let bytes = ByteSize(value)?.bytes, limits.contains(bytes & ~0xF_FFFF) else {
+      throw .invalid(
+        "`limits.memory` has to be from \(ByteSize(bytes: limits.lowerBound)) to \(ByteSize(bytes: limits.upperBound))"
+      )
+    }
+    return bytes & ~0xF_FFFF
+  }
+
+  private static func flag(_ key: String, _ value: String) throws(APIError) -> Bool {
+    switch value {
+    case "true", "1", "yes", "on": return true
+    case "false", "0", "no", "off": return false
+    default: throw .invalid("`\(key)` has to be true or false")
+    }
+  }
+
+  private static func integer(_ key: String, _ value: String) throws(APIError) -> Int {
+    guard let number = Int(value), abs(number) <= 1_000_000 else {
+      throw .invalid("`\(key)` has to be a number")
+    }
+    return number
+  }
+
+  private static func engine(
+    _ value: String, _ architecture: MachineConfiguration.Architecture
+  ) throws(APIError) -> MachineConfiguration.Engine {
+    let engines = architecture.engines
+    guard let engine = MachineConfiguration.Engine.allCases.first(where: { "\($0)" == value }),
+      engines.contains(engine)
+    else {
+      let words = engines.map { "\($0)" }.sorted().joined(separator: ", ")
+      throw .invalid("`volary.engine` has to be one of \(words) for \(architecture) guests")
+    }
+    return engine
+  }
+
+  private static func append(
+    _ value: String, _ architecture: MachineConfiguration.Architecture
+  ) throws(APIError) -> String {
+    guard value.utf8.count <= architecture.appendLimit / 2, value.utf8.allSatisfy({ 0x20...0x7E ~= $0 })
+    else {
+      throw .invalid(
+        "`volary.append` has to be words for the kernel, \(architecture.appendLimit / 2) bytes at most")
+    }
+    return value
+  }
+}

@@ -1,0 +1,138 @@
+internal import Foundation
+internal import GRDB
+internal import HostSystem
+internal import Logging
+internal import MachineControl
+internal import VolaryAPI
+internal import VolaryHost
+
+extension Instances {
+  /// Finds again what an earlier daemon left: machines that go on are taken over, what was half made is removed, and
+  /// of what has ended it is said how.
+  func recover() async throws {
+    let records = try await services.store.read { try InstanceRecord.fetchAll($0) }
+    isFirstOfBoot = hostWasRestarted
+    for record in records {
+      if let pending = record.volatile[Volatile.pending].flatMap(Pending.init) {
+        services.logger.notice(
+          "the \(pending.rawValue) of \(record.name) had not ended: what there is of it is removed")
+        await endStray(folder(of: record))
+        await discard(record)
+      } else if !(await adopt(record)), record.statusCode != .stopped {
+        await noteAbsence(record)
+      }
+    }
+    await removeStrays(known: Set(records.map(\.id)))
+    await noteHost()
+  }
+
+  /// Starts what is to run on a host that has just come up, in the order that was asked for: what has to start, and
+  /// what ran when the host went down and says nothing of that.
+  func startWanted() async {
+    guard isFirstOfBoot, let records = try? await services.store.read({ try InstanceRecord.fetchAll($0) })
+    else { return }
+    let wanted = records.filter { record in
+      guard machines[record.id] == nil, let settings = try? settings(of: record) else { return false }
+      return settings.autostart ?? (record.wanted == .running)
+    }
+    for record in wanted.sorted(by: { ($1.bootPriority, $0.name) < ($0.bootPriority, $1.name) }) {
+      do { try await start(record.id) } catch {
+        services.logger.error("\(record.name) could not be started: \(APIError(host: error))")
+      }
+    }
+  }
+
+  /// Lets go of all machines, which go on.
+  func letGo() {
+    for machine in machines.values { machine.link.cut() }
+  }
+
+  // MARK: - Steps
+
+  private func adopt(_ record: InstanceRecord) async -> Bool {
+    let folder = folder(of: record)
+    guard FileManager.default.fileExists(atPath: folder.control) else { return false }
+    let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
+    guard
+      let link = try? await offThread(
+        "adopt", { try MachineLink(adopting: folder) { continuation.yield($0) } }),
+      case .status(let status)? = try? await link.call(.status)
+    else { return false }
+    let identity =
+      if let pid = record.pid, let start = record.pidStartedAt {
+        ForeignProcess.Identity(identifier: pid, startTime: UInt64(clamping: start))
+      } else { ForeignProcess.Identity(of: status.processID) }
+    machines[record.id] = RunningMachine(
+      link: link, identity: identity, process: nil, network: nil,
+      startedAt: record.startedAt ?? .now,
+      architecture: Self.architecture(of: record), isFrozen: status.state == .paused)
+    follow(record.id, events)
+    _ = try? await update(record.id) {
+      $0.wanted = .running
+      $0.statusCode = .running
+      $0.pid = identity?.identifier
+      $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
+      $0.exit = nil
+    }
+    services.logger.notice("\(record.name) goes on (process \(status.processID))")
+    return true
+  }
+
+  private func noteAbsence(_ record: InstanceRecord) async {
+    let exit = InstanceEnd.explainAbsence(
+      Self.record(in: folder(of: record)), hostWasRestarted: isFirstOfBoot)
+    let changed = try? await update(record.id) {
+      $0.statusCode = .stopped
+      $0.pid = nil
+      $0.pidStartedAt = nil
+      $0.exit = exit
+      if exit.reason != "host-restarted" { $0.wanted = .stopped }
+    }
+    services.logger.notice("\(record.name) has ended: \(exit.message)")
+    guard record.ephemeral else {
+      return await tell("stopped", changed ?? record, ["reason": .string(exit.reason)])
+    }
+    await discard(record)
+  }
+
+  /// Folders of instances that the store does not know.
+  private func removeStrays(known: Set<String>) async {
+    let path = "\(services.dataDirectory)/instances"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    for name in names where !known.contains(name) && UUID(uuidString: name) != nil {
+      services.logger.notice("the store knows nothing of \(path)/\(name): it is removed")
+      let folder = InstanceFolder("\(path)/\(name)")
+      await endStray(folder)
+      try? await offThread("delete") { folder.remove() }
+    }
+  }
+
+  /// Ends the machine of an instance that is to go.
+  private func endStray(_ folder: InstanceFolder) async {
+    try? await offThread("stray") {
+      let control = try folder.withControlPath { try ControlClient(connectingTo: $0) }
+      try control.call(.kill)
+      // Its end shows.
+      while try control.nextEvent(milliseconds: 5000) != nil {}
+    }
+  }
+
+  // MARK: - The host's boots
+
+  private nonisolated var bootFile: String { "\(services.dataDirectory)/instances/boot" }
+  private nonisolated var bootIdentity: String? {
+    try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
+  }
+
+  /// Whether the host has been started anew since a daemon was here.
+  private nonisolated var hostWasRestarted: Bool {
+    guard let last = try? String(contentsOfFile: bootFile, encoding: .utf8) else { return false }
+    return last != bootIdentity
+  }
+
+  private func noteHost() async {
+    let folder = "\(services.dataDirectory)/instances"
+    try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try? bootIdentity?.write(toFile: bootFile, atomically: true, encoding: .utf8)
+  }
+}

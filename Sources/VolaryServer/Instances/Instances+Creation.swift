@@ -1,0 +1,200 @@
+internal import Foundation
+internal import GRDB
+internal import Logging
+internal import MachineControl
+internal import VolaryAPI
+internal import VolaryHost
+
+extension Instances {
+  // MARK: - Creation
+
+  /// Checks what was asked for, and begins to make it.
+  func create(_ post: InstancesPost, project: String, by identity: Identity) async throws -> OperationObject {
+    if post.type == .container { throw APIError(.notImplemented, "containers are not there yet") }
+    let image = try await findImage(post)
+    let name = try await chooseName(post.name, project: project)
+    guard let architecture = MachineConfiguration.Architecture(image.record.architecture) else {
+      throw APIError.invalid("no engine runs guests for \(image.record.architecture.rawValue) yet")
+    }
+    var record = InstanceRecord(
+      id: UUID().uuidString.lowercased(), project: project, name: name, description: post.description ?? "",
+      architecture: architecture == .amd64 ? "x86_64" : "riscv64", config: post.config ?? [:],
+      devices: post.devices ?? [:], ephemeral: post.ephemeral ?? false, imageAlias: image.record.name)
+    let settings = try settings(of: record)
+    if let size = settings.diskSize, let least = image.record.diskSize, size < UInt64(least) {
+      throw APIError.invalid(
+        "the root disk of \(ByteSize(bytes: size)) is smaller than the image's",
+        wayOut: "give at least \(ByteSize(bytes: UInt64(least)))")
+    }
+    record.bootAutostart = settings.autostart ?? false
+    record.bootPriority = settings.priority
+    record.volatile[Volatile.pending] = Pending.creation.rawValue
+    record.volatile[Volatile.hardwareAddress] = InstancePlan.makeHardwareAddress()
+      .map { String(UInt16(0x100) + UInt16($0), radix: 16).dropFirst() }.joined(separator: ":")
+    record.volatile[Volatile.imageDiskSize] = image.record.diskSize.map { "\($0)" }
+    let new = record
+    try await services.store.write { database in
+      guard let project = try ProjectRecord.fetchOne(database, key: new.project) else {
+        throw APIError.notFound("there is no project `\(new.project)`")
+      }
+      try InstanceQuota.check(project, adding: new, settings, database)
+      if try InstanceRecord.find(database, project: new.project, name: new.name) != nil {
+        throw APIError.conflict("there is an instance `\(new.name)` already")
+      }
+      try new.insert(database)
+    }
+    let starts = post.start ?? false
+    do {
+      return try await services.operations.create(
+        "Creating instance", project: project, resources: ["instances": [Self.path(new)]], requestor: identity
+      ) { context in
+        try await self.make(new, image, settings.diskSize, context)
+        if starts { try await self.start(new.id, context) }
+        return [:]
+      }
+    } catch {
+      try? await services.store.write { _ = try new.delete($0) }
+      throw error
+    }
+  }
+
+  private func findImage(_ post: InstancesPost) async throws -> StoredImage {
+    guard post.source.type == "image", let alias = post.source.alias else {
+      throw APIError.invalid(
+        "an instance is made from an image",
+        wayOut: "name one: {\"type\": \"image\", \"alias\": \"debian/13\"}")
+    }
+    let images = images
+    let wanted = post.architecture
+    return try await offThread("image") {
+      do {
+        let name = try ImageName(alias)
+        let architecture =
+          try wanted.map { try GuestArchitecture(parsing: $0 == "x86_64" ? "amd64" : $0) }
+          ?? images.architecture(of: name) ?? .usual
+        return try images.find(name, architecture)
+      } catch { throw APIError(host: error) }
+    }
+  }
+
+  /// Copies the disk and what else an instance has. What fails leaves no instance.
+  private func make(
+    _ record: InstanceRecord, _ image: StoredImage, _ diskSize: UInt64?, _ context: OperationContext
+  ) async throws {
+    let folder = folder(of: record)
+    do {
+      try await exclusively(record, "created") {
+        context.progress("copying the disk")
+        try await offThread("copy") {
+          do { try folder.make(from: image, diskSize: diskSize) } catch { throw APIError(host: error) }
+        }
+        try await self.update(record.id) { $0.volatile[Volatile.pending] = nil }
+      }
+    } catch {
+      await discard(record)
+      throw error
+    }
+    await tell("created", record)
+  }
+
+  private func chooseName(_ wanted: String?, project: String) async throws -> String {
+    if let wanted, !wanted.isEmpty {
+      try InstanceName.check(wanted)
+      return wanted
+    }
+    for _ in 0..<100 {
+      let name = InstanceName.random()
+      let isTaken = try await services.store.read {
+        try InstanceRecord.find($0, project: project, name: name) != nil
+      }
+      if !isTaken { return name }
+    }
+    throw APIError.conflict("no free name was found", wayOut: "give one")
+  }
+
+  // MARK: - Change
+
+  func rename(_ name: String, to new: String, project: String) async throws {
+    try InstanceName.check(new)
+    let record = try await find(name, project: project)
+    try await exclusively(record, "renamed") {
+      if await self.machines[record.id] != nil {
+        throw APIError.conflict("the instance `\(name)` runs", wayOut: "stop it first")
+      }
+      try await self.services.store.write { database in
+        if try InstanceRecord.find(database, project: project, name: new) != nil {
+          throw APIError.conflict("there is an instance `\(new)` already")
+        }
+        var record = record
+        record.name = new
+        try record.update(database)
+      }
+    }
+    await services.events.lifecycle(
+      "instance-renamed", source: Self.path(new), project: project, context: ["old_name": .string(name)])
+  }
+
+  /// Sets configuration and devices. What a running machine is made of takes effect at its next start.
+  func change(
+    _ name: String, project: String, check: @escaping @Sendable (InstanceObject) throws -> Void,
+    _ body: @escaping @Sendable (inout InstanceRecord) -> Void
+  ) async throws {
+    let record = try await find(name, project: project)
+    try check(object(record))
+    let changed = try await services.store.write { database in
+      guard var record = try InstanceRecord.fetchOne(database, key: record.id),
+        let project = try ProjectRecord.fetchOne(database, key: record.project)
+      else { throw APIError.notFound("the instance `\(name)` is gone") }
+      body(&record)
+      let known = Self.known(of: record)
+      record.config = record.config.filter { known[$0.key] == nil }
+      let settings = try self.settings(of: record)
+      if let size = settings.diskSize,
+        let least = record.volatile[Volatile.imageDiskSize].flatMap({ UInt64($0) }), size < least
+      {
+        throw APIError.invalid(
+          "the root disk cannot become smaller than its image's",
+          wayOut: "give at least \(ByteSize(bytes: least))")
+      }
+      try InstanceQuota.check(project, adding: record, settings, database)
+      record.bootAutostart = settings.autostart ?? false
+      record.bootPriority = settings.priority
+      try record.update(database)
+      return record
+    }
+    await tell("updated", changed)
+  }
+
+  // MARK: - Deletion
+
+  func delete(_ name: String, project: String, by identity: Identity) async throws -> OperationObject {
+    let record = try await find(name, project: project)
+    if machines[record.id] != nil {
+      throw APIError.conflict(
+        "the instance `\(name)` runs", wayOut: "stop it first, or delete it with --force")
+    }
+    return try await services.operations.create(
+      "Deleting instance", project: project, resources: ["instances": [Self.path(record)]],
+      requestor: identity
+    ) { _ in
+      try await self.exclusively(record, "deleted") {
+        if await self.machines[record.id] != nil {
+          throw APIError.conflict("the instance `\(name)` was started meanwhile")
+        }
+        try await self.update(record.id) { $0.volatile[Volatile.pending] = Pending.deletion.rawValue }
+        await self.discard(record)
+      }
+      await self.tell("deleted", record)
+      return [:]
+    }
+  }
+
+  /// Removes an instance's files, and then what the store knows of it.
+  func discard(_ record: InstanceRecord) async {
+    let folder = folder(of: record)
+    try? await offThread("delete") { folder.remove() }
+    do { try await services.store.write { _ = try record.delete($0) } } catch {
+      services.logger.error("the instance \(record.name) cannot be taken out of the store: \(error)")
+    }
+  }
+}

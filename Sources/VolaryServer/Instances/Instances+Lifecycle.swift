@@ -1,0 +1,268 @@
+internal import GRDB
+internal import Glibc
+internal import HostSystem
+internal import Logging
+internal import MachineControl
+internal import VolaryAPI
+internal import VolaryHost
+
+extension Instances {
+  /// Seconds that a guest is given to end unless somebody says otherwise.
+  static let patience = 30
+
+  // MARK: - Requests
+
+  /// What is to become of an instance.
+  func setState(
+    _ name: String, project: String, _ put: InstanceStatePut, by identity: Identity
+  ) async throws -> OperationObject {
+    let record = try await find(name, project: project)
+    let isRunning = machines[record.id] != nil
+    switch put.action {
+    case .start where isRunning: throw APIError.conflict("the instance `\(name)` runs already")
+    case .stop where !isRunning, .restart where !isRunning, .freeze where !isRunning,
+      .unfreeze where !isRunning:
+      throw APIError.conflict("the instance `\(name)` does not run", wayOut: "start it first")
+    default: break
+    }
+    let seconds = put.timeout.flatMap { $0 < 0 ? nil : $0 } ?? Self.patience
+    let force = put.force ?? false
+    let words: [InstanceStatePut.Action: String] = [
+      .start: "Starting instance", .stop: "Stopping instance", .restart: "Restarting instance",
+      .freeze: "Freezing instance", .unfreeze: "Unfreezing instance",
+    ]
+    return try await services.operations.create(
+      words[put.action] ?? "", project: project, resources: ["instances": [Self.path(record)]],
+      requestor: identity
+    ) { context in
+      switch put.action {
+      case .start: try await self.start(record.id, context)
+      case .stop: try await self.stop(record, seconds: seconds, force: force, context)
+      case .restart:
+        try await self.stop(record, seconds: seconds, force: force, context, isRestart: true)
+        try await self.start(record.id, context)
+      case .freeze: try await self.setFrozen(record, true)
+      case .unfreeze: try await self.setFrozen(record, false)
+      }
+      return [:]
+    }
+  }
+
+  // MARK: - Start
+
+  /// Starts an instance's machine, and returns when it runs.
+  func start(_ id: String, _ context: OperationContext? = nil) async throws {
+    guard let record = try await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
+      throw APIError.notFound("the instance is gone")
+    }
+    try await exclusively(record, "started") {
+      guard await self.machines[id] == nil else { return }
+      context?.progress("starting the machine")
+      let plan = try await self.plan(record)
+      try await self.update(id) {
+        $0.wanted = .running
+        $0.statusCode = .starting
+      }
+      do {
+        try await self.begin(record, plan)
+      } catch {
+        let failure = APIError(host: error)
+        _ = try? await self.update(id) {
+          $0.wanted = .stopped
+          $0.statusCode = .stopped
+          $0.exit = InstanceExit(reason: "not-started", message: failure.message, at: .now)
+        }
+        throw failure
+      }
+    }
+  }
+
+  private func plan(_ record: InstanceRecord) throws -> InstancePlan {
+    let settings = try settings(of: record)
+    if let total = HostMemory.total, settings.memory > total {
+      throw APIError(
+        .unprocessable,
+        "\(ByteSize(bytes: settings.memory)) of memory are more than the \(total >> 20)MiB of this host",
+        wayOut: "set limits.memory to less")
+    }
+    let folder = folder(of: record)
+    let bytes = (record.volatile[Volatile.hardwareAddress] ?? "").split(separator: ":").compactMap {
+      UInt8($0, radix: 16)
+    }
+    let size = record.volatile[Volatile.imageDiskSize].flatMap { UInt64($0) } ?? 0
+    return InstancePlan(
+      name: record.name, folder: folder, architecture: Self.architecture(of: record), engine: settings.engine,
+      cpus: settings.cpus, memory: settings.memory, network: settings.network,
+      hardwareAddress: bytes.count == 6 ? bytes : InstancePlan.makeHardwareAddress(),
+      growsDisk: settings.diskSize ?? 0 > size, append: settings.append)
+  }
+
+  private func begin(_ record: InstanceRecord, _ plan: InstancePlan) async throws {
+    let wantedSize = try settings(of: record).diskSize
+    let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
+    let (link, process, network) = try await offThread("start") {
+      do {
+        if let wantedSize { try plan.folder.growDisk(to: wantedSize) }
+        let machine = try InstanceStarter.start(plan)
+        let link = try MachineLink(machine) { continuation.yield($0) }
+        return (link, machine.process, machine.network)
+      } catch { throw APIError(host: error) }
+    }
+    let identity = ForeignProcess.Identity(of: process.identifier)
+    machines[record.id] = RunningMachine(
+      link: link, identity: identity, process: process, network: network, startedAt: .now,
+      architecture: plan.architecture)
+    follow(record.id, events)
+    let started = try await update(record.id) {
+      $0.statusCode = .running
+      $0.pid = identity?.identifier
+      $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
+      $0.startedAt = .now
+      $0.lastUsedAt = .now
+      $0.exit = nil
+    }
+    await tell("started", started)
+  }
+
+  /// Carries what a machine tells to the actor, in its order.
+  func follow(_ id: String, _ events: AsyncStream<MachineLink.Event>) {
+    Task {
+      for await event in events {
+        switch event {
+        case .machine(let event): await self.take(event, of: id)
+        case .closed:
+          await self.finish(id)
+          return
+        }
+      }
+    }
+  }
+
+  private func take(_ event: ControlEvent, of id: String) async {
+    switch event {
+    case .guestReset:
+      if let record = try? await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) {
+        await tell("restarted", record)
+      }
+    case .diskFailed(let disk, let operation, let errorNumber):
+      machines[id]?.trouble = Condition(
+        type: "DiskTrouble", status: true, reason: "HostRefused",
+        message: "the host could not \(operation) the disk `\(disk)`: \(Errno(errorNumber))")
+    case .warning(let line): services.logger.warning("\(line)", metadata: ["instance": "\(id)"])
+    case .started, .guestPoweredOff, .guestPanicked, .failed: break
+    }
+  }
+
+  // MARK: - End
+
+  private func stop(
+    _ record: InstanceRecord, seconds: Int, force: Bool, _ context: OperationContext, isRestart: Bool = false
+  ) async throws {
+    try await exclusively(record, isRestart ? "restarted" : "stopped") {
+      try await self.end(record.id, seconds: seconds, force: force, context)
+    }
+  }
+
+  /// Has a machine end, and waits for it.
+  private func end(_ id: String, seconds: Int, force: Bool, _ context: OperationContext) async throws {
+    guard let machine = machines[id] else { return }
+    let name = (try? await services.store.read { try InstanceRecord.fetchOne($0, key: id)?.name }) ?? id
+    if machine.isFrozen, !force {
+      throw APIError.conflict(
+        "the instance `\(name)` is paused", wayOut: "resume it first, or stop it with --force")
+    }
+    if !force {
+      context.progress("asking the guest to end")
+      machines[id]?.endWanted = .stop
+      machine.link.askGuestToEnd()
+      if machine.architecture == .amd64 { _ = try? await machine.link.call(.stop) }
+      if await waitForEnd(of: id, seconds: Double(seconds)) { return }
+      machines[id]?.endWanted = nil
+      throw APIError(
+        .timedOut, "the guest of `\(name)` has not ended in \(seconds) seconds",
+        wayOut: "give it more time with --timeout, or cut its power with --force")
+    }
+    context.progress("ending the machine")
+    machines[id]?.endWanted = .kill
+    _ = try? await machine.link.call(.kill)
+    if await waitForEnd(of: id, seconds: 5) { return }
+    // It does not even do that.
+    if let identity = machine.identity { try? ForeignProcess(identity)?.signal(SIGKILL) }
+    if await waitForEnd(of: id, seconds: 5) { return }
+    throw APIError(.failed, "the process of `\(name)` does not end")
+  }
+
+  /// Waits for the end of a machine, for so long; false when it goes on.
+  private func waitForEnd(of id: String, seconds: Double) async -> Bool {
+    guard machines[id] != nil else { return true }
+    let ticket = nextTicket()
+    let timer = Task {
+      try? await Task.sleep(for: .seconds(seconds))
+      self.giveUp(id, ticket)
+    }
+    defer { timer.cancel() }
+    return await withCheckedContinuation { machines[id]?.waiting[ticket] = $0 }
+  }
+
+  private func giveUp(_ id: String, _ ticket: UInt64) {
+    machines[id]?.waiting.removeValue(forKey: ticket)?.resume(returning: false)
+  }
+
+  /// A machine has ended, whyever.
+  private func finish(_ id: String) async {
+    guard let machine = machines.removeValue(forKey: id) else { return }
+    defer { for waiter in machine.waiting.values { waiter.resume(returning: true) } }
+    guard let record = try? await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
+      return
+    }
+    let exit = await self.exit(of: record, machine)
+    machine.network?.terminate()
+    let ended = try? await update(id) {
+      $0.wanted = .stopped
+      $0.statusCode = .stopped
+      $0.pid = nil
+      $0.pidStartedAt = nil
+      $0.exit = exit
+    }
+    await tell(
+      exit.reason == "guest-shutdown" || exit.reason == "stopped" ? "shutdown" : "stopped", ended ?? record,
+      [
+        "reason": .string(exit.reason)
+      ])
+    guard record.ephemeral else { return }
+    _ = try? await update(id) { $0.volatile[Volatile.pending] = Pending.deletion.rawValue }
+    await discard(record)
+    await tell("deleted", record)
+  }
+
+  /// Why a machine ended: by its own last word, or by what its process left.
+  private func exit(of record: InstanceRecord, _ machine: RunningMachine) async -> InstanceExit {
+    let folder = folder(of: record)
+    let process = machine.process
+    let (event, ending) =
+      (try? await offThread("exit") { () -> (ControlEvent?, ChildProcess.Exit?) in
+        let ending = process?.wait(milliseconds: 5000)
+        return (Self.record(in: folder), ending)
+      }) ?? (nil, nil)
+    return InstanceEnd.explain(event, wanted: machine.endWanted, ending)
+  }
+
+  /// The last word of the machine in a folder; nil when it left none.
+  static func record(in folder: InstanceFolder) -> ControlEvent? {
+    guard let file = try? Descriptor.open(folder.end, O_RDONLY) else { return nil }
+    return try? EndRecord.read(from: file)
+  }
+
+  private func setFrozen(_ record: InstanceRecord, _ isFrozen: Bool) async throws {
+    try await exclusively(record, isFrozen ? "paused" : "resumed") {
+      guard let machine = await self.machines[record.id] else {
+        throw APIError.conflict("the instance `\(record.name)` does not run")
+      }
+      do { try await machine.link.call(isFrozen ? .pause : .resume) } catch { throw APIError(host: error) }
+      await self.note(record.id, isFrozen: isFrozen)
+    }
+    await tell(isFrozen ? "paused" : "resumed", record)
+  }
+
+  private func note(_ id: String, isFrozen: Bool) { machines[id]?.isFrozen = isFrozen }
+}

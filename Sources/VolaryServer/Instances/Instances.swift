@@ -1,0 +1,169 @@
+internal import Foundation
+internal import GRDB
+internal import HostSystem
+internal import MachineControl
+internal import VolaryAPI
+internal import VolaryHost
+
+/// The instances of this host: made, started, found again after the daemon was gone, stopped and deleted.
+///
+/// A machine's process does not end with the daemon. What the store says of an instance is written before and after
+/// each step, so that a daemon that comes later knows what this one did not finish.
+actor Instances {
+  /// What of an instance is not over; kept under ``Volatile/pending``.
+  enum Pending: String {
+    case creation, deletion
+  }
+
+  /// Keys of what the daemon keeps for itself.
+  enum Volatile {
+    static let pending = "volatile.pending"
+    static let hardwareAddress = "volatile.eth0.hwaddr"
+    static let imageDiskSize = "volatile.image.disk"
+  }
+
+  let services: DaemonServices
+  let images: ImageStore
+  var machines: [String: RunningMachine] = [:]
+  /// What is being done to an instance, by its id: one thing at a time.
+  private var busy: [String: String] = [:]
+  private var lastTicket: UInt64 = 0
+  /// Whether no daemon has been here since the host was started.
+  var isFirstOfBoot = false
+
+  init(_ services: DaemonServices) {
+    self.services = services
+    images = ImageStore(data: URL(fileURLWithPath: services.dataDirectory, isDirectory: true))
+  }
+
+  nonisolated func folder(of record: InstanceRecord) -> InstanceFolder {
+    InstanceFolder("\(services.dataDirectory)/instances/\(record.id)")
+  }
+
+  nonisolated static func path(_ record: InstanceRecord) -> String { path(record.name) }
+  nonisolated static func path(_ name: String) -> String { "/1.0/instances/\(name)" }
+
+  // MARK: - What there is
+
+  func find(_ name: String, project: String) async throws -> InstanceRecord {
+    let record = try await services.store.read { try InstanceRecord.find($0, project: project, name: name) }
+    guard let record else {
+      throw APIError.notFound("there is no instance `\(name)` in the project `\(project)`")
+    }
+    return record
+  }
+
+  func list(project: String) async throws -> [InstanceObject] {
+    let records = try await services.store.read { database in
+      guard try ProjectRecord.exists(database, key: project) else {
+        throw APIError.notFound("there is no project `\(project)`")
+      }
+      return try InstanceRecord.filter(InstanceRecord.CodingKeys.project == project)
+        .order(InstanceRecord.CodingKeys.name).fetchAll(database)
+    }
+    return records.map(object)
+  }
+
+  func object(_ record: InstanceRecord) -> InstanceObject {
+    let devices = InstanceSettings.expanded(record.devices)
+    return InstanceObject(
+      name: record.name, description: record.description, status: status(of: record),
+      architecture: record.architecture, type: record.type, createdAt: record.createdAt,
+      lastUsedAt: record.lastUsedAt, ephemeral: record.ephemeral, stateful: record.stateful,
+      config: record.config.merging(Self.known(of: record)) { own, _ in own }, devices: record.devices,
+      expandedDevices: devices, profiles: record.profiles, project: record.project,
+      conditions: machines[record.id]?.trouble.map { [$0] } ?? [], exit: record.exit)
+  }
+
+  /// What is shown among an instance's configuration, and is not somebody's to set.
+  static func known(of record: InstanceRecord) -> [String: String] {
+    var known = record.volatile.filter { $0.key != Volatile.pending }
+    known["image.alias"] = record.imageAlias
+    return known
+  }
+
+  private func status(of record: InstanceRecord) -> StatusCode {
+    if let machine = machines[record.id] { return machine.isFrozen ? .frozen : .running }
+    // What is being done to it says more than what it was.
+    return record.statusCode == .starting && busy[record.id] == nil ? .stopped : record.statusCode
+  }
+
+  /// What a running instance uses.
+  func state(_ name: String, project: String) async throws -> InstanceStateObject {
+    let record = try await find(name, project: project)
+    let folder = folder(of: record)
+    var state = InstanceStateObject(status: status(of: record))
+    state.disk["root"] = .init(usage: folder.storedBytes, total: folder.diskBytes)
+    guard let machine = machines[record.id],
+      case .status(let status)? = try? await machine.link.call(.status)
+    else { return state }
+    state.pid = Int64(machine.identity?.identifier ?? 0)
+    state.startedAt = machine.startedAt
+    state.memory = .init(
+      usage: Int64(clamping: status.residentMemory), total: try Int64(clamping: settings(of: record).memory))
+    state.cpu = .init(usage: ProcessTimes.processorTime(of: machine.identity?.identifier ?? 0))
+    if let network = status.network {
+      state.network["eth0"] = .init(
+        counters: .init(
+          bytesReceived: Int64(clamping: network.bytesReceived),
+          bytesSent: Int64(clamping: network.bytesSent),
+          packetsReceived: Int64(clamping: network.framesReceived),
+          packetsSent: Int64(clamping: network.framesSent)),
+        hwaddr: record.volatile[Volatile.hardwareAddress] ?? "")
+    }
+    return state
+  }
+
+  nonisolated func settings(of record: InstanceRecord) throws(APIError) -> InstanceSettings {
+    try InstanceSettings(
+      config: record.config, devices: record.devices, architecture: Self.architecture(of: record))
+  }
+
+  nonisolated static func architecture(of record: InstanceRecord) -> MachineConfiguration.Architecture {
+    record.architecture == "x86_64" ? .amd64 : .riscv64
+  }
+
+  // MARK: - One thing at a time
+
+  /// Does something to an instance that nothing else may be done to meanwhile.
+  func exclusively<Value: Sendable>(
+    _ record: InstanceRecord, _ what: String, _ body: @Sendable () async throws -> Value
+  ) async throws -> Value {
+    if let other = busy[record.id] {
+      throw APIError.conflict(
+        "the instance `\(record.name)` is being \(other)", wayOut: "try again when that is done")
+    }
+    busy[record.id] = what
+    defer { busy[record.id] = nil }
+    return try await body()
+  }
+
+  var isAnythingDone: Bool { !busy.isEmpty }
+
+  func nextTicket() -> UInt64 {
+    lastTicket += 1
+    return lastTicket
+  }
+
+  // MARK: - The store
+
+  /// Changes an instance's row and returns it as it is then.
+  @discardableResult
+  func update(
+    _ id: String, _ change: @escaping @Sendable (inout InstanceRecord) throws -> Void
+  ) async throws -> InstanceRecord {
+    try await services.store.write { database in
+      guard var record = try InstanceRecord.fetchOne(database, key: id) else {
+        throw APIError.notFound("the instance is gone")
+      }
+      try change(&record)
+      try record.update(database)
+      return record
+    }
+  }
+
+  func tell(_ action: String, _ record: InstanceRecord, _ context: [String: JSONValue] = [:]) async {
+    await services.events.lifecycle(
+      "instance-\(action)", source: Self.path(record), project: record.project, context: context)
+  }
+}

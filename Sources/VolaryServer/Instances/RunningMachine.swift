@@ -1,0 +1,27 @@
+internal import HostSystem
+internal import MachineControl
+internal import VolaryAPI
+internal import VolaryHost
+
+/// A machine that runs for an instance, as the daemon holds it.
+struct RunningMachine: Sendable {
+  let link: MachineLink
+  /// The machine's process, as the host knows it.
+  let identity: ForeignProcess.Identity?
+  /// Nil for one that an earlier daemon started.
+  let process: ChildProcess?
+  let network: ChildProcess?
+  let startedAt: Timestamp
+  let architecture: MachineConfiguration.Architecture
+  var isFrozen = false
+  /// Who wanted its end, for the reason that is given.
+  var endWanted: EndWanted?
+  /// What went wrong with its disks last.
+  var trouble: Condition?
+  /// Those who wait for its end.
+  var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
+
+  enum EndWanted: Sendable {
+    case stop, kill
+  }
+}

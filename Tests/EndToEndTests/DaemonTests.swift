@@ -1,0 +1,199 @@
+import Foundation
+import Glibc
+import HostSystem
+import Testing
+
+extension EndToEndTests {
+  /// Instances, over the command line: the daemon starts by itself, and its machines outlive it.
+  @Suite(.serialized, .boots) struct DaemonTests {
+    @Test func anInstanceFromItsBeginningToItsEnd() throws {
+      let house = try TestHouse()
+      try house.expect(
+        [
+          "launch", Bench.imageName, "web", "--arch", "riscv64", "--cpus", "2", "--memory", "256MiB", "-c",
+          "user.note=a b",
+        ])
+      let list = try house.run(["list", "-f", "csv"])
+      #expect(list.code == 0)
+      #expect(list.output.contains("web,RUNNING,riscv64,"), "\(list.output) \(list.errors)")
+      #expect(
+        try house.type("web", "echo $((6*7)) of $(nproc) >/kept; hostname; cat /kept", until: "42 of 2\r\n")
+          .contains("web"))
+
+      // Its disk stays, its memory does not.
+      try house.expect(["stop", "web"])
+      #expect(try house.instance("web").exit == "stopped")
+      #expect(try house.run(["stop", "web"]).code == 5)
+      try house.expect(["config", "set", "web", "limits.cpu=1"])
+      try house.expect(["start", "web"])
+      #expect(try house.type("web", "cat /kept; nproc", until: "42 of 2\r\n1\r\n").contains("42 of 2"))
+
+      try house.expect(["pause", "web"])
+      #expect(try house.instance("web").status == "Frozen")
+      try house.expect(["resume", "web"])
+      try house.expect(["rename", "web", "shop"], code: 5)
+      try house.expect(["stop", "web", "--force"])
+      #expect(try house.instance("web").exit == "killed")
+      try house.expect(["rename", "web", "shop"])
+      #expect(try house.run(["console", "shop", "--show-log"]).output.contains("42 of 2"))
+      try house.expect(["delete", "shop"])
+      #expect(try house.run(["list", "-q"]).output == "")
+      #expect(house.instanceFolders == [])
+    }
+
+    /// Killed daemons and killed machines, in each order.
+    @Test func machinesOutliveTheDaemon() throws {
+      let house = try TestHouse()
+      for name in ["one", "two"] {
+        try house.expect([
+          "launch", Bench.imageName, name, "--arch", "riscv64", "--memory", "128MiB", "-n", "none",
+        ])
+      }
+      let (one, two) = (try house.instance("one").pid, try house.instance("two").pid)
+      // Not the tests' own group.
+      try #require(one > 1 && two > 1)
+      _ = try house.type("one", "echo was=$((20+2)) >/run/mark; cat /run/mark", until: "was=22")
+      try house.killDaemon()
+      #expect(Bench.isAlive(one) && Bench.isAlive(two))
+      kill(two, SIGKILL)
+      #expect(Bench.eventually(within: 10) { !Bench.isAlive(two) })
+      // The next command's daemon finds one of them, and says of the other what became of it.
+      #expect(try house.instance("one").pid == one)
+      #expect(try house.type("one", "cat /run/mark", until: "was=22").contains("was=22"))
+      let ended = try house.instance("two")
+      #expect(ended.status == "Stopped" && ended.exit == "process-ended", "\(ended)")
+      try house.expect(["start", "two"])
+      kill(one, SIGKILL)
+      #expect(try Bench.eventually(within: 20) { try house.instance("one").status == "Stopped" })
+      #expect(try house.instance("one").exit == "process-ended")
+      // A daemon that ends in order leaves them running too.
+      let third = try house.instance("two").pid
+      try house.endDaemon()
+      #expect(Bench.isAlive(third))
+      try house.expect(["delete", "two", "--force"])
+      #expect(Bench.eventually(within: 10) { !Bench.isAlive(third) })
+      try house.expect(["delete", "one"])
+      #expect(house.instanceFolders == [])
+    }
+
+    @Test func portsLeadToTheGuest() throws {
+      let house = try TestHouse()
+      let port = UInt16.random(in: 20_000..<60_000)
+      try house.expect(
+        [
+          "launch", Bench.imageName, "net", "--arch", "riscv64", "--memory", "256MiB", "--ephemeral",
+          "--publish", "\(port):80",
+        ])
+      _ = try house.type(
+        "net", "/usr/lib/volary/busybox httpd -f -p 80 -h /etc & sleep 1; echo up=$((1+1))", until: "up=2")
+      let run = try ProgramRun("/usr/bin/curl", ["-s", "-m", "20", "http://127.0.0.1:\(port)/hostname"])
+      _ = try run.finish(within: 30)
+      let whole = try ProgramRun("/usr/bin/curl", ["-s", "-m", "20", "http://127.0.0.1:\(port)/os-release"])
+        .finish(within: 30)
+      #expect(whole.output.contains("Debian"), "\(whole.output) \(whole.errors)")
+      // What is ephemeral goes when it stops.
+      try house.expect(["stop", "net"])
+      #expect(try Bench.eventually(within: 10) { try house.run(["list", "-q"]).output == "" })
+      #expect(Bench.eventually(within: 10) { house.instanceFolders == [] })
+    }
+
+    @Test func refusals() throws {
+      let house = try TestHouse()
+      try house.expect(["launch", "debian/1", "a"], code: 4, naming: "debian/1")
+      try house.expect(["launch", Bench.imageName, "a b", "--arch", "riscv64"], code: 2, naming: "a b")
+      try house.expect(
+        ["launch", Bench.imageName, "a", "--arch", "riscv64", "-c", "limits.cpus=2"], code: 2,
+        naming: "limits.cpus")
+      try house.expect(
+        ["launch", Bench.imageName, "a", "--arch", "riscv64", "--cpus", "99"], code: 2, naming: "limits.cpu")
+      try house.expect(
+        ["launch", Bench.imageName, "a", "--arch", "riscv64", "--disk", "1GiB"], code: 2, naming: "smaller")
+      try house.expect(
+        ["launch", Bench.imageName, "a", "--arch", "riscv64", "--memory", "1TiB"], code: 2,
+        naming: "limits.memory")
+      try house.expect(["start", "nobody"], code: 4, naming: "nobody")
+      try house.expect(["console", "nobody"], code: 4, naming: "nobody")
+      try house.expect(["list", "--project", "none"], code: 4, naming: "none")
+    }
+  }
+}
+
+/// A data directory with a daemon of its own, and the image of the tests in it. Gone with the object, machines too.
+final class TestHouse {
+  let folder = TestFolder()
+  private let token = "VOLARY_TEST_HOUSE_\(UUID().uuidString)"
+  private var environment: [String: String] { ["VOLARY_DATA": folder.path, "VOLARY_SOCKET": "", token: "1"] }
+
+  init() throws {
+    try FileManager.default.createSymbolicLink(
+      atPath: "\(folder.path)/images", withDestinationPath: "\(Bench.data)/images")
+  }
+
+  deinit {
+    for pid in Bench.processes(withToken: token) { kill(pid, SIGKILL) }
+    _ = Bench.eventually(within: 10) { Bench.processes(withToken: token).isEmpty }
+  }
+
+  func run(_ arguments: [String]) throws -> ProgramRun.Outcome {
+    try ProgramRun("\(Bench.programs)/volary", arguments, environment: environment).finish(within: 200)
+  }
+
+  /// Runs a command that has to end with a code, in one line if it fails.
+  func expect(_ arguments: [String], code: Int32 = 0, naming word: String? = nil) throws {
+    let outcome = try run(arguments)
+    #expect(outcome.code == code, "\(arguments): \(outcome.errors)")
+    if let word { #expect(outcome.errors.isOneLine(naming: word), "\(arguments): \(outcome.errors)") }
+  }
+
+  /// Types a line on an instance's console and waits for an answer. Returns all that came.
+  func type(_ name: String, _ line: String, until answer: String) throws -> String {
+    let console = try ProgramRun("\(Bench.programs)/volary", ["console", name], environment: environment)
+    defer { console.process.terminate() }
+    // The shell may still be on its way.
+    for _ in 0..<40 {
+      console.type("\n")
+      if try console.awaitOutput("# ", within: 1) { break }
+    }
+    console.type(line + "\n")
+    #expect(try console.awaitOutput(answer, within: 60), "\(console.output)")
+    return console.output
+  }
+
+  struct Instance {
+    var status: String
+    var pid: Int32
+    var exit: String?
+  }
+
+  func instance(_ name: String) throws -> Instance {
+    func get(_ path: String) throws -> [String: Any] {
+      let outcome = try run(["query", path])
+      let value = try JSONSerialization.jsonObject(with: Data(outcome.outputBytes))
+      return try #require(value as? [String: Any], "\(outcome.errors)")
+    }
+    let object = try get("/1.0/instances/\(name)")
+    let state = try get("/1.0/instances/\(name)/state")
+    return Instance(
+      status: try #require(object["status"] as? String), pid: Int32(state["pid"] as? Int ?? 0),
+      exit: (object["exit"] as? [String: Any])?["reason"] as? String)
+  }
+
+  var instanceFolders: [String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder.path)/instances")) ?? []
+    return names.filter { $0 != "boot" }
+  }
+
+  private func daemon() throws -> Int32 {
+    let text = try String(contentsOfFile: "\(folder.path)/volaryd.lock", encoding: .utf8)
+    return try #require(Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+  }
+
+  func killDaemon() throws { try end(SIGKILL) }
+  func endDaemon() throws { try end(SIGTERM) }
+
+  private func end(_ signal: Int32) throws {
+    let pid = try daemon()
+    kill(pid, signal)
+    #expect(Bench.eventually(within: 20) { !Bench.isAlive(pid) })
+  }
+}

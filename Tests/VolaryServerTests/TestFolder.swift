@@ -1,0 +1,52 @@
+import Foundation
+import Glibc
+import Logging
+import VolaryServer
+
+/// A folder that goes with the value.
+final class TestFolder: Sendable {
+  let path: String
+
+  init() {
+    var template = Array("/tmp/volaryd-tests.XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { fatalError("no folder for tests") }
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  var database: String { path + "/volary.db" }
+}
+
+/// A logger that says nothing.
+let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// Waits until something holds, looking often; false when it does not in time.
+func eventually(seconds: Double = 10, _ condition: () async throws -> Bool) async rethrows -> Bool {
+  let deadline = ContinuousClock.now + .seconds(seconds)
+  while ContinuousClock.now < deadline {
+    if try await condition() { return true }
+    try? await Task.sleep(for: .milliseconds(10))
+  }
+  return try await condition()
+}
+
+/// Runs a program to its end and gives what it wrote.
+func run(_ program: String, _ arguments: [String], input: Data = Data()) throws -> (
+  code: Int32, output: Data, errors: String
+) {
+  let process = Process()
+  process.executableURL = URL(filePath: "/usr/bin/env")
+  process.arguments = [program] + arguments
+  let (standardInput, output, errors) = (Pipe(), Pipe(), Pipe())
+  process.standardInput = standardInput
+  process.standardOutput = output
+  process.standardError = errors
+  try process.run()
+  try standardInput.fileHandleForWriting.write(contentsOf: input)
+  try standardInput.fileHandleForWriting.close()
+  let bytes = output.fileHandleForReading.readDataToEndOfFile()
+  let words = errors.fileHandleForReading.readDataToEndOfFile()
+  process.waitUntilExit()
+  return (process.terminationStatus, bytes, String(decoding: words, as: UTF8.self))
+}
