@@ -90,7 +90,7 @@ let package = Package(
     .target(
       name: "VolaryHost",
       dependencies: ["DiskImages", "HostSystem", "KVM", "MachineControl"],
-      // A link to Guests/debian: what goes into a guest is kept as files of its own.
+      // What goes into a guest is kept as files of its own.
       resources: [.embedInCode("Guest")],
       swiftSettings: strict),
     // The daemon: its words and its client, its frame.

@@ -11,6 +11,10 @@ package struct WebSocket: Sendable {
   /// Bytes of the largest message, and of the largest frame, that are taken.
   package static let largestMessage = 1 << 20
 
+  /// How long a closing frame may take to go: the other end may not read at all.
+  private static let lastFrame: TimeAmount = .seconds(5)
+
+  private let channel: any Channel
   private let outbound: NIOAsyncChannelOutboundWriter<WebSocketFrame>
   /// Whether this is the client's end, which has to mask what it sends (section 5.3).
   private let masks: Bool
@@ -23,7 +27,8 @@ package struct WebSocket: Sendable {
 
   package func send(_ bytes: ByteBuffer) async throws { try await send(.binary, bytes) }
 
-  /// Says that no more comes, and why (section 7.4).
+  /// Says that no more comes, and why (section 7.4). Returns when that has gone with all that was sent before:
+  /// the end of a channel throws away what is still to go.
   package func close(_ code: WebSocketClosure.Code = .normal, reason: String = "") async throws {
     var bytes = ByteBuffer()
     bytes.writeInteger(code.rawValue)
@@ -31,12 +36,21 @@ package struct WebSocket: Sendable {
     var rest = reason[...]
     while rest.utf8.count > 123 { rest.removeLast() }
     bytes.writeSubstring(rest)
-    try await send(.connectionClose, bytes)
+    let gone = channel.eventLoop.makePromise(of: Void.self)
+    let deadline = channel.eventLoop.scheduleTask(in: Self.lastFrame) {
+      gone.fail(WebSocketClosure(.lost, "the other end does not read"))
+    }
+    gone.futureResult.whenComplete { _ in deadline.cancel() }
+    channel.writeAndFlush(frame(.connectionClose, bytes)).cascade(to: gone)
+    try await gone.futureResult.get()
   }
 
-  fileprivate func send(_ opcode: WebSocketOpcode, _ bytes: ByteBuffer) async throws {
-    try await outbound.write(
-      WebSocketFrame(fin: true, opcode: opcode, maskKey: masks ? .random() : nil, data: bytes))
+  private func send(_ opcode: WebSocketOpcode, _ bytes: ByteBuffer) async throws {
+    try await outbound.write(frame(opcode, bytes))
+  }
+
+  private func frame(_ opcode: WebSocketOpcode, _ bytes: ByteBuffer) -> WebSocketFrame {
+    WebSocketFrame(fin: true, opcode: opcode, maskKey: masks ? .random() : nil, data: bytes)
   }
 }
 
@@ -57,7 +71,7 @@ extension WebSocket {
   ) async throws -> Result {
     try await channel.executeThenClose { inbound, outbound in
       let messages = Messages(inbound: inbound, outbound: outbound, masks: masks)
-      let socket = WebSocket(outbound: outbound, masks: masks, messages: messages)
+      let socket = WebSocket(channel: channel.channel, outbound: outbound, masks: masks, messages: messages)
       do {
         let result = try await body(socket)
         try? await socket.close()
@@ -111,7 +125,7 @@ extension WebSocket {
           default: continue
           }
         }
-        return nil
+        throw WebSocketClosure(.lost, "the connection ended without a word")
       }
     }
   }
@@ -127,6 +141,8 @@ package struct WebSocketClosure: Error, Equatable, Sendable {
 
     package static let normal = Code(rawValue: 1000)
     package static let goingAway = Code(rawValue: 1001)
+    /// The connection ended without a closing frame; never sent.
+    package static let lost = Code(rawValue: 1006)
     package static let malformed = Code(rawValue: 1007)
     /// What was asked for may not be, or is not there.
     package static let policyViolation = Code(rawValue: 1008)

@@ -51,4 +51,4 @@ package func hasProgram(_ name: String) -> Bool {
 
 /// The folder of the guest's scripts in the sources.
 package let guestFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  .appendingPathComponent("../../Guests/debian").standardizedFileURL
+  .appendingPathComponent("../../Sources/VolaryHost/Guest").standardizedFileURL

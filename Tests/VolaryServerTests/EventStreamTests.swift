@@ -37,8 +37,7 @@ import VolaryAPI
     await client.shutdown()
   }
 
-  @Test(.disabled("a websocket that is refused is not answered yet: the client waits until its time is over"))
-  func goOnWhereTheyEnded() async throws {
+  @Test func goOnWhereTheyEnded() async throws {
     let daemon = try await TestDaemon()
     try burst(daemon, 10, bytes: 1)
     let client = daemon.client
@@ -124,8 +123,7 @@ import VolaryAPI
     return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4096
   }
 
-  @Test(.disabled("a websocket that is refused is not answered yet: the client waits until its time is over"))
-  func areRefusedAsRequestsAre() async throws {
+  @Test func areRefusedAsRequestsAre() async throws {
     let daemon = try await TestDaemon()
     let client = daemon.client
     let missing = await #expect(throws: APIError.self) { try await client.webSocket("/1.0/nothing") { _ in } }

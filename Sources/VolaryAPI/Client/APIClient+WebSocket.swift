@@ -68,8 +68,11 @@ extension APIClient {
         .refused(try NIOAsyncChannel(wrappingChannelSynchronously: channel))
       }
     }
+    var configuration = NIOUpgradableHTTPClientPipelineConfiguration(upgradeConfiguration: upgrade)
+    // The first messages may come together with the answer.
+    configuration.leftOverBytesStrategy = .forwardBytes
     return try channel.pipeline.syncOperations.configureUpgradableHTTPClientPipeline(
-      configuration: .init(upgradeConfiguration: upgrade))
+      configuration: configuration)
   }
 
   /// The error in an answer that is no upgrade.

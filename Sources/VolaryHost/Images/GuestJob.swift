@@ -1,6 +1,6 @@
 package import Foundation
 
-/// What a throw-away machine is to run, as the first process of an image (Guests/debian/machine-init)
+/// What a throw-away machine is to run, as the first process of an image (Guest/machine-init)
 /// reads it.
 package struct GuestJob: Sendable {
   package enum Mode: String, Sendable {

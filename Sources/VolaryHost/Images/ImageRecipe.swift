@@ -1,6 +1,6 @@
 internal import DiskImages
 
-/// What this Volary puts into an image beside Debian's packages: lists and scripts of Guests/debian.
+/// What this Volary puts into an image beside Debian's packages: lists and scripts of Guest/.
 package enum ImageRecipe {
   /// Tells an image of this recipe from one of another; kept in its record.
   package static let fingerprint: String = {

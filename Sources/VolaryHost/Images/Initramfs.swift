@@ -1,7 +1,7 @@
 import Foundation
 
 /// The initial RAM disk of an image: a shell, the modules that lead to the root disk, and
-/// Guests/debian/initramfs-init. Uncompressed, because unpacking is the guest's time.
+/// Guest/initramfs-init. Uncompressed, because unpacking is the guest's time.
 enum Initramfs {
   /// Modules by what they are for: the first word of a line of the guest's `lib/modules/load`.
   ///

@@ -45,7 +45,7 @@ package struct KernelTree {
     try files.createSymbolicLink(atPath: old.path, withDestinationPath: "usr/lib")
   }
 
-  /// Copies the modules of a list of folders and files (Guests/debian/module-list), and what they
+  /// Copies the modules of a list of folders and files (Guest/module-list), and what they
   /// need, into a root file system, and indexes them there.
   func install(modulesIn list: [String], into root: URL) throws {
     let files = FileManager.default

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A Debian package that `Guests/debian/unpack-root` has put into a root file system.
+/// A Debian package that `Guest/unpack-root` has put into a root file system.
 struct UnpackedPackage {
   /// Its control files, and `list`.
   let folder: URL

@@ -162,9 +162,8 @@ package struct Dispatcher: Sendable {
     APIError(.tooLarge, "the body of a request holds at most \(largestBody >> 20) MiB")
   }
 
-  private static func asksForWebSocket(_ headers: HTTPFields) -> Bool {
-    headers[.upgrade]?.lowercased() == "websocket"
-  }
+  /// What the gate refuses comes here without its wish for an upgrade, but with its key.
+  private static func asksForWebSocket(_ headers: HTTPFields) -> Bool { headers[.secWebSocketKey] != nil }
 
   /// Path and query of a request's target, which may be a whole URL (RFC 9112, section 3.2).
   private static func split(_ target: String) throws(APIError) -> (path: Substring, query: Substring) {

@@ -78,10 +78,15 @@ package struct ServerChannel: HTTPChannelHandler {
       HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits))
     let pipelining = HTTPServerPipelineHandler()
     let errors = ProtocolErrorHandler()
-    let extra: [any RemovableChannelHandler] = [decoder, pipelining, errors]
+    let gate = WebSocketGate { channel, head in
+      channel.eventLoop.makeFutureWithTask {
+        await dispatcher.grantsWebSocket(head.uri, HTTPFields(reading: head.headers), from: peer)
+      }
+    }
+    let extra: [any RemovableChannelHandler] = [decoder, pipelining, errors, gate]
     let upgrade = NIOTypedHTTPServerUpgradeHandler(
       httpEncoder: encoder, extraHTTPHandlers: extra,
-      upgradeConfiguration: .init(upgraders: [upgrader(peer)]) { channel in
+      upgradeConfiguration: .init(upgraders: [upgrader]) { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHandlers([
             HTTP1ToHTTPServerCodec(secure: false),
@@ -94,20 +99,15 @@ package struct ServerChannel: HTTPChannelHandler {
         }
       })
     let pipeline = channel.pipeline.syncOperations
-    try pipeline.addHandlers([encoder, decoder, pipelining, errors, upgrade])
+    try pipeline.addHandlers([encoder, decoder, pipelining, errors, gate, upgrade])
     return upgrade.upgradeResultFuture
   }
 
-  private func upgrader(_ peer: Peer) -> NIOTypedWebSocketServerUpgrader<Outcome> {
+  /// Whether it may was decided at the gate.
+  private var upgrader: NIOTypedWebSocketServerUpgrader<Outcome> {
     NIOTypedWebSocketServerUpgrader<Outcome>(
       maxFrameSize: WebSocket.largestMessage,
-      shouldUpgrade: { channel, head in
-        channel.eventLoop.makeFutureWithTask {
-          let granted = await dispatcher.grantsWebSocket(
-            head.uri, HTTPFields(reading: head.headers), from: peer)
-          return granted ? HTTPHeaders() : nil
-        }
-      },
+      shouldUpgrade: { channel, _ in channel.eventLoop.makeSucceededFuture(HTTPHeaders()) },
       upgradePipelineHandler: { channel, head in
         channel.eventLoop.makeCompletedFuture {
           .webSocket(

@@ -36,12 +36,13 @@ package final class Store: Sendable {
     try await pool.read(body)
   }
 
-  /// Runs `body` in a transaction, which is undone when it throws.
+  /// Runs `body` in a transaction, which is undone when it throws. A task that is cancelled writes all the same:
+  /// how a cancelled operation ended has to be kept too.
   @discardableResult
   package func write<Value: Sendable>(
     _ body: @Sendable @escaping (Database) throws -> Value
   ) async throws -> Value {
-    do { return try await pool.write(body) } catch { throw Self.readable(error) }
+    do { return try await Task { [pool] in try await pool.write(body) }.value } catch { throw Self.readable(error) }
   }
 
   /// Makes a backup unless there is one of the last day, and returns its path.
