@@ -85,8 +85,16 @@ extension EndToEndTests {
     /// What is wrong, and the way out, in a line.
     @Test func refusalsNameTheWayOut() throws {
       let run = "\(Bench.programs)/volary run --arch riscv64 \(Bench.imageName) --network tap=vt0 -- true"
-      let user = "setpriv --reuid 65534 --clear-groups"
       let folder = TestFolder()
+      // Somebody else may read neither this user's images nor his programs: he finds them elsewhere.
+      let bin = "\(folder.path)/bin"
+      let image = Bench.image.replacing(Bench.data, with: folder.path)
+      let open =
+        "mkdir -p \(bin) \(image); chmod 755 \(folder.path); mount --bind \(Bench.programs) \(bin); "
+        + "mount --bind \(Bench.image) \(image)"
+      let user =
+        "env VOLARY_DATA=\(folder.path) setpriv --reuid 65534 --clear-groups "
+        + run.replacing("\(Bench.programs)/", with: "\(bin)/")
       let node =
         "mknod \(folder.path)/tun c 10 200; chmod 666 \(folder.path)/tun; mount --bind \(folder.path)/tun /dev/net/tun"
       let make = "ip tuntap add dev vt0 mode tap"
@@ -99,10 +107,9 @@ extension EndToEndTests {
           ["vt0 is no TAP device"]
         ),
         (
-          "\(make) user 1; \(node); chmod 755 \(folder.path); \(user) \(run)", 6,
-          ["belongs to another user", "user nobody"]
+          "\(make) user 1; \(node); \(open); \(user)", 6, ["belongs to another user", "user nobody"]
         ),
-        ("\(make); \(user) \(run)", 6, ["/dev/net/tun may not be opened"]),
+        ("\(make); \(open); \(user)", 6, ["/dev/net/tun may not be opened"]),
         (
           """
           \(make); python3 -c '

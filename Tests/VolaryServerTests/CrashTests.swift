@@ -111,7 +111,8 @@ import VolaryAPI
     await client.shutdown()
     #expect(!FileManager.default.fileExists(atPath: daemon.socket))
     // All is in the database itself.
-    let log = try? FileManager.default.attributesOfItem(atPath: daemon.folder.database + "-wal")[.size] as? Int
+    let log =
+      try? FileManager.default.attributesOfItem(atPath: daemon.folder.database + "-wal")[.size] as? Int
     #expect(log ?? 0 == 0)
     try await daemon.restart()
     #expect(try daemon.curl(path).json["metadata"]?["err"] == "the daemon ended")

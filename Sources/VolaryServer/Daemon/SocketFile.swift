@@ -18,9 +18,9 @@ struct SocketFile: Sendable {
       try FileManager.default.createDirectory(
         atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     } catch { throw .unusable(path: directory, problem: error.localizedDescription) }
-    var status = stat()
-    if lstat(path, &status) != 0 { return }
-    guard status.st_mode & S_IFMT == S_IFSOCK else {
+    // Of a link, the link's own.
+    guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return }
+    guard attributes[.type] as? FileAttributeType == .typeSocket else {
       throw .unusable(path: path, problem: "it is a file and no socket")
     }
     if isAnswered { throw .unusable(path: path, problem: "another daemon listens there") }

@@ -1,3 +1,4 @@
+internal import GRDB
 internal import Glibc
 internal import HummingbirdCore
 package import Logging
@@ -53,8 +54,12 @@ package struct VolaryDaemon: Sendable {
       dataDirectory: configuration.dataDirectory)
     let parts = try await parts(services)
     for part in parts { try await part.start() }
-    let server = server(services, parts, socket)
-    let course = DaemonCourse(services: services, parts: parts)
+    let listener = NetworkListener(directory: configuration.dataDirectory, logger: logger)
+    let dispatcher = dispatcher(services, parts, listener)
+    await listener.use(dispatcher)
+    try await listen(listener, store)
+    let server = server(dispatcher, socket)
+    let course = DaemonCourse(services: services, parts: parts, listener: listener)
     var group = ServiceGroupConfiguration(
       // The last ends first: nothing goes on that a request could wait for when the connections end.
       services: [.init(service: server), .init(service: course)],
@@ -67,26 +72,34 @@ package struct VolaryDaemon: Sendable {
     try store.close()
   }
 
-  private func server(
-    _ services: DaemonServices, _ parts: [any DaemonPart], _ socket: SocketFile
-  ) -> any Service {
+  /// An address that is not there today is no reason to let instances wait.
+  private func listen(_ listener: NetworkListener, _ store: Store) async throws {
+    let address = try await store.read {
+      try SettingRecord.fetchOne($0, key: ServerSettings.httpsAddress)?.value
+    }
+    do { try await listener.listen(at: address) } catch let error as APIError { logger.error("\(error)") }
+  }
+
+  private func dispatcher(
+    _ services: DaemonServices, _ parts: [any DaemonPart], _ listener: NetworkListener
+  ) -> Dispatcher {
     let document = LazyDocument()
     let groups: [any RouteGroup] =
       [
         EventRoutes(services.events), OperationRoutes(services.operations),
         ProjectRoutes(store: services.store, events: services.events),
+        AccessRoutes(store: services.store, events: services.events, listener: listener),
       ] + parts
     let extensions = Array(Set(groups.flatMap(\.apiExtensions))).sorted()
-    let own = ServerRoutes(services, extensions: extensions, document: document)
+    let own = ServerRoutes(services, listener, extensions: extensions, document: document)
     let table = RouteTable(own.routes + groups.flatMap(\.routes))
     document.describe(table)
-    let user = getuid()
-    let dispatcher = Dispatcher(
-      table: table,
-      authenticate: { peer, _ in
-        if case .unix(let uid) = peer { Identity.unix(user: uid, daemon: user) } else { nil }
-      },
-      store: services.store, logger: logger)
+    let authentication = Authentication(store: services.store, user: getuid())
+    return Dispatcher(
+      table: table, authenticate: authentication.identity, store: services.store, logger: logger)
+  }
+
+  private func server(_ dispatcher: Dispatcher, _ socket: SocketFile) -> any Service {
     let logger = logger
     var quiet = logger
     quiet.logLevel = max(logger.logLevel, .warning)
@@ -106,6 +119,7 @@ private struct DaemonCourse: Service {
 
   let services: DaemonServices
   let parts: [any DaemonPart]
+  let listener: NetworkListener
 
   func run() async throws {
     try? await cancelWhenGracefulShutdown {
@@ -119,5 +133,6 @@ private struct DaemonCourse: Service {
     await services.operations.shutdown()
     for part in parts.reversed() { await part.stop() }
     await services.events.finish()
+    await listener.stop()
   }
 }

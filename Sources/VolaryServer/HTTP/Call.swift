@@ -15,6 +15,7 @@ package struct Call: Sendable {
   package let query: QueryValues
   package let headers: HTTPFields
   package let body: ByteBuffer
+  package let peer: Peer
 
   /// A value of the route's path. Empty when the route has no such braces, which is a mistake of the route.
   package subscript(_ name: String) -> String { parameters[name] ?? "" }

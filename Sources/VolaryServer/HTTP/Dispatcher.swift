@@ -8,7 +8,14 @@ internal import VolaryAPI
 /// Who is at the other end of a connection, as far as the connection tells.
 package enum Peer: Equatable, Sendable {
   case unix(user: UInt32)
-  case network(address: String, certificate: String?)
+  case network(address: String, certificate: ClientCertificate?)
+}
+
+/// What a client showed in its TLS handshake, which proves that it has the key.
+package struct ClientCertificate: Equatable, Sendable {
+  /// SHA-256 of its DER form, in hexadecimal digits.
+  package let fingerprint: String
+  package let pem: String
 }
 
 /// Finds out who asks; nil for somebody unknown.
@@ -56,6 +63,7 @@ package struct Dispatcher: Sendable {
     // A HEAD is a GET whose body stays here (RFC 9110, section 9.3.2).
     let method = request.method == .head ? .get : Route.Method(rawValue: request.method.rawValue)
     guard let method, let route = match.methods[method] else { return Self.notAllowed(request.method, match) }
+    if !method.isSafe { try Self.checkOrigin(request.headers, host: request.head.authority) }
     var call = try await admit(route, match, path: path, query: query, request.headers, from: peer)
     if let action = route.webSocket, Self.asksForWebSocket(request.headers) { try await action.check(call) }
     let reply: Reply
@@ -87,8 +95,7 @@ package struct Dispatcher: Sendable {
     }
     let call = Call(
       identity: identity, method: route.method, path: String(path), parameters: match.parameters,
-      query: query,
-      headers: headers, body: ByteBuffer())
+      query: query, headers: headers, body: ByteBuffer(), peer: peer)
     if route.isOfProject, let identity, !identity.reaches(project: call.project) {
       throw APIError.denied("you have no part in the project `\(call.project)`")
     }
@@ -113,7 +120,7 @@ package struct Dispatcher: Sendable {
     } catch is NIOTooManyBytesError { throw Self.tooLarge }
     return Call(
       identity: call.identity, method: call.method, path: call.path, parameters: call.parameters,
-      query: call.query, headers: call.headers, body: bytes)
+      query: call.query, headers: call.headers, body: bytes, peer: call.peer)
   }
 
   /// A POST with an Idempotency-Key is carried out once.
@@ -153,10 +160,20 @@ package struct Dispatcher: Sendable {
     guard let route = match.methods[.get], let action = route.webSocket else {
       throw APIError.invalid("\(path) is no websocket")
     }
+    try Self.checkOrigin(headers, host: headers[.hostField])
     return (action, try await admit(route, match, path: path, query: query, headers, from: peer))
   }
 
   // MARK: - Details
+
+  /// A browser says which site's page asks (RFC 6454, section 7). Those of other sites may change nothing and
+  /// listen to nothing, whatever certificate the browser holds.
+  private static func checkOrigin(_ headers: HTTPFields, host: String?) throws(APIError) {
+    guard let origin = headers[.origin] else { return }
+    if origin.components(separatedBy: "://").last != host {
+      throw .denied("a page of \(origin.prefix(80)) may not ask this")
+    }
+  }
 
   private static var tooLarge: APIError {
     APIError(.tooLarge, "the body of a request holds at most \(largestBody >> 20) MiB")

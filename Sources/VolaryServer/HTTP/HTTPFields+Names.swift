@@ -4,6 +4,8 @@ internal import NIOHTTP1
 extension HTTPField.Name {
   static let idempotencyKey = ours("Idempotency-Key")
   static let lastEventID = ours("Last-Event-ID")
+  /// In requests that NIO's codec has read, the authority stands in its place.
+  static let hostField = ours("Host")
   static let contentTypeOptions = ours("X-Content-Type-Options")
 
   /// A name that we wrote, which is one.

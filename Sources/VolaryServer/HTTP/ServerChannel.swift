@@ -6,8 +6,10 @@ package import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypes
 internal import NIOHTTPTypesHTTP1
+package import NIOSSL
 internal import NIOWebSocket
 internal import ServiceLifecycle
+internal import SwiftASN1
 internal import VolaryAPI
 
 /// One connection to the daemon: HTTP/1.1 until it ends, or a websocket from its first request on.
@@ -19,7 +21,6 @@ package struct ServerChannel: HTTPChannelHandler {
 
   package struct Value: ServerChildChannelValue {
     package let channel: any Channel
-    let peer: Peer
     let outcome: EventLoopFuture<Outcome>
   }
 
@@ -29,29 +30,44 @@ package struct ServerChannel: HTTPChannelHandler {
   }
 
   private let dispatcher: Dispatcher
+  private let tls: NIOSSLContext?
   package private(set) var responder: Responder
 
-  package init(_ dispatcher: Dispatcher) {
+  /// `tls` for connections over the network.
+  package init(_ dispatcher: Dispatcher, tls: NIOSSLContext? = nil) {
     self.dispatcher = dispatcher
+    self.tls = tls
     responder = { _, _, _ in }
   }
 
   // MARK: - A new connection
 
   package func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-    peer(of: channel).flatMapThrowing { peer in
-      let outcome = try configure(channel, peer: peer, logger: logger)
+    channel.eventLoop.makeCompletedFuture {
+      if let tls {
+        // Who it is that shows a certificate is looked at with each request.
+        let handler = NIOSSLServerHandler(context: tls) { _, verdict in verdict.succeed(.certificateVerified)
+        }
+        try channel.pipeline.syncOperations.addHandler(handler)
+      }
+      let outcome = try configure(channel, logger: logger)
       let deadline = channel.eventLoop.scheduleTask(in: Self.firstHead) { channel.close(promise: nil) }
       outcome.whenComplete { _ in deadline.cancel() }
-      return Value(channel: channel, peer: peer, outcome: outcome)
+      return Value(channel: channel, outcome: outcome)
     }
   }
 
-  /// Whose process is at the other end (unix(7), SO_PEERCRED), or which address.
+  /// Whose process is at the other end (unix(7), SO_PEERCRED), or which address and certificate. From the first
+  /// request on: before, there may be no certificate yet.
   private func peer(of channel: any Channel) -> EventLoopFuture<Peer> {
     guard channel.localAddress?.protocol == .unix, let options = channel as? any SocketOptionProvider else {
       let address = channel.remoteAddress?.ipAddress ?? "unknown"
-      return channel.eventLoop.makeSucceededFuture(.network(address: address, certificate: nil))
+      guard tls != nil else {
+        return channel.eventLoop.makeSucceededFuture(.network(address: address, certificate: nil))
+      }
+      return channel.nioSSL_peerCertificate().map { certificate in
+        .network(address: address, certificate: certificate.flatMap(ClientCertificate.init))
+      }
     }
     let credentials: EventLoopFuture<Credentials> = options.unsafeGetSocketOption(
       level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
@@ -66,9 +82,7 @@ package struct ServerChannel: HTTPChannelHandler {
   }
 
   /// As NIO's own set-up for upgrades, with errors told in our words.
-  private func configure(
-    _ channel: any Channel, peer: Peer, logger: Logger
-  ) throws -> EventLoopFuture<Outcome> {
+  private func configure(_ channel: any Channel, logger: Logger) throws -> EventLoopFuture<Outcome> {
     let encoder = HTTPResponseEncoder()
     var limits = NIOHTTPDecoderLimitConfiguration()
     limits.maxHeaderFieldSize = 16 << 10
@@ -79,8 +93,10 @@ package struct ServerChannel: HTTPChannelHandler {
     let pipelining = HTTPServerPipelineHandler()
     let errors = ProtocolErrorHandler()
     let gate = WebSocketGate { channel, head in
-      channel.eventLoop.makeFutureWithTask {
-        await dispatcher.grantsWebSocket(head.uri, HTTPFields(reading: head.headers), from: peer)
+      peer(of: channel).flatMap { peer in
+        channel.eventLoop.makeFutureWithTask {
+          await dispatcher.grantsWebSocket(head.uri, HTTPFields(reading: head.headers), from: peer)
+        }
       }
     }
     let extra: [any RemovableChannelHandler] = [decoder, pipelining, errors, gate]
@@ -119,12 +135,14 @@ package struct ServerChannel: HTTPChannelHandler {
   // MARK: - Its course
 
   package func handle(value: Value, logger: Logger) async {
-    guard let outcome = try? await value.outcome.get() else { return }  // it went before it asked
+    // It may have gone before it asked.
+    guard let outcome = try? await value.outcome.get(), let peer = try? await peer(of: value.channel).get()
+    else { return }
     switch outcome {
     case .http(let channel):
       var connection = self
       connection.responder = { request, writer, _ in
-        let reply = await dispatcher.respond(to: request, from: value.peer)
+        let reply = await dispatcher.respond(to: request, from: peer)
         try await Self.write(reply, to: writer, request: request)
       }
       await connection.handleHTTP(asyncChannel: channel, logger: logger)
@@ -133,7 +151,7 @@ package struct ServerChannel: HTTPChannelHandler {
         try await WebSocket.run(channel, masks: false) { socket in
           // The daemon's end is the end of every websocket.
           try await cancelWhenGracefulShutdown {
-            try await dispatcher.run(socket, target, headers, from: value.peer)
+            try await dispatcher.run(socket, target, headers, from: peer)
           }
         }
       } catch {
@@ -157,5 +175,14 @@ package struct ServerChannel: HTTPChannelHandler {
     case .stream(let body):
       try await writer.write(response: head, body: request.method == .head ? ResponseBody() : body)
     }
+  }
+}
+
+extension ClientCertificate {
+  /// Nil when it cannot be written down.
+  init?(_ certificate: NIOSSLCertificate) {
+    guard let der = try? certificate.toDERBytes() else { return nil }
+    let pem = PEMDocument(type: "CERTIFICATE", derBytes: der).pemString + "\n"
+    self.init(fingerprint: ServerCertificate.fingerprint(der), pem: pem)
   }
 }

@@ -1,3 +1,4 @@
+internal import MachineControl
 internal import VolaryAPI
 
 /// `/1.0/instances`, and the machines behind it.
@@ -73,6 +74,15 @@ package struct InstancePart: DaemonPart {
         try await instances.setState(
           call["name"], project: call.project, body, by: call.requireIdentity())
       },
+      Route(
+        .get, "/metrics", "What instances use, for Prometheus", right: .view,
+        answer: .bytes(type: InstanceMetrics.mediaType),
+        action: .respond { call in
+          let samples = try await instances.samples(for: try call.requireIdentity())
+          let text = InstanceMetrics.text(
+            samples, operations: await instances.services.operations.runningCount, version: volaryVersion)
+          return .bytes(text.utf8, type: InstanceMetrics.mediaType)
+        }),
     ] + InstanceConsole(instances).routes
   }
 

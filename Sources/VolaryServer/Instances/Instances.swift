@@ -90,7 +90,10 @@ actor Instances {
 
   /// What a running instance uses.
   func state(_ name: String, project: String) async throws -> InstanceStateObject {
-    let record = try await find(name, project: project)
+    try await state(of: find(name, project: project))
+  }
+
+  func state(of record: InstanceRecord) async throws -> InstanceStateObject {
     let folder = folder(of: record)
     var state = InstanceStateObject(status: status(of: record))
     state.disk["root"] = .init(usage: folder.storedBytes, total: folder.diskBytes)

@@ -143,6 +143,9 @@ package actor Operations {
     try await connect(secret, socket)
   }
 
+  /// How many have not ended.
+  package var runningCount: Int { running.count }
+
   /// Whether an operation takes websockets.
   package func isConnectable(_ id: String) -> Bool { running[id]?.connect != nil }
 

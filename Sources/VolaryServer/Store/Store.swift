@@ -42,7 +42,9 @@ package final class Store: Sendable {
   package func write<Value: Sendable>(
     _ body: @Sendable @escaping (Database) throws -> Value
   ) async throws -> Value {
-    do { return try await Task { [pool] in try await pool.write(body) }.value } catch { throw Self.readable(error) }
+    do {
+      return try await Task { [pool] in try await pool.write(body) }.value
+    } catch { throw Self.readable(error) }
   }
 
   /// Makes a backup unless there is one of the last day, and returns its path.

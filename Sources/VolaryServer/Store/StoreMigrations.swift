@@ -6,6 +6,7 @@ enum StoreMigrations {
   static let all: DatabaseMigrator = {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1", migrate: version1)
+    migrator.registerMigration("2", migrate: version2)
     return migrator
   }()
 
@@ -95,5 +96,24 @@ enum StoreMigrations {
     try database.execute(
       sql: "INSERT INTO projects (name, description, config, created_at) VALUES ('default', ?, '{}', ?)",
       arguments: ["The project that is meant when none is named", Timestamp.now.microseconds])
+  }
+
+  /// Clients over the network, and the daemon's own settings.
+  private static func version2(_ database: Database) throws {
+    try database.alter(table: "tokens") { table in
+      table.add(column: "joins", .boolean).notNull().defaults(to: false)
+    }
+    try database.create(table: "certificates") { table in
+      table.primaryKey("fingerprint", .text)
+      table.column("name", .text).notNull()
+      table.column("certificate", .text).notNull()
+      table.column("role", .text).notNull()
+      table.column("projects", .jsonText)
+      table.column("created_at", .integer).notNull()
+    }
+    try database.create(table: "settings") { table in
+      table.primaryKey("key", .text)
+      table.column("value", .text).notNull()
+    }
   }
 }

@@ -1,0 +1,157 @@
+internal import Foundation
+internal import GRDB
+package import VolaryAPI
+
+/// What the daemon measures, as Prometheus reads it (its text format, version 0.0.4).
+package struct InstanceMetrics: Sendable {
+  static let mediaType = "text/plain; version=0.0.4; charset=utf-8"
+
+  /// One instance, with what it uses.
+  package struct Sample: Sendable {
+    let name: String
+    let project: String
+    let status: StatusCode
+    let isRunning: Bool
+    let state: InstanceStateObject
+    let processors: Int
+    let memory: Int64
+
+    package init(
+      name: String, project: String, status: StatusCode, isRunning: Bool, state: InstanceStateObject,
+      processors: Int, memory: Int64
+    ) {
+      self.name = name
+      self.project = project
+      self.status = status
+      self.isRunning = isRunning
+      self.state = state
+      self.processors = processors
+      self.memory = memory
+    }
+  }
+
+  private var lines: [String] = []
+
+  /// The text for these instances.
+  package static func text(_ samples: [Sample], operations: Int, version: String) -> String {
+    var metrics = InstanceMetrics()
+    metrics.begin("volary_build_info", "gauge", "The daemon's version.")
+    metrics.add("volary_build_info", ["version": version], 1)
+    metrics.begin("volary_operations_running", "gauge", "Operations that have not ended.")
+    metrics.add("volary_operations_running", [:], Double(operations))
+    metrics.begin("volary_instances", "gauge", "Instances by project and status.")
+    let groups = Dictionary(grouping: samples) { [$0.project, $0.status.word] }
+    for (group, members) in groups.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+      metrics.add("volary_instances", ["project": group[0], "status": group[1]], Double(members.count))
+    }
+    metrics.addInstances(samples)
+    return metrics.lines.joined(separator: "\n") + "\n"
+  }
+
+  private mutating func addInstances(_ samples: [Sample]) {
+    let running = samples.filter(\.isRunning)
+    each(samples, "volary_instance_up", "gauge", "1 while the instance's machine runs.") {
+      $0.isRunning ? 1 : 0
+    }
+    each(samples, "volary_instance_cpus", "gauge", "Virtual CPUs.") { Double($0.processors) }
+    each(samples, "volary_instance_memory_limit_bytes", "gauge", "The guest's memory.") { Double($0.memory) }
+    each(running, "volary_instance_cpu_seconds_total", "counter", "Processor time of the machine's process.")
+    {
+      Double($0.state.cpu.usage) / 1e9
+    }
+    each(running, "volary_instance_memory_bytes", "gauge", "The guest's memory that is in use on the host.") {
+      Double($0.state.memory.usage)
+    }
+    each(running, "volary_instance_start_time_seconds", "gauge", "When it was started, in Unix time.") {
+      Double($0.state.startedAt.microseconds) / 1e6
+    }
+    by(
+      samples, "device", \.disk, "volary_instance_disk_bytes", "gauge", "Bytes that a disk takes on the host."
+    ) {
+      $0.usage
+    }
+    by(samples, "device", \.disk, "volary_instance_disk_size_bytes", "gauge", "Bytes that the guest sees.") {
+      $0.total
+    }
+    typealias Counters = InstanceStateObject.Counters
+    let counters: [(String, String, (Counters) -> Int64)] = [
+      ("receive_bytes", "Bytes to the guest.", { $0.bytesReceived }),
+      ("transmit_bytes", "Bytes from the guest.", { $0.bytesSent }),
+      ("receive_packets", "Frames to the guest.", { $0.packetsReceived }),
+      ("transmit_packets", "Frames from the guest.", { $0.packetsSent }),
+    ]
+    for (name, help, value) in counters {
+      by(running, "device", \.network, "volary_instance_network_\(name)_total", "counter", help) {
+        value($0.counters)
+      }
+    }
+  }
+
+  private mutating func each(
+    _ samples: [Sample], _ name: String, _ type: String, _ help: String, _ value: (Sample) -> Double
+  ) {
+    begin(name, type, help)
+    for sample in samples { add(name, ["name": sample.name, "project": sample.project], value(sample)) }
+  }
+
+  private mutating func by<Part>(
+    _ samples: [Sample], _ label: String, _ parts: KeyPath<InstanceStateObject, [String: Part]>,
+    _ name: String,
+    _ type: String, _ help: String, _ value: (Part) -> Int64
+  ) {
+    begin(name, type, help)
+    for sample in samples {
+      for (key, part) in sample.state[keyPath: parts].sorted(by: { $0.key < $1.key }) {
+        add(name, ["name": sample.name, "project": sample.project, label: key], Double(value(part)))
+      }
+    }
+  }
+
+  private mutating func begin(_ name: String, _ type: String, _ help: String) {
+    lines.append("# HELP \(name) \(help)")
+    lines.append("# TYPE \(name) \(type)")
+  }
+
+  private mutating func add(_ name: String, _ labels: [String: String], _ value: Double) {
+    let pairs = labels.sorted { $0.key < $1.key }.map { "\($0.key)=\"\(Self.escaped($0.value))\"" }
+    let text = value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value)
+    lines.append(name + (pairs.isEmpty ? "" : "{\(pairs.joined(separator: ","))}") + " " + text)
+  }
+
+  private static func escaped(_ text: String) -> String {
+    text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+  }
+}
+
+extension Instances {
+  /// How many machines are asked at a time for what they use.
+  private static let askedAtOnce = 16
+
+  /// Every instance that `identity` may see, with what it uses.
+  func samples(for identity: Identity) async throws -> [InstanceMetrics.Sample] {
+    let records = try await services.store.read { database in
+      try InstanceRecord.order(InstanceRecord.CodingKeys.project, InstanceRecord.CodingKeys.name)
+        .fetchAll(database).filter { identity.reaches(project: $0.project) }
+    }
+    return await withTaskGroup(of: (Int, InstanceMetrics.Sample?).self) { group in
+      var samples: [InstanceMetrics.Sample?] = Array(repeating: nil, count: records.count)
+      for (index, record) in records.enumerated() {
+        if index >= Self.askedAtOnce, let (done, sample) = await group.next() { samples[done] = sample }
+        group.addTask { (index, await self.sample(record)) }
+      }
+      for await (done, sample) in group { samples[done] = sample }
+      return samples.compactMap { $0 }
+    }
+  }
+
+  /// Nil for one whose configuration cannot be read.
+  private func sample(_ record: InstanceRecord) async -> InstanceMetrics.Sample? {
+    guard let state = try? await state(of: record),
+      let settings = try? settings(of: record)
+    else { return nil }
+    return InstanceMetrics.Sample(
+      name: record.name, project: record.project, status: state.statusCode,
+      isRunning: machines[record.id] != nil, state: state, processors: settings.cpus,
+      memory: Int64(clamping: settings.memory))
+  }
+}
