@@ -97,6 +97,59 @@ extension EndToEndTests {
       #expect(Bench.eventually(within: 10) { house.instanceFolders == [] })
     }
 
+    /// What Incus's clients ask for to make an instance: an alias, its image, an instance of that fingerprint.
+    @Test func imagesAndWhatInstancesUse() throws {
+      let house = try TestHouse()
+      let alias = Bench.imageName.replacing("/", with: "%2F") + "%2Friscv64"
+      let found = try house.run(["query", "/1.0/images/aliases/\(alias)"]).output
+      let fingerprint = try #require(try found.firstMatch(of: Regex("[0-9a-f]{64}"))).0
+      #expect(try house.run(["query", "/1.0/images/\(fingerprint)"]).output.contains(Bench.imageName))
+      try house.expect(["query", "/1.0/images/0123456789abcdef"], code: 4, naming: "there is no image")
+      try house.expect([
+        "query", "-X", "POST", "--wait", "/1.0/instances", "-d",
+        """
+        {"name": "made", "architecture": "", "start": true, "config": {"limits.memory": "128MiB"},
+         "source": {"type": "image", "fingerprint": "\(fingerprint.prefix(12))", "alias": ""}}
+        """,
+      ])
+      let list = try house.run(["query", "/1.0/instances?recursion=2"]).output
+      #expect(list.contains("\"hwaddr\"") && list.contains("\"usage\""), "\(list)")
+      let metrics = try house.run(["query", "/metrics"]).output
+      #expect(metrics.contains(#"volary_instance_up{name="made",project="default"} 1"#), "\(metrics)")
+      #expect(
+        metrics.contains(#"volary_instance_memory_limit_bytes{name="made",project="default"} 134217728"#))
+      try house.expect(
+        ["query", "-X", "POST", "/1.0/instances/made/exec", "-d", "{}"], code: 1, naming: "no agent runs")
+      try house.expect(["delete", "made", "--force"])
+    }
+
+    /// The daemon's own configuration, and tokens, from the command line.
+    @Test func opensToTheNetwork() throws {
+      let house = try TestHouse()
+      try house.expect(["token", "create", "early", "--client"], code: 5, naming: "core.https_address")
+      try house.expect(["config", "set", "core.https_address=127.0.0.1:0"])
+      #expect(try house.run(["config", "get", "core.https_address"]).output == "127.0.0.1:0\n")
+      let token = try house.run(["token", "create", "grafana", "--role", "monitor", "--expires", "1h"]).output
+      #expect(token.hasPrefix("volary_"))
+      #expect(try house.run(["token", "list", "-f", "csv"]).output.contains("grafana,monitor,all,BEARER,"))
+      let server = try house.run(["query", "/1.0"]).output
+      let address = try #require(try server.firstMatch(of: Regex(#"127\.0\.0\.1:[1-9][0-9]+"#))).0
+      let metrics = try ProgramRun(
+        "/usr/bin/curl",
+        [
+          "-sS", "-m", "20", "--cacert", "\(house.folder.path)/server.crt", "-H",
+          "Authorization: Bearer \(token.trimmingCharacters(in: .whitespacesAndNewlines))",
+          "https://\(address)/metrics",
+        ]
+      ).finish(within: 30)
+      #expect(metrics.output.contains("volary_build_info{"), "\(metrics.output) \(metrics.errors)")
+      try house.expect(["token", "delete", "grafana"])
+      try house.expect(["token", "delete", "grafana"], code: 4, naming: "grafana")
+      try house.expect(["token", "create", "x", "--expires", "soon"], code: 2, naming: "soon")
+      try house.expect(["config", "unset", "core.https_address"])
+      #expect(try house.run(["config", "get", "core.https_address"]).output == "\n")
+    }
+
     @Test func refusals() throws {
       let house = try TestHouse()
       try house.expect(["launch", "debian/1", "a"], code: 4, naming: "debian/1")

@@ -24,10 +24,12 @@ package struct InstanceObject: Codable, Equatable, Sendable {
   /// Ours beyond Incus's: what keeps it from being what it should be, and how it ended last.
   package var conditions: [Condition]
   package var exit: InstanceExit?
+  /// What it uses, where it is asked for with `recursion=2`.
+  package var state: InstanceStateObject?
 
   private enum CodingKeys: String, CodingKey {
     case name, description, status, architecture, type, ephemeral, stateful, config, devices, profiles
-    case project, location, conditions, exit
+    case project, location, conditions, exit, state
     case statusCode = "status_code"
     case createdAt = "created_at"
     case lastUsedAt = "last_used_at"

@@ -36,10 +36,13 @@ package struct InstanceSource: Codable, Sendable {
   package var type: String
   /// An image's name, such as `debian/13`.
   package var alias: String?
+  /// An image's fingerprint, in place of its name.
+  package var fingerprint: String?
 
-  package init(type: String = "image", alias: String? = nil) {
+  package init(type: String = "image", alias: String? = nil, fingerprint: String? = nil) {
     self.type = type
     self.alias = alias
+    self.fingerprint = fingerprint
   }
 }
 

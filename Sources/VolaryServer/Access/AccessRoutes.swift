@@ -125,24 +125,25 @@ struct AccessRoutes: RouteGroup {
 
   private func join(_ call: Call) async throws -> Reply {
     let body = try call.decode(CertificatesPost.self)
-    guard body.type ?? "client" == "client" else {
+    // Incus's client sends what it leaves out as empty.
+    guard ["", "client"].contains(body.type ?? "") else {
       throw APIError.invalid("`type` has to be client; Volary knows no other kind of certificate")
     }
     if let token = body.trustToken, !token.isEmpty { return try await join(with: token, body, call) }
     try Right.administer.check(call.identity)
     let projects = try Self.projects(body)
     if body.token == true {
-      guard let name = body.name else { throw APIError.invalid("`name` is missing") }
+      guard let name = body.name, !name.isEmpty else { throw APIError.invalid("`name` is missing") }
       return try await beginJoining(name, projects, call)
     }
-    let shown = try body.certificate.map(Self.read) ?? Self.certificate(of: call.peer)
+    let shown = try Self.shown(body, call)
     return try await admit(shown, body.name, role: projects == nil ? .admin : .operator, projects, call)
   }
 
   /// A client that nobody knows, with a token that an administrator gave it.
   private func join(with text: String, _ body: CertificatesPost, _ call: Call) async throws -> Reply {
     let secret = JoinToken(text: text)?.secret ?? text
-    let shown = try body.certificate.map(Self.read) ?? Self.certificate(of: call.peer)
+    let shown = try Self.shown(body, call)
     let (hash, now) = (Authentication.hash(secret), Timestamp.now)
     let token = try await store.write { database -> TokenRecord in
       let found = try TokenRecord.filter(TokenRecord.CodingKeys.hash == hash).fetchOne(database)
@@ -225,8 +226,10 @@ struct AccessRoutes: RouteGroup {
     throw APIError.notFound("there is no certificate `\(fingerprint.prefix(64))`")
   }
 
-  private static func certificate(of peer: Peer) throws(APIError) -> ClientCertificate {
-    guard case .network(_, let certificate?) = peer else {
+  /// The certificate that is named, or the one of the connection.
+  private static func shown(_ body: CertificatesPost, _ call: Call) throws(APIError) -> ClientCertificate {
+    if let text = body.certificate, !text.isEmpty { return try read(text) }
+    guard case .network(_, let certificate?) = call.peer else {
       throw .invalid("`certificate` is missing, and the connection shows none")
     }
     return certificate

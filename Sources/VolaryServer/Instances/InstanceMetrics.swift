@@ -133,25 +133,26 @@ extension Instances {
       try InstanceRecord.order(InstanceRecord.CodingKeys.project, InstanceRecord.CodingKeys.name)
         .fetchAll(database).filter { identity.reaches(project: $0.project) }
     }
-    return await withTaskGroup(of: (Int, InstanceMetrics.Sample?).self) { group in
-      var samples: [InstanceMetrics.Sample?] = Array(repeating: nil, count: records.count)
-      for (index, record) in records.enumerated() {
-        if index >= Self.askedAtOnce, let (done, sample) = await group.next() { samples[done] = sample }
-        group.addTask { (index, await self.sample(record)) }
-      }
-      for await (done, sample) in group { samples[done] = sample }
-      return samples.compactMap { $0 }
+    let states = await measure(records)
+    return zip(records, states).compactMap { record, state in
+      guard let state, let settings = try? settings(of: record) else { return nil }
+      return InstanceMetrics.Sample(
+        name: record.name, project: record.project, status: state.statusCode,
+        isRunning: machines[record.id] != nil, state: state, processors: settings.cpus,
+        memory: Int64(clamping: settings.memory))
     }
   }
 
-  /// Nil for one whose configuration cannot be read.
-  private func sample(_ record: InstanceRecord) async -> InstanceMetrics.Sample? {
-    guard let state = try? await state(of: record),
-      let settings = try? settings(of: record)
-    else { return nil }
-    return InstanceMetrics.Sample(
-      name: record.name, project: record.project, status: state.statusCode,
-      isRunning: machines[record.id] != nil, state: state, processors: settings.cpus,
-      memory: Int64(clamping: settings.memory))
+  /// What each of these uses, in their order.
+  func measure(_ records: [InstanceRecord]) async -> [InstanceStateObject?] {
+    await withTaskGroup(of: (Int, InstanceStateObject?).self) { group in
+      var states: [InstanceStateObject?] = Array(repeating: nil, count: records.count)
+      for (index, record) in records.enumerated() {
+        if index >= Self.askedAtOnce, let (done, state) = await group.next() { states[done] = state }
+        group.addTask { (index, try? await self.state(of: record)) }
+      }
+      for await (done, state) in group { states[done] = state }
+      return states
+    }
   }
 }

@@ -4,8 +4,12 @@ internal import VolaryAPI
 /// `/1.0/instances`, and the machines behind it.
 package struct InstancePart: DaemonPart {
   private let instances: Instances
+  private let images: ImageRoutes
 
-  package init(_ services: DaemonServices) { instances = Instances(services) }
+  package init(_ services: DaemonServices) {
+    instances = Instances(services)
+    images = ImageRoutes(services: services, store: instances.images)
+  }
 
   package func start() async throws {
     try await instances.recover()
@@ -16,16 +20,22 @@ package struct InstancePart: DaemonPart {
 
   package func stop() async { await instances.letGo() }
 
-  package let apiExtensions = [
-    "virtual-machines", "instances", "console", "console_vga_type", "instance_all_projects",
-  ]
+  package var apiExtensions: [String] {
+    [
+      "virtual-machines", "instances", "console", "console_vga_type", "instance_all_projects",
+      "container_full", "container_backup",
+      "instance_create_start",
+    ] + images.apiExtensions
+  }
 
   package var routes: [Route] {
     [
       .list(
         "/1.0/instances", "Instances", right: .view, query: [.project],
         pathOf: { (instance: InstanceObject) in Instances.path(instance.name) }
-      ) { call in try await instances.list(project: call.project) },
+      ) { call in
+        try await instances.list(project: call.project, withStates: call.query.integer("recursion") == 2)
+      },
       .begin(.post, "/1.0/instances", "Make an instance", right: .operate, query: [.project]) {
         (call, body: InstancesPost) in
         try await instances.create(body, project: call.project, by: call.requireIdentity())
@@ -74,6 +84,29 @@ package struct InstancePart: DaemonPart {
         try await instances.setState(
           call["name"], project: call.project, body, by: call.requireIdentity())
       },
+      // Their place: none can be made yet.
+      .list(
+        "/1.0/instances/{name}/snapshots", "Snapshots of an instance", right: .view, query: [.project],
+        pathOf: { (snapshot: InstanceObject) in Instances.path(snapshot.name) }
+      ) { call in
+        _ = try await instances.find(call["name"], project: call.project)
+        return []
+      },
+      .list(
+        "/1.0/instances/{name}/backups", "Backups of an instance", right: .view, query: [.project],
+        pathOf: { (backup: InstanceObject) in Instances.path(backup.name) }
+      ) { call in
+        _ = try await instances.find(call["name"], project: call.project)
+        return []
+      },
+      .begin(
+        .post, "/1.0/instances/{name}/exec", "Run a command in an instance", right: .use, query: [.project]
+      ) { call in
+        _ = try await instances.find(call["name"], project: call.project)
+        throw APIError(
+          .notImplemented, "no agent runs in the instance `\(call["name"])`, which would run commands there",
+          wayOut: "use its console: volary console \(call["name"])")
+      },
       Route(
         .get, "/metrics", "What instances use, for Prometheus", right: .view,
         answer: .bytes(type: InstanceMetrics.mediaType),
@@ -83,7 +116,7 @@ package struct InstancePart: DaemonPart {
             samples, operations: await instances.services.operations.runningCount, version: volaryVersion)
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
         }),
-    ] + InstanceConsole(instances).routes
+    ] + InstanceConsole(instances).routes + images.routes
   }
 
   private func change(_ call: Call, _ body: @escaping @Sendable (inout InstanceRecord) -> Void) async throws {

@@ -59,13 +59,17 @@ extension Instances {
   }
 
   private func findImage(_ post: InstancesPost) async throws -> StoredImage {
-    guard post.source.type == "image", let alias = post.source.alias else {
+    if post.source.type == "image", let fingerprint = post.source.fingerprint, !fingerprint.isEmpty {
+      let images = images
+      return try await offThread("image") { try images.find(fingerprint: fingerprint).stored }
+    }
+    guard post.source.type == "image", let alias = post.source.alias, !alias.isEmpty else {
       throw APIError.invalid(
         "an instance is made from an image",
         wayOut: "name one: {\"type\": \"image\", \"alias\": \"debian/13\"}")
     }
     let images = images
-    let wanted = post.architecture
+    let wanted = post.architecture.flatMap { $0.isEmpty ? nil : $0 }
     return try await offThread("image") {
       do {
         let name = try ImageName(alias)

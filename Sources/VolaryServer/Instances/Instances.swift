@@ -53,13 +53,22 @@ actor Instances {
     return record
   }
 
-  func list(project: String) async throws -> [InstanceObject] {
+  /// `withStates`: with what each uses.
+  func list(project: String, withStates: Bool) async throws -> [InstanceObject] {
     let records = try await services.store.read { database in
       guard try ProjectRecord.exists(database, key: project) else {
         throw APIError.notFound("there is no project `\(project)`")
       }
       return try InstanceRecord.filter(InstanceRecord.CodingKeys.project == project)
         .order(InstanceRecord.CodingKeys.name).fetchAll(database)
+    }
+    if withStates {
+      let samples = await measure(records)
+      return zip(records, samples).map { record, state in
+        var object = object(record)
+        object.state = state
+        return object
+      }
     }
     return records.map(object)
   }
