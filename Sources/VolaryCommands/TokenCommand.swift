@@ -47,12 +47,9 @@ struct TokenCommand: ParsableCommand {
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List tokens.", aliases: ["ls"])
 
-    @Option(name: .shortAndLong, help: "table, compact, json, yaml or csv.") var format: String?
+    @OptionGroup var format: FormatOption
 
     func run() throws {
-      guard let format = ListFormat.named(format) else {
-        throw VolaryError(.usage, "unknown format '\(format ?? "")'; known are \(ListFormat.names)")
-      }
       let tokens: [TokenObject] = try Daemon.run {
         try await $0.get("/1.0/tokens", query: [("recursion", "1")])
       }
@@ -66,7 +63,7 @@ struct TokenCommand: ParsableCommand {
           token.lastUsedAt?.description ?? "never",
         ]
       }
-      print(try table.text(format), terminator: "")
+      try format.show(table)
     }
   }
 

@@ -17,7 +17,8 @@ package struct VolaryCommand: ParsableCommand {
     subcommands: [
       LaunchCommand.self, ListCommand.self, InfoCommand.self, ConsoleCommand.self, StartCommand.self,
       StopCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self, RenameCommand.self,
-      ConfigCommand.self, DeleteCommand.self, RunCommand.self, ImageCommand.self, TokenCommand.self,
+      ConfigCommand.self, DeleteCommand.self, RunCommand.self, ImageCommand.self, ProjectCommand.self,
+      OperationCommand.self, TokenCommand.self, MonitorCommand.self,
       QueryCommand.self, DoctorCommand.self, VersionCommand.self,
     ])
 

@@ -126,6 +126,15 @@ extension EndToEndTests {
     /// The daemon's own configuration, and tokens, from the command line.
     @Test func opensToTheNetwork() throws {
       let house = try TestHouse()
+      // A command that finds no daemon starts one at once, and waits for nobody's time to be over.
+      let start = ContinuousClock.now
+      try house.expect(["project", "list"])
+      #expect(ContinuousClock.now - start < .seconds(9))
+      try house.expect(["project", "create", "lab", "-c", "limits.instances=1"])
+      #expect(try house.run(["project", "list", "-f", "csv"]).output.contains("lab,,limits.instances=1,0"))
+      try house.expect(["project", "delete", "lab"])
+      try house.expect(["operation", "show", "x"], code: 4, naming: "no operation")
+      try house.expect(["monitor", "--since", "1"], code: 1, naming: "read the present state")
       try house.expect(["token", "create", "early", "--client"], code: 5, naming: "core.https_address")
       try house.expect(["config", "set", "core.https_address=127.0.0.1:0"])
       #expect(try house.run(["config", "get", "core.https_address"]).output == "127.0.0.1:0\n")

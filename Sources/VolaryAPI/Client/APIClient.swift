@@ -11,6 +11,8 @@ package final class APIClient: Sendable {
   package init(_ endpoint: APIEndpoint) {
     self.endpoint = endpoint
     var configuration = HTTPClient.Configuration(timeout: .init(connect: .seconds(10)))
+    // Where nobody listens, nobody will in a moment: a command starts the daemon then.
+    configuration.connectionPool.retryConnectionEstablishment = false
     if case .https(_, let tls, _) = endpoint { configuration.tlsConfiguration = tls }
     http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
   }

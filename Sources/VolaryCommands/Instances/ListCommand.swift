@@ -11,10 +11,7 @@ struct ListCommand: ParsableCommand {
   @Argument(help: "What names begin with, or key=value; again for less.")
   var filters: [String] = []
 
-  @Option(
-    name: .shortAndLong,
-    help: "table, compact, json, yaml or csv; without it, a table on a terminal and compact elsewhere.")
-  var format: String?
+  @OptionGroup var format: FormatOption
 
   @Flag(name: .shortAndLong, help: "Only the names.")
   var quiet = false
@@ -22,8 +19,15 @@ struct ListCommand: ParsableCommand {
   @OptionGroup var project: ProjectOption
 
   func run() throws {
-    guard let format = ListFormat.named(format) else {
-      throw VolaryError(.usage, "unknown format '\(format ?? "")'; known are \(ListFormat.names)")
+    if quiet, !filters.contains(where: { $0.contains("=") }) {
+      // Names are in the paths already.
+      let query = project.query
+      let paths: [String] = try Daemon.run { try await $0.get("/1.0/instances", query: query) }
+      for path in paths {
+        let name = path.dropFirst("/1.0/instances/".count)
+        if filters.allSatisfy(name.hasPrefix) { print(name) }
+      }
+      return
     }
     let query = project.query + [("recursion", "1")]
     let all = try Daemon.run { try await $0.get("/1.0/instances", query: query, as: [InstanceObject].self) }
@@ -42,7 +46,7 @@ struct ListCommand: ParsableCommand {
         instance.type == .container ? "CONTAINER" : "VIRTUAL-MACHINE", "0", Self.reason(instance),
       ]
     }
-    print(try table.text(format), terminator: "")
+    try format.show(table)
   }
 
   private static func fits(_ instance: InstanceObject, _ filter: String) -> Bool {

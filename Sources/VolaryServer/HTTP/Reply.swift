@@ -69,7 +69,11 @@ extension Reply {
 
   /// What a GET gives, with its tag; nothing when the client has it already.
   static func tagged(_ metadata: some Encodable, for call: Call) throws -> Reply {
-    let representation = try APICoding.encode(metadata)
+    tagged(json: try APICoding.encode(metadata), for: call)
+  }
+
+  /// As ``tagged(_:for:)``, of what is JSON already.
+  static func tagged(json representation: Data, for call: Call) -> Reply {
     let tag = ETag(of: representation)
     var reply = sync(json: representation)
     if let known = call.headers[.ifNoneMatch], tag.matches(known) {

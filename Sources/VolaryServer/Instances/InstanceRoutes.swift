@@ -30,12 +30,9 @@ package struct InstancePart: DaemonPart {
 
   package var routes: [Route] {
     [
-      .list(
-        "/1.0/instances", "Instances", right: .view, query: [.project],
-        pathOf: { (instance: InstanceObject) in Instances.path(instance.name) }
-      ) { call in
-        try await instances.list(project: call.project, withStates: call.query.integer("recursion") == 2)
-      },
+      Route(
+        .get, "/1.0/instances", "Instances", right: .view, query: [.project, .recursion, .filter],
+        answer: .list(InstanceObject.self), action: .respond { try await list($0) }),
       .begin(.post, "/1.0/instances", "Make an instance", right: .operate, query: [.project]) {
         (call, body: InstancesPost) in
         try await instances.create(body, project: call.project, by: call.requireIdentity())
@@ -117,6 +114,20 @@ package struct InstancePart: DaemonPart {
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
         }),
     ] + InstanceConsole(instances).routes + images.routes
+  }
+
+  private func list(_ call: Call) async throws -> Reply {
+    let recursion = call.query.integer("recursion") ?? 0
+    if call.query[.filter] == nil, recursion < 2 {
+      if recursion == 0 { return try .tagged(try await instances.paths(project: call.project), for: call) }
+      return .tagged(json: try await instances.listJSON(project: call.project), for: call)
+    }
+    let all =
+      try await recursion == 2
+      ? instances.listWithStates(project: call.project) : instances.list(project: call.project)
+    let found = try call.filter(all)
+    if recursion == 0 { return try .tagged(found.map { Instances.path($0.name) }, for: call) }
+    return try .tagged(found, for: call)
   }
 
   private func change(_ call: Call, _ body: @escaping @Sendable (inout InstanceRecord) -> Void) async throws {

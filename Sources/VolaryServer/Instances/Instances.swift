@@ -25,6 +25,7 @@ actor Instances {
   let services: DaemonServices
   let images: ImageStore
   var machines: [String: RunningMachine] = [:]
+  private var table: InstanceTable
   /// What is being done to an instance, by its id: one thing at a time.
   private var busy: [String: String] = [:]
   private var lastTicket: UInt64 = 0
@@ -33,6 +34,7 @@ actor Instances {
 
   init(_ services: DaemonServices) {
     self.services = services
+    table = InstanceTable(store: services.store)
     images = ImageStore(data: URL(fileURLWithPath: services.dataDirectory, isDirectory: true))
   }
 
@@ -53,24 +55,40 @@ actor Instances {
     return record
   }
 
-  /// `withStates`: with what each uses.
-  func list(project: String, withStates: Bool) async throws -> [InstanceObject] {
-    let records = try await services.store.read { database in
-      guard try ProjectRecord.exists(database, key: project) else {
-        throw APIError.notFound("there is no project `\(project)`")
-      }
-      return try InstanceRecord.filter(InstanceRecord.CodingKeys.project == project)
-        .order(InstanceRecord.CodingKeys.name).fetchAll(database)
+  func list(project: String) async throws -> [InstanceObject] {
+    try await checkProject(project)
+    return try table.records(project: project).map(object)
+  }
+
+  /// With what each uses.
+  func listWithStates(project: String) async throws -> [InstanceObject] {
+    try await checkProject(project)
+    let records = try table.records(project: project)
+    let states = await measure(records)
+    return zip(records, states).map { record, state in
+      var object = object(record)
+      object.state = state
+      return object
     }
-    if withStates {
-      let samples = await measure(records)
-      return zip(records, samples).map { record, state in
-        var object = object(record)
-        object.state = state
-        return object
-      }
+  }
+
+  /// ``list(project:)`` as JSON, of which most is kept from the last time.
+  func listJSON(project: String) async throws -> Data {
+    try await checkProject(project)
+    return try table.json(
+      project: project, outlook: { .init(status: status(of: $0), trouble: machines[$0.id]?.trouble) },
+      object: object)
+  }
+
+  func paths(project: String) async throws -> [String] {
+    try await checkProject(project)
+    return try table.records(project: project).map(Self.path)
+  }
+
+  private func checkProject(_ project: String) async throws {
+    guard try await services.store.read({ try ProjectRecord.exists($0, key: project) }) else {
+      throw APIError.notFound("there is no project `\(project)`")
     }
-    return records.map(object)
   }
 
   func object(_ record: InstanceRecord) -> InstanceObject {

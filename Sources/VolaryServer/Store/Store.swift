@@ -36,6 +36,16 @@ package final class Store: Sendable {
     try await pool.read(body)
   }
 
+  /// As ``read(_:)``, at once: for little that has to be read with nothing in between.
+  func readNow<Value>(_ body: (Database) throws -> Value) throws -> Value { try pool.read(body) }
+
+  /// Notes from now on which rows of a table change.
+  func changes(of table: String) -> RowChanges {
+    let changes = RowChanges(table: table)
+    pool.add(transactionObserver: changes, extent: .databaseLifetime)
+    return changes
+  }
+
   /// Runs `body` in a transaction, which is undone when it throws. A task that is cancelled writes all the same:
   /// how a cancelled operation ended has to be kept too.
   @discardableResult
