@@ -88,6 +88,8 @@ soak: image
 	$(tests) VOLARY_TEST_GCC_INITRD=$(CURDIR)/$(built)/gcc-initrd VOLARY_LOCKSTEP_INSTRUCTIONS=$(GCC_INSTRUCTIONS) \
 	  $(SWIFT) test -c release --skip-build --filter LockstepCompiler
 	$(tests) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
+	Tests/Soak/crash --programs $(built) --data $(VOLARY_DATA) --operations 2000
+	Tests/Soak/api $(built) 200
 	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Tests/Soak/stress.sh $(STRESS_MINUTES)
 
 ## bench: figures beside QEMU's, as a table. As root, or memory cannot be read.

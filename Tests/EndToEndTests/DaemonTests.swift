@@ -76,6 +76,20 @@ extension EndToEndTests {
       #expect(house.instanceFolders == [])
     }
 
+    /// A daemon that is killed again and again amid operations; `make soak` has thousands of them.
+    @Test func nothingIsLostWhenItIsKilled() throws {
+      let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Soak/crash")
+      let outcome = try ProgramRun(
+        "/usr/bin/env",
+        [
+          "python3", script.path(percentEncoded: false), "--programs", Bench.programs, "--data", Bench.data,
+          "--operations", "100",
+        ]
+      ).finish(within: 400)
+      #expect(
+        outcome.code == 0 && outcome.output.contains("nothing lost"), "\(outcome.output)\(outcome.errors)")
+    }
+
     @Test func portsLeadToTheGuest() throws {
       let house = try TestHouse()
       let port = UInt16.random(in: 20_000..<60_000)
@@ -119,7 +133,7 @@ extension EndToEndTests {
       #expect(
         metrics.contains(#"volary_instance_memory_limit_bytes{name="made",project="default"} 134217728"#))
       try house.expect(
-        ["query", "-X", "POST", "/1.0/instances/made/exec", "-d", "{}"], code: 1, naming: "no agent runs")
+        ["query", "-X", "POST", "/1.0/instances/made/exec", "-d", "{}"], code: 5, naming: "no agent runs")
       try house.expect(["delete", "made", "--force"])
     }
 

@@ -117,13 +117,14 @@ import VolaryServer
     let instance = try #require(recorder.components["InstanceObject"]?.value)
     let properties = try #require(instance["properties"]?.object)
     // What is written is what is described.
-    let object = InstanceObject(
+    var object = InstanceObject(
       name: "a", status: .running, architecture: "x", createdAt: .now, project: "default",
       exit: InstanceExit(reason: "a", message: "b", at: .now))
+    object.state = InstanceStateObject(status: .running)
     let written = try JSONValue(encoding: object).object ?? [:]
     #expect(Set(properties.keys) == Set(written.keys))
     let required = Set((instance["required"]?.array ?? []).compactMap(\.string))
-    #expect(Set(properties.keys).subtracting(required) == ["exit"])
+    #expect(Set(properties.keys).subtracting(required) == ["exit", "state"])
     #expect(properties["created_at"]?["format"] == "date-time")
     #expect(properties["type"]?["enum"] == ["virtual-machine", "container"])
     #expect(properties["devices"]?["additionalProperties"]?["additionalProperties"]?["type"] == "string")

@@ -45,7 +45,7 @@ struct InstanceConsole: RouteGroup {
   private func open(_ call: Call, _ body: InstanceConsolePost) async throws -> OperationObject {
     if let type = body.type, type != "console", !type.isEmpty {
       throw APIError(
-        .notImplemented, "there is no console of the type `\(type)`", wayOut: "there is `console`")
+        .invalid, "there is no console of the type `\(type)`", wayOut: "there is `console`")
     }
     let record = try await instances.find(call["name"], project: call.project)
     let stream = try await instances.attachConsole(record, backlog: Self.backlog)

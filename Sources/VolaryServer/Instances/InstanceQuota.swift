@@ -41,7 +41,7 @@ enum InstanceQuota {
     guard let limit, wanted > limit else { return }
     throw APIError(
       .unprocessable,
-      "the project `\(project.name)` may have \(text(limit)) of \(what), and would have \(text(wanted))",
+      "the project `\(project.name)` is limited to \(text(limit)) of \(what), and would have \(text(wanted))",
       wayOut: "delete what is not needed, or have its limit raised")
   }
 }

@@ -101,7 +101,7 @@ package struct InstancePart: DaemonPart {
       ) { call in
         _ = try await instances.find(call["name"], project: call.project)
         throw APIError(
-          .notImplemented, "no agent runs in the instance `\(call["name"])`, which would run commands there",
+          .conflict, "no agent runs in the instance `\(call["name"])`, which would run commands there",
           wayOut: "use its console: volary console \(call["name"])")
       },
       Route(

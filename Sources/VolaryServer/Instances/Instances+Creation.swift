@@ -10,7 +10,7 @@ extension Instances {
 
   /// Checks what was asked for, and begins to make it.
   func create(_ post: InstancesPost, project: String, by identity: Identity) async throws -> OperationObject {
-    if post.type == .container { throw APIError(.notImplemented, "containers are not there yet") }
+    if post.type == .container { throw APIError(.unprocessable, "containers are not there yet") }
     let image = try await findImage(post)
     let name = try await chooseName(post.name, project: project)
     guard let architecture = MachineConfiguration.Architecture(image.record.architecture) else {
