@@ -12,7 +12,7 @@ package struct WebSocket: Sendable {
   package static let largestMessage = 1 << 20
 
   /// How long a closing frame may take to go: the other end may not read at all.
-  private static let lastFrame: TimeAmount = .seconds(5)
+  private static let lastFrame: TimeAmount = .seconds(60)
 
   private let channel: any Channel
   private let outbound: NIOAsyncChannelOutboundWriter<WebSocketFrame>
@@ -42,7 +42,11 @@ package struct WebSocket: Sendable {
     }
     gone.futureResult.whenComplete { _ in deadline.cancel() }
     channel.writeAndFlush(frame(.connectionClose, bytes)).cascade(to: gone)
-    try await gone.futureResult.get()
+    try await withTaskCancellationHandler {
+      try await gone.futureResult.get()
+    } onCancel: {
+      gone.fail(CancellationError())
+    }
   }
 
   private func send(_ opcode: WebSocketOpcode, _ bytes: ByteBuffer) async throws {

@@ -128,6 +128,10 @@ extension EndToEndTests {
       ])
       let list = try house.run(["query", "/1.0/instances?recursion=2"]).output
       #expect(list.contains("\"hwaddr\"") && list.contains("\"usage\""), "\(list)")
+      let top = try house.run(["top", "--delay", "0.5"]).output.split(separator: "\n")
+      #expect(top.count == 2 && top[0].hasPrefix("NAME") && top[1].hasPrefix("made"), "\(top)")
+      #expect(
+        try house.run(["---completion", "stop", "--", "positional@0", "0", "0", "ma"]).output == "made\n")
       let metrics = try house.run(["query", "/metrics"]).output
       #expect(metrics.contains(#"volary_instance_up{name="made",project="default"} 1"#), "\(metrics)")
       #expect(

@@ -50,7 +50,7 @@ final class TestDaemon: @unchecked Sendable {  // `process` changes between requ
   }
 
   /// Asks it to end, and says how it did; nil when it has not in time.
-  func terminate(within seconds: Double = 20) async -> Int32? {
+  func terminate(within seconds: Double = 60) async -> Int32? {
     kill(pid, SIGTERM)
     guard await eventually(seconds: seconds, { !process.isRunning }) else { return nil }
     return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus

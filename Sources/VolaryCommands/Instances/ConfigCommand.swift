@@ -13,7 +13,8 @@ struct ConfigCommand: ParsableCommand {
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show configuration and devices.")
 
-    @Argument(help: "An instance; the daemon without one.") var name: String?
+    @Argument(help: "An instance; the daemon without one.", completion: InstanceCompletion.names) var name:
+      String?
     @Flag(help: "With what it has without being told.")
     var expanded = false
     @OptionGroup var project: ProjectOption
@@ -36,7 +37,7 @@ struct ConfigCommand: ParsableCommand {
   struct Get: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show one key's value.")
 
-    @Argument(help: "[NAME] KEY") var words: [String]
+    @Argument(help: "[NAME] KEY", completion: InstanceCompletion.names) var words: [String]
     @OptionGroup var project: ProjectOption
 
     func validate() throws {
@@ -55,7 +56,7 @@ struct ConfigCommand: ParsableCommand {
   struct Set: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Set keys: volary config set web limits.cpu=2")
 
-    @Argument(help: "[NAME] KEY=VALUE...") var words: [String]
+    @Argument(help: "[NAME] KEY=VALUE...", completion: InstanceCompletion.names) var words: [String]
     @OptionGroup var project: ProjectOption
 
     func validate() throws {
@@ -72,7 +73,7 @@ struct ConfigCommand: ParsableCommand {
   struct Unset: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Take keys away.")
 
-    @Argument(help: "[NAME] KEY...") var words: [String]
+    @Argument(help: "[NAME] KEY...", completion: InstanceCompletion.names) var words: [String]
     @OptionGroup var project: ProjectOption
 
     func run() throws {

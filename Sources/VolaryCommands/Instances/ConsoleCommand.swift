@@ -14,7 +14,7 @@ struct ConsoleCommand: ParsableCommand {
   /// Ctrl-].
   private static let escapeKey: UInt8 = 0x1d
 
-  @Argument(help: "The instance.")
+  @Argument(help: "The instance.", completion: InstanceCompletion.names)
   var name: String
 
   @Flag(help: "Only show the last of what the guest wrote.")

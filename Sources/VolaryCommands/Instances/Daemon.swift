@@ -15,6 +15,20 @@ enum Daemon {
   static func run<Value: Sendable>(_ body: @escaping @Sendable (APIClient) async throws -> Value) throws
     -> Value
   {
+    try wait(for: connect, body)
+  }
+
+  /// Does something with the daemon if it runs.
+  static func ifThere<Value: Sendable>(_ body: @escaping @Sendable (APIClient) async throws -> Value) throws
+    -> Value
+  {
+    try wait(for: { APIClient(.unix(path: DaemonPaths.socket)) }, body)
+  }
+
+  private static func wait<Value: Sendable>(
+    for connect: @escaping @Sendable () async throws -> APIClient,
+    _ body: @escaping @Sendable (APIClient) async throws -> Value
+  ) throws -> Value {
     let outcome = Mutex<Result<Value, any Error>?>(nil)
     let done = DispatchSemaphore(value: 0)
     Task {

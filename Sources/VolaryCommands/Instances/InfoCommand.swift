@@ -8,7 +8,7 @@ struct InfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "info", abstract: "Show all about an instance, or without a name about the daemon.")
 
-  @Argument(help: "The instance.")
+  @Argument(help: "The instance.", completion: InstanceCompletion.names)
   var name: String?
 
   @Flag(help: "The last of what the guest wrote on its console.")

@@ -5,7 +5,7 @@ internal import VolaryHost
 
 /// What the commands share that change what instances do.
 struct InstanceNames: ParsableArguments {
-  @Argument(help: "The instances.")
+  @Argument(help: "The instances.", completion: InstanceCompletion.names)
   var names: [String] = []
 
   @Flag(help: "All instances of the project.")
@@ -180,7 +180,7 @@ struct RenameCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rename", abstract: "Give an instance another name.")
 
-  @Argument var name: String
+  @Argument(completion: InstanceCompletion.names) var name: String
   @Argument var newName: String
   @OptionGroup var project: ProjectOption
 
