@@ -38,6 +38,7 @@ build:
 	@mkdir -p dist/bin
 	@for program in $(programs); do \
 	  install -m 755 $(built)/$$program dist/bin/ && strip --strip-debug dist/bin/$$program; done
+	@scripts/build-agent dist/bin
 	@echo "dist/bin: $(programs)"
 
 ## image: the image that the tests use, unless it is there.
@@ -54,6 +55,7 @@ install:
 test: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
+	@scripts/build-agent $(built)
 	$(tests) $(SWIFT) test -c release --skip-build
 
 ## lockstep: interpreter and translator side by side, on random programs and a boot.
@@ -103,11 +105,11 @@ bench-translator: build
 	VOLARY_BIN=$(built) Benchmarks/translator --rounds 3 --write
 
 format:
-	$(SWIFT) format -i -r Package.swift Sources Tests Fuzz
+	$(SWIFT) format -i -r Package.swift Sources Tests Fuzz Guests
 
 lint:
 	@scripts/require-swift "$(SWIFT)"
-	$(SWIFT) format lint --strict -r Package.swift Sources Tests Fuzz
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests Fuzz Guests
 
 clean:
 	rm -rf .build dist

@@ -89,6 +89,8 @@ let package = Package(
         "MachineControl", "RISCV", "Translator",
       ],
       swiftSettings: hot),
+    // What host and guest's agent say; the agent (Guests/agent) is compiled with it too.
+    .target(name: "AgentProtocol", swiftSettings: strict),
     .target(
       name: "VolaryHost",
       dependencies: ["DiskImages", "HostSystem", "KVM", "MachineControl"],
@@ -109,7 +111,7 @@ let package = Package(
     .target(
       name: "VolaryServer",
       dependencies: [
-        "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost",
+        "AgentProtocol", "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -190,6 +192,8 @@ let package = Package(
       name: "VolaryCommandsTests",
       dependencies: ["HostPrograms", "VolaryCommands", "VolaryHost", "volary-test-support"],
       swiftSettings: strict),
+    // The agent is built by scripts/build-agent, beside the other programs.
+    .testTarget(name: "AgentTests", dependencies: ["AgentProtocol", "HostSystem"], swiftSettings: strict),
     .testTarget(name: "VolaryAPITests", dependencies: ["VolaryAPI"], swiftSettings: strict),
     .testTarget(
       name: "VolaryServerTests",

@@ -15,8 +15,8 @@ package struct VolaryCommand: ParsableCommand {
       """,
     version: "volary \(volaryVersion)",
     subcommands: [
-      LaunchCommand.self, ListCommand.self, TopCommand.self, InfoCommand.self, ConsoleCommand.self,
-      StartCommand.self,
+      LaunchCommand.self, ListCommand.self, TopCommand.self, InfoCommand.self, ShellCommand.self,
+      ExecCommand.self, ConsoleCommand.self, FileCommand.self, StartCommand.self,
       StopCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self, RenameCommand.self,
       ConfigCommand.self, DeleteCommand.self, RunCommand.self, ImageCommand.self, ProjectCommand.self,
       OperationCommand.self, TokenCommand.self, MonitorCommand.self,

@@ -1,6 +1,6 @@
 internal import AsyncHTTPClient
 package import Foundation
-internal import NIOCore
+package import NIOCore
 internal import NIOHTTP1
 
 /// Speaks to a daemon. Every failure is an ``APIError``. Call ``shutdown()`` before letting go of it.
@@ -80,9 +80,7 @@ package final class APIClient: Sendable {
     var request = HTTPClientRequest(url: endpoint.url(path, query: query))
     request.method = HTTPMethod(rawValue: method)
     for (name, value) in headers { request.headers.add(name: name, value: value) }
-    if case .https(_, _, let token?) = endpoint {
-      request.headers.add(name: "Authorization", value: "Bearer \(token)")
-    }
+    authorize(&request)
     if let body {
       request.headers.replaceOrAdd(name: "Content-Type", value: "application/json")
       request.body = .bytes(ByteBuffer(bytes: body))
@@ -96,6 +94,54 @@ package final class APIClient: Sendable {
     } catch {
       throw APIError(connecting: endpoint, error)
     }
+  }
+
+  /// Sends a POST with a body that `next` gives piece by piece, until it gives none.
+  package func upload(
+    _ path: String, query: [(String, String)], headers: [(String, String)],
+    _ next: @escaping @Sendable () async throws -> ByteBuffer?
+  ) async throws {
+    var request = HTTPClientRequest(url: endpoint.url(path, query: query))
+    request.method = .POST
+    for (name, value) in headers { request.headers.add(name: name, value: value) }
+    authorize(&request)
+    let pieces = AsyncThrowingStream { try await next() }
+    request.body = .stream(pieces, length: .unknown)
+    do {
+      let response = try await http.execute(request, timeout: .hours(24))
+      let status = Int(response.status.code)
+      if status < 400 { return }
+      throw Self.failure(status, try await response.body.collect(upTo: Self.largestAnswer))
+    } catch { throw APIError(connecting: endpoint, error) }
+  }
+
+  /// Calls `take` with the pieces of an answer as they come.
+  package func download(
+    _ path: String, query: [(String, String)], _ take: (ByteBuffer) async throws -> Void
+  ) async throws {
+    var request = HTTPClientRequest(url: endpoint.url(path, query: query))
+    authorize(&request)
+    let response: HTTPClientResponse
+    do { response = try await http.execute(request, timeout: .hours(24)) } catch {
+      throw APIError(connecting: endpoint, error)
+    }
+    let status = Int(response.status.code)
+    if status >= 400 {
+      throw Self.failure(status, try await response.body.collect(upTo: Self.largestAnswer))
+    }
+    for try await piece in response.body { try await take(piece) }
+  }
+
+  private func authorize(_ request: inout HTTPClientRequest) {
+    if case .https(_, _, let token?) = endpoint {
+      request.headers.add(name: "Authorization", value: "Bearer \(token)")
+    }
+  }
+
+  private static func failure(_ status: Int, _ body: ByteBuffer) -> APIError {
+    let body = Data(body.readableBytesView)
+    if let envelope = try? APICoding.decode(ErrorEnvelope.self, from: body) { return envelope.apiError }
+    return APIError(APIError.Code(status: status), "the daemon answered with status \(status)")
   }
 
   /// Bytes of an answer that this client is willing to hold.

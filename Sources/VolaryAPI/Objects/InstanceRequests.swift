@@ -107,3 +107,42 @@ package struct InstanceConsolePost: Codable, Sendable {
     self.force = force
   }
 }
+
+/// A program to run in an instance (Incus's api.InstanceExecPost).
+package struct InstanceExecPost: Codable, Sendable {
+  /// None means a login shell.
+  package var command: [String]?
+  package var environment: [String: String]?
+  /// Whether it begins when websockets are there for its streams; else it has none.
+  package var waitForWebsocket: Bool?
+  /// Whether it gets a terminal.
+  package var interactive: Bool?
+  /// Characters.
+  package var width: Int?
+  package var height: Int?
+  package var recordOutput: Bool?
+  package var user: UInt32?
+  package var group: UInt32?
+  /// The user's home when nil.
+  package var cwd: String?
+
+  private enum CodingKeys: String, CodingKey {
+    case command, environment, interactive, width, height, user, group, cwd
+    case waitForWebsocket = "wait-for-websocket"
+    case recordOutput = "record-output"
+  }
+
+  package init(
+    command: [String], environment: [String: String] = [:], waitForWebsocket: Bool = true,
+    interactive: Bool = false, width: Int? = nil, height: Int? = nil, user: UInt32? = nil, cwd: String? = nil
+  ) {
+    self.command = command
+    self.environment = environment
+    self.waitForWebsocket = waitForWebsocket
+    self.interactive = interactive
+    self.width = width
+    self.height = height
+    self.user = user
+    self.cwd = cwd
+  }
+}

@@ -13,11 +13,14 @@ package struct InstanceStateObject: Codable, Equatable, Sendable {
   package var processes: Int64
   package var cpu: CPU
   package var startedAt: Timestamp
+  /// What the guest runs, where its agent says so.
+  package var system: System?
 
   private enum CodingKeys: String, CodingKey {
     case status, disk, memory, network, pid, processes, cpu
     case statusCode = "status_code"
     case startedAt = "started_at"
+    case system = "os_info"
   }
 
   package init(
@@ -84,6 +87,27 @@ package struct InstanceStateObject: Codable, Equatable, Sendable {
     package init(usage: Int64 = 0, allocatedTime: Int64 = 0) {
       self.usage = usage
       self.allocatedTime = allocatedTime
+    }
+  }
+
+  package struct System: Codable, Equatable, Sendable {
+    package var name: String
+    package var version: String
+    package var kernelVersion: String
+    package var hostname: String
+
+    private enum CodingKeys: String, CodingKey {
+      case hostname
+      case name = "os"
+      case version = "os_version"
+      case kernelVersion = "kernel_version"
+    }
+
+    package init(name: String, version: String, kernelVersion: String, hostname: String) {
+      self.name = name
+      self.version = version
+      self.kernelVersion = kernelVersion
+      self.hostname = hostname
     }
   }
 

@@ -13,6 +13,13 @@ struct ListCommand: ParsableCommand {
 
   @OptionGroup var format: FormatOption
 
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Columns by letters: n name, s state, 4 and 6 addresses, t type, S snapshots, a architecture, i image, d description, c created, r reason.",
+      valueName: "letters"))
+  var columns = "ns46taiSr"
+
   @Flag(name: .shortAndLong, help: "Only the names.")
   var quiet = false
 
@@ -29,24 +36,71 @@ struct ListCommand: ParsableCommand {
       }
       return
     }
-    let query = project.query + [("recursion", "1")]
-    let all = try Daemon.run { try await $0.get("/1.0/instances", query: query, as: [InstanceObject].self) }
+    let query = project.query
+    let wantsAddresses = columns.contains("4") || columns.contains("6")
+    let (all, states) = try Daemon.run {
+      client -> ([InstanceObject], [String: InstanceStateObject?]) in
+      let all = try await client.get(
+        "/1.0/instances", query: query + [("recursion", "1")], as: [InstanceObject].self)
+      guard wantsAddresses, all.contains(where: { $0.statusCode == .running }) else { return (all, [:]) }
+      // What runs is asked for what it knows of its guest; the many that do not run are not.
+      let running = try await client.get(
+        "/1.0/instances", query: query + [("recursion", "2"), ("filter", "status eq Running")],
+        as: [InstanceObject].self)
+      return (all, Dictionary(running.map { ($0.name, $0.state) }, uniquingKeysWith: { one, _ in one }))
+    }
     let instances = all.filter { instance in filters.allSatisfy { Self.fits(instance, $0) } }
     if quiet {
       for instance in instances { print(instance.name) }
       return
     }
-    let table = TextTable(
-      titles: ["NAME", "STATE", "ARCHITECTURE", "IMAGE", "TYPE", "SNAPSHOTS", "REASON"], objects: instances,
-      encoder: APICoding.prettyEncoder
-    ) { instance in
-      [
-        instance.name, instance.status.uppercased(), instance.architecture,
-        instance.config["image.alias"] ?? "-",
-        instance.type == .container ? "CONTAINER" : "VIRTUAL-MACHINE", "0", Self.reason(instance),
-      ]
+    let columns = try self.columns.map { letter in
+      guard let column = Self.known[letter] else {
+        throw VolaryError(
+          .usage, "there is no column '\(letter)'",
+          wayOut: "there are "
+            + Self.known.keys.sorted().map { "\($0) (\(Self.known[$0]?.title ?? ""))" }
+            .joined(separator: ", "))
+      }
+      return column
     }
+    let table = TextTable(
+      titles: columns.map(\.title), objects: instances, encoder: APICoding.prettyEncoder
+    ) { instance in columns.map { $0.text(instance, states[instance.name] ?? nil) } }
     try format.show(table)
+  }
+
+  /// A column by its title and what stands there.
+  private struct Column: Sendable {
+    let title: String
+    let text: @Sendable (InstanceObject, InstanceStateObject?) -> String
+  }
+
+  /// By the letter with which one asks for it, which are Incus's where it has them.
+  private static let known: [Character: Column] = [
+    "n": Column(title: "NAME") { instance, _ in instance.name },
+    "s": Column(title: "STATE") { instance, _ in instance.status.uppercased() },
+    "4": Column(title: "IPV4") { _, state in addresses(state, "inet") },
+    "6": Column(title: "IPV6") { _, state in addresses(state, "inet6") },
+    "t": Column(title: "TYPE") { instance, _ in
+      instance.type == .container ? "CONTAINER" : "VIRTUAL-MACHINE"
+    },
+    "S": Column(title: "SNAPSHOTS") { _, _ in "0" },
+    "a": Column(title: "ARCHITECTURE") { instance, _ in instance.architecture },
+    "i": Column(title: "IMAGE") { instance, _ in instance.config["image.alias"] ?? "-" },
+    "d": Column(title: "DESCRIPTION") { instance, _ in instance.description },
+    "c": Column(title: "CREATED AT") { instance, _ in instance.createdAt.description },
+    "r": Column(title: "REASON") { instance, _ in reason(instance) },
+  ]
+
+  /// Those by which others reach the guest.
+  private static func addresses(_ state: InstanceStateObject?, _ family: String) -> String {
+    let networks = (state?.network ?? [:]).sorted { $0.key < $1.key }
+    return networks.flatMap { name, network in
+      network.addresses.filter { $0.family == family && $0.scope == "global" }.map {
+        "\($0.address) (\(name))"
+      }
+    }.joined(separator: ", ")
   }
 
   private static func fits(_ instance: InstanceObject, _ filter: String) -> Bool {

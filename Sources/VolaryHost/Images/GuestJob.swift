@@ -70,11 +70,12 @@ package struct GuestJob: Sendable {
     return text
   }
 
-  /// The initramfs archive that carries the job, to follow an image's own.
-  package func archive() throws(ImageError) -> [UInt8] {
+  /// The initramfs archive that carries the job, and the agent if the guest is to have one, to follow an image's own.
+  package func archive(agent: [UInt8]? = nil) throws(ImageError) -> [UInt8] {
     var archive = CpioArchive()
     archive.addFolder("volary")
     archive.addFile("volary/job", try encoded(), mode: 0o600)
+    if let agent { archive.addFile("volary/agent", agent, mode: 0o700) }
     archive.finish()
     return archive.bytes
   }

@@ -37,6 +37,8 @@ package struct InstanceStarter {
       .init(name: GuestPort.console, stream: add(consoleOfMachine.descriptor)),
       .init(name: GuestPort.control, stream: add(portOfMachine.descriptor)),
     ]
+    let (broker, brokerOfMachine) = try UnixSocket.connected(.sequencedPacket)
+    configuration.sockets = .init(broker: add(brokerOfMachine.descriptor))
     let network: ChildProcess?
     (configuration.network, network) = try connect(log)
     let listener: UnixListener
@@ -68,7 +70,8 @@ package struct InstanceStarter {
         if error != .closed || !hasRecord { throw failure(error, process) }
       }
       return StartedMachine(
-        process: process, network: network, control: client, port: port, engine: engine.reason)
+        process: process, network: network, control: client, port: port, broker: broker,
+        engine: engine.reason)
     } catch {
       network?.terminate()
       throw error
@@ -112,7 +115,8 @@ package struct InstanceStarter {
     job.hostname = plan.name
     do {
       let file = try Descriptor.memory(name: "job")
-      try job.archive().withUnsafeBytes { try file.writeAll($0) }
+      let agent = GuestAgent.program(for: plan.architecture)
+      try job.archive(agent: agent).withUnsafeBytes { try file.writeAll($0) }
       return file
     } catch { throw VolaryError("\(plan.name): cannot write the job: \(error)") }
   }

@@ -32,12 +32,14 @@ package final class MachineLink: Sendable {
   private let wake: EventCounter
   /// Lines to the guest's first process.
   private let port: UnixSocket
+  /// Connections to the guest's sockets are handed over here.
+  private let broker: UnixSocket
 
   /// Takes over the connection to a machine that was started.
   package convenience init(
     _ machine: StartedMachine, onEvent: @escaping @Sendable (Event) -> Void
   ) throws(Errno) {
-    try self.init(machine.control, port: machine.port, onEvent: onEvent)
+    try self.init(machine.control, port: machine.port, broker: machine.broker, onEvent: onEvent)
   }
 
   /// Connects to a machine that goes on since another controller had it, which it had better not have any more.
@@ -50,15 +52,31 @@ package final class MachineLink: Sendable {
     }
     let ours: UnixSocket
     let theirs: UnixSocket
-    do throws(Errno) { (ours, theirs) = try UnixSocket.pair(.stream) } catch { throw .system(error) }
+    let broker: UnixSocket
+    let brokerOfMachine: UnixSocket
+    do throws(Errno) {
+      (ours, theirs) = try UnixSocket.pair(.stream)
+      (broker, brokerOfMachine) = try UnixSocket.pair(.sequencedPacket)
+    } catch { throw .system(error) }
     try control.call(.attachPort(name: GuestPort.control), descriptors: [theirs.descriptor])
-    do throws(Errno) { try self.init(control, port: ours, onEvent: onEvent) } catch { throw .system(error) }
+    do throws(ControlError) {
+      try control.call(.attachBroker, descriptors: [brokerOfMachine.descriptor])
+    } catch {
+      // A machine that an earlier version started has no socket device: its guest has no agent.
+      guard case .refused = error else { throw error }
+    }
+    do throws(Errno) { try self.init(control, port: ours, broker: broker, onEvent: onEvent) } catch {
+      throw .system(error)
+    }
   }
 
   private init(
-    _ control: ControlClient, port: UnixSocket, onEvent: @escaping @Sendable (Event) -> Void
+    _ control: ControlClient, port: UnixSocket, broker: UnixSocket,
+    onEvent: @escaping @Sendable (Event) -> Void
   ) throws(Errno) {
     self.port = port
+    self.broker = broker
+    try broker.descriptor.setNonblocking(true)
     wake = try EventCounter()
     try port.descriptor.setNonblocking(true)
     // The client is for one thread, which is this one from here on.
@@ -86,6 +104,21 @@ package final class MachineLink: Sendable {
     return ours
   }
 
+  /// Begins a connection to a port of the guest's sockets (vsock(7)). The first line that comes is `OK` and a number
+  /// when a program of the guest's has taken it; the end comes when there is none. The socket is nonblocking.
+  package func connect(toPort port: UInt32) throws(Errno) -> UnixSocket {
+    let (ours, theirs) = try UnixSocket.pair(.stream)
+    try ours.descriptor.setNonblocking(true)
+    let greeting = Array("CONNECT \(port)\n".utf8)
+    // A new socket has room for a line.
+    let sent = greeting.withUnsafeBytes {
+      send(ours.descriptor.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+    }
+    guard sent == greeting.count else { throw .again }
+    try broker.send(GuestPortMessage(request: 0).encoded, descriptors: [theirs.descriptor])
+    return ours
+  }
+
   /// Asks the guest's first process to switch off. Whether it listens shows in what it does.
   package func askGuestToEnd() {
     let word = Array("stop 15\n".utf8)
@@ -104,6 +137,7 @@ package final class MachineLink: Sendable {
 
   private func serve(_ control: ControlClient, _ onEvent: @Sendable (Event) -> Void) {
     var isOpen = true
+    var isBrokerOpen = true
     while isOpen, !state.withLock({ $0.isCut }) {
       wake.drain()
       let orders = state.withLock { state in
@@ -122,12 +156,14 @@ package final class MachineLink: Sendable {
         while let event = try control.nextEvent() { onEvent(.machine(event)) }
       } catch { isOpen = false }
       drainPort()
+      if isBrokerOpen { isBrokerOpen = refuseConnections() }
       guard isOpen else { break }
       var entries = [
         pollfd(fd: control.socket.descriptor.raw, events: Int16(POLLIN), revents: 0),
         pollfd(fd: wake.descriptor.raw, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: isBrokerOpen ? broker.descriptor.raw : -1, events: Int16(POLLIN), revents: 0),
       ]
-      poll(&entries, 2, -1)
+      poll(&entries, nfds_t(entries.count), -1)
     }
     let orders = state.withLock { state in
       state.isClosed = true
@@ -136,6 +172,20 @@ package final class MachineLink: Sendable {
     }
     for order in orders { order.answer(.failure(.closed)) }
     onEvent(.closed)
+  }
+
+  /// No program of the host's is there for the guest's: whoever asks is told so. False when nobody asks any more.
+  private func refuseConnections() -> Bool {
+    while true {
+      let packet: [UInt8]
+      do throws(Errno) { packet = try broker.receive(capacity: 2 * GuestPortMessage.size).bytes } catch {
+        return error == .again
+      }
+      guard !packet.isEmpty else { return false }
+      if let message = GuestPortMessage(decoding: packet), message.request != 0 {
+        _ = try? broker.send(GuestPortMessage(request: message.request).encoded)
+      }
+    }
   }
 
   /// What the guest says there is not needed, and must not fill it.

@@ -10,6 +10,8 @@ package struct StartedMachine {
   package let control: ControlClient
   /// The port over which the guest's first process is asked to end.
   package let port: UnixSocket
+  /// The packet socket on which the machine is handed connections to the guest's sockets (`GuestPortMessage`).
+  package let broker: UnixSocket
   /// What executes guest code and why, in a line, where that depends on the host.
   package let engine: String?
 }

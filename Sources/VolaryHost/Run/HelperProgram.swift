@@ -21,7 +21,8 @@ package enum HelperProgram: String, CaseIterable {
       wayOut: "install Volary again with 'make install'")
   }
 
-  private static var folders: [String] {
+  /// Where what is installed with the programs may be.
+  static var folders: [String] {
     let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
     let own = (program as NSString).deletingLastPathComponent
     let prefix = (own as NSString).deletingLastPathComponent

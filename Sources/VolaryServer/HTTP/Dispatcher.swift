@@ -66,6 +66,7 @@ package struct Dispatcher: Sendable {
     if !method.isSafe { try Self.checkOrigin(request.headers, host: request.head.authority) }
     var call = try await admit(route, match, path: path, query: query, request.headers, from: peer)
     if let action = route.webSocket, Self.asksForWebSocket(request.headers) { try await action.check(call) }
+    if let action = route.tunnel, method.isSafe { try await action.check(call) }
     let reply: Reply
     switch route.action {
     case .stream(let respond):
@@ -159,6 +160,36 @@ package struct Dispatcher: Sendable {
     let match = try table.find(path)
     guard let route = match.methods[.get], let action = route.webSocket else {
       throw APIError.invalid("\(path) is no websocket")
+    }
+    try Self.checkOrigin(headers, host: headers[.hostField])
+    return (action, try await admit(route, match, path: path, query: query, headers, from: peer))
+  }
+
+  // MARK: - Tunnels
+
+  func grantsTunnel(_ target: String, _ headers: HTTPFields, from peer: Peer) async -> Bool {
+    do {
+      let (action, call) = try await tunnel(target, headers, from: peer)
+      try await action.check(call)
+      return true
+    } catch { return false }
+  }
+
+  func run(
+    _ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ target: String, _ headers: HTTPFields,
+    from peer: Peer
+  ) async throws {
+    let (action, call) = try await tunnel(target, headers, from: peer)
+    try await channel.executeThenClose { try await action.run(call, $0, $1) }
+  }
+
+  private func tunnel(
+    _ target: String, _ headers: HTTPFields, from peer: Peer
+  ) async throws -> (Route.TunnelAction, Call) {
+    let (path, query) = try Self.split(target)
+    let match = try table.find(path)
+    guard let route = match.methods[.get], let action = route.tunnel else {
+      throw APIError.invalid("\(path) is no tunnel")
     }
     try Self.checkOrigin(headers, host: headers[.hostField])
     return (action, try await admit(route, match, path: path, query: query, headers, from: peer))

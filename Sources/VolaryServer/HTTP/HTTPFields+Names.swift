@@ -8,6 +8,15 @@ extension HTTPField.Name {
   static let hostField = ours("Host")
   static let contentTypeOptions = ours("X-Content-Type-Options")
 
+  // Of a guest's file, by Incus's names.
+  static let fileType = ours("X-Incus-type")
+  static let fileUser = ours("X-Incus-uid")
+  static let fileGroup = ours("X-Incus-gid")
+  static let fileMode = ours("X-Incus-mode")
+  static let fileWrite = ours("X-Incus-write")
+  static let fileSize = ours("X-Incus-size")
+  static let fileModified = ours("X-Incus-modified")
+
   /// A name that we wrote, which is one.
   private static func ours(_ text: String) -> HTTPField.Name {
     guard let name = HTTPField.Name(text) else { preconditionFailure("\(text) is no name of a field") }

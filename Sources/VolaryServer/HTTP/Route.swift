@@ -1,4 +1,5 @@
 package import HummingbirdCore
+package import NIOCore
 package import VolaryAPI
 
 /// A type that is read from JSON, as the document describes it.
@@ -58,6 +59,19 @@ package struct Route: Sendable {
     }
   }
 
+  /// What a route does with a connection that is no longer HTTP's: `Upgrade: sftp`.
+  package struct TunnelAction: Sendable {
+    /// The one protocol there is, as it stands in the header.
+    package static let name = "sftp"
+
+    /// Throws what is answered in place of an upgrade.
+    package let check: @Sendable (Call) async throws -> Void
+    package let run:
+      @Sendable (
+        Call, NIOAsyncChannelInboundStream<ByteBuffer>, NIOAsyncChannelOutboundWriter<ByteBuffer>
+      ) async throws -> Void
+  }
+
   package let method: Method
   /// With braces around what a request fills in: `/1.0/instances/{name}/state`.
   package let path: String
@@ -69,10 +83,12 @@ package struct Route: Sendable {
   package let answer: Answer
   package let action: Action
   package let webSocket: WebSocketAction?
+  package let tunnel: TunnelAction?
 
   package init(
     _ method: Method, _ path: String, _ summary: String, right: Right, query: [QueryParameter] = [],
-    request: DescribedType? = nil, answer: Answer, webSocket: WebSocketAction? = nil, action: Action
+    request: DescribedType? = nil, answer: Answer, webSocket: WebSocketAction? = nil,
+    tunnel: TunnelAction? = nil, action: Action
   ) {
     self.method = method
     self.path = path
@@ -82,6 +98,7 @@ package struct Route: Sendable {
     self.request = request
     self.answer = answer
     self.webSocket = webSocket
+    self.tunnel = tunnel
     self.action = action
   }
 

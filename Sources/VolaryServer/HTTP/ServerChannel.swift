@@ -27,6 +27,7 @@ package struct ServerChannel: HTTPChannelHandler {
   enum Outcome: Sendable {
     case http(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>)
     case webSocket(NIOAsyncChannel<WebSocketFrame, WebSocketFrame>, target: String, headers: HTTPFields)
+    case tunnel(NIOAsyncChannel<ByteBuffer, ByteBuffer>, target: String, headers: HTTPFields)
   }
 
   private let dispatcher: Dispatcher
@@ -92,17 +93,21 @@ package struct ServerChannel: HTTPChannelHandler {
       HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits))
     let pipelining = HTTPServerPipelineHandler()
     let errors = ProtocolErrorHandler()
-    let gate = WebSocketGate { channel, head in
+    let gate = UpgradeGate { channel, head, upgrade in
       peer(of: channel).flatMap { peer in
         channel.eventLoop.makeFutureWithTask {
-          await dispatcher.grantsWebSocket(head.uri, HTTPFields(reading: head.headers), from: peer)
+          let headers = HTTPFields(reading: head.headers)
+          return switch upgrade {
+          case .webSocket: await dispatcher.grantsWebSocket(head.uri, headers, from: peer)
+          case .tunnel: await dispatcher.grantsTunnel(head.uri, headers, from: peer)
+          }
         }
       }
     }
     let extra: [any RemovableChannelHandler] = [decoder, pipelining, errors, gate]
     let upgrade = NIOTypedHTTPServerUpgradeHandler(
       httpEncoder: encoder, extraHTTPHandlers: extra,
-      upgradeConfiguration: .init(upgraders: [upgrader]) { channel in
+      upgradeConfiguration: .init(upgraders: [upgrader, TunnelUpgrader()]) { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHandlers([
             HTTP1ToHTTPServerCodec(secure: false),
@@ -157,6 +162,12 @@ package struct ServerChannel: HTTPChannelHandler {
       } catch {
         logger.debug("websocket \(target): \(error)")
       }
+    case .tunnel(let channel, let target, let headers):
+      do {
+        try await cancelWhenGracefulShutdown {
+          try await dispatcher.run(channel, target, headers, from: peer)
+        }
+      } catch { logger.debug("tunnel \(target): \(error)") }
     }
   }
 
@@ -174,6 +185,26 @@ package struct ServerChannel: HTTPChannelHandler {
       try await writer.write(response: head, body: body)
     case .stream(let body):
       try await writer.write(response: head, body: request.method == .head ? ResponseBody() : body)
+    }
+  }
+}
+
+/// Gives a connection to the protocol of a tunnel. Whether it may was decided at the gate.
+private struct TunnelUpgrader: NIOTypedHTTPServerProtocolUpgrader {
+  let supportedProtocol = Route.TunnelAction.name
+  let requiredUpgradeHeaders: [String] = []
+
+  func buildUpgradeResponse(
+    channel: any Channel, upgradeRequest: HTTPRequestHead, initialResponseHeaders: HTTPHeaders
+  ) -> EventLoopFuture<HTTPHeaders> { channel.eventLoop.makeSucceededFuture(initialResponseHeaders) }
+
+  func upgrade(
+    channel: any Channel, upgradeRequest: HTTPRequestHead
+  ) -> EventLoopFuture<ServerChannel.Outcome> {
+    channel.eventLoop.makeCompletedFuture {
+      .tunnel(
+        try NIOAsyncChannel(wrappingChannelSynchronously: channel), target: upgradeRequest.uri,
+        headers: HTTPFields(reading: upgradeRequest.headers))
     }
   }
 }

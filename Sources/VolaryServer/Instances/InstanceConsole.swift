@@ -124,7 +124,7 @@ final class ConsoleSession: Sendable {
 
   private func relay(_ socket: WebSocket) async throws {
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .withConnectedSocket(dup(stream.descriptor.raw)) { channel in
+      .withConnectedSocket(fcntl(stream.descriptor.raw, F_DUPFD_CLOEXEC, 0)) { channel in
         channel.eventLoop.makeCompletedFuture {
           try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
         }

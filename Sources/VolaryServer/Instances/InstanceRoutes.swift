@@ -25,7 +25,7 @@ package struct InstancePart: DaemonPart {
       "virtual-machines", "instances", "console", "console_vga_type", "instance_all_projects",
       "container_full", "container_backup",
       "instance_create_start",
-    ] + images.apiExtensions
+    ] + InstanceExec(instances).apiExtensions + InstanceFiles(instances).apiExtensions + images.apiExtensions
   }
 
   package var routes: [Route] {
@@ -96,14 +96,6 @@ package struct InstancePart: DaemonPart {
         _ = try await instances.find(call["name"], project: call.project)
         return []
       },
-      .begin(
-        .post, "/1.0/instances/{name}/exec", "Run a command in an instance", right: .use, query: [.project]
-      ) { call in
-        _ = try await instances.find(call["name"], project: call.project)
-        throw APIError(
-          .conflict, "no agent runs in the instance `\(call["name"])`, which would run commands there",
-          wayOut: "use its console: volary console \(call["name"])")
-      },
       Route(
         .get, "/metrics", "What instances use, for Prometheus", right: .view,
         answer: .bytes(type: InstanceMetrics.mediaType),
@@ -113,7 +105,8 @@ package struct InstancePart: DaemonPart {
             samples, operations: await instances.services.operations.runningCount, version: volaryVersion)
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
         }),
-    ] + InstanceConsole(instances).routes + images.routes
+    ] + InstanceConsole(instances).routes + InstanceExec(instances).routes + InstanceFiles(instances).routes
+      + images.routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

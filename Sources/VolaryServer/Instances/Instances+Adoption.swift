@@ -67,6 +67,7 @@ extension Instances {
       startedAt: record.startedAt ?? .now,
       architecture: Self.architecture(of: record), isFrozen: status.state == .paused)
     follow(record.id, events)
+    watchAgent(record.id)
     _ = try? await update(record.id) {
       $0.wanted = .running
       $0.statusCode = .running

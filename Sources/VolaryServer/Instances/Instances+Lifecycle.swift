@@ -113,6 +113,7 @@ extension Instances {
       link: link, identity: identity, process: process, network: network, startedAt: .now,
       architecture: plan.architecture)
     follow(record.id, events)
+    watchAgent(record.id)
     let started = try await update(record.id) {
       $0.statusCode = .running
       $0.pid = identity?.identifier
@@ -175,6 +176,7 @@ extension Instances {
       context.progress("asking the guest to end")
       machines[id]?.endWanted = .stop
       machine.link.askGuestToEnd()
+      await askAgentToEnd(id)
       if machine.architecture == .amd64 { _ = try? await machine.link.call(.stop) }
       if await waitForEnd(of: id, seconds: Double(seconds)) { return }
       machines[id]?.endWanted = nil
@@ -260,6 +262,7 @@ extension Instances {
       }
       do { try await machine.link.call(isFrozen ? .pause : .resume) } catch { throw APIError(host: error) }
       await self.note(record.id, isFrozen: isFrozen)
+      if !isFrozen { await self.setClock(record.id) }
     }
     await tell(isFrozen ? "paused" : "resumed", record)
   }

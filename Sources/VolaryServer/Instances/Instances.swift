@@ -1,3 +1,4 @@
+internal import AgentProtocol
 internal import Foundation
 internal import GRDB
 internal import HostSystem
@@ -117,7 +118,9 @@ actor Instances {
 
   /// What a running instance uses.
   func state(_ name: String, project: String) async throws -> InstanceStateObject {
-    try await state(of: find(name, project: project))
+    let record = try await find(name, project: project)
+    await refreshReport(record.id)
+    return try await state(of: record)
   }
 
   func state(of record: InstanceRecord) async throws -> InstanceStateObject {
@@ -132,7 +135,11 @@ actor Instances {
     state.memory = .init(
       usage: Int64(clamping: status.residentMemory), total: try Int64(clamping: settings(of: record).memory))
     state.cpu = .init(usage: ProcessTimes.processorTime(of: machine.identity?.identifier ?? 0))
-    if let network = status.network {
+    if let report = machine.report {
+      state.network = report.networks
+      state.processes = Int64(report.processes)
+      state.system = report.systemObject
+    } else if let network = status.network {
       state.network["eth0"] = .init(
         counters: .init(
           bytesReceived: Int64(clamping: network.bytesReceived),

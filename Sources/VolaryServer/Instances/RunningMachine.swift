@@ -1,3 +1,4 @@
+internal import AgentProtocol
 internal import HostSystem
 internal import MachineControl
 internal import VolaryAPI
@@ -18,6 +19,11 @@ struct RunningMachine: Sendable {
   var endWanted: EndWanted?
   /// What went wrong with its disks last.
   var trouble: Condition?
+  /// What the guest's agent said last, while there is one.
+  var report: GuestReport?
+  var reportCount = 0
+  /// Where the agent is asked for another.
+  var watch: AgentStream.Writer?
   /// Those who wait for its end.
   var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
 

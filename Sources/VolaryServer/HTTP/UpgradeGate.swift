@@ -1,11 +1,12 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Decides whether the first request of a connection becomes a websocket, before NIO's upgrade handler sees it.
+/// Decides whether the first request of a connection becomes a websocket or a tunnel, before NIO's upgrade handler
+/// sees it.
 ///
 /// That handler can decide too, but of a request that it refuses neither head nor end comes out of it, so nobody
 /// answers. What is refused here goes on without its wish, and is answered as any other request.
-final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
+final class UpgradeGate: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
   typealias OutboundIn = HTTPServerResponsePart
@@ -13,15 +14,19 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
   private enum State {
     /// The first head has not come yet.
     case first
-    /// It asks for a websocket; all that comes after it waits for the answer, and no more is read.
+    /// It asks for an upgrade; all that comes after it waits for the answer, and no more is read.
     case asking(held: [HTTPServerRequestPart], wantsMore: Bool)
     case open
   }
 
-  private let isGranted: (any Channel, HTTPRequestHead) -> EventLoopFuture<Bool>
+  enum Upgrade: Sendable {
+    case webSocket, tunnel
+  }
+
+  private let isGranted: (any Channel, HTTPRequestHead, Upgrade) -> EventLoopFuture<Bool>
   private var state = State.first
 
-  init(isGranted: @escaping (any Channel, HTTPRequestHead) -> EventLoopFuture<Bool>) {
+  init(isGranted: @escaping (any Channel, HTTPRequestHead, Upgrade) -> EventLoopFuture<Bool>) {
     self.isGranted = isGranted
   }
 
@@ -39,12 +44,12 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
         return
       }
       state = .asking(held: [], wantsMore: false)
-      guard Self.asksForWebSocket(head) else {
+      guard let upgrade = Self.wanted(head) else {
         answer(context, head, granted: false)
         return
       }
       let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-      isGranted(context.channel, head).hop(to: context.eventLoop).whenComplete { result in
+      isGranted(context.channel, head, upgrade).hop(to: context.eventLoop).whenComplete { result in
         let (gate, context) = bound.value
         gate.answer(context, head, granted: (try? result.get()) ?? false)
       }
@@ -77,15 +82,20 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
     if wantsMore { channel.read() }
   }
 
-  /// What the opening handshake has to have (RFC 6455, section 4.2.1) for the upgrade to be possible at all.
-  private static func asksForWebSocket(_ head: HTTPRequestHead) -> Bool {
+  /// What is asked for, if all is there that the upgrade needs (for a websocket RFC 6455, section 4.2.1).
+  private static func wanted(_ head: HTTPRequestHead) -> Upgrade? {
     let names = head.headers[canonicalForm: "upgrade"].map { $0.lowercased() }
     let connection = head.headers[canonicalForm: "connection"].map { $0.lowercased() }
     let length = head.headers.first(name: "content-length").map { $0 != "0" } ?? false
     let hasBody = length || head.headers.contains(name: "transfer-encoding")
-    return head.method == .GET && head.version == .http1_1 && names.contains("websocket")
-      && connection.contains("upgrade") && head.headers.first(name: "sec-websocket-version") == "13"
-      && head.headers["sec-websocket-key"].count == 1 && !hasBody
+    guard head.method == .GET, head.version == .http1_1, connection.contains("upgrade"), !hasBody else {
+      return nil
+    }
+    if names == [Route.TunnelAction.name] { return .tunnel }
+    let isWebSocket =
+      names.contains("websocket") && head.headers.first(name: "sec-websocket-version") == "13"
+      && head.headers["sec-websocket-key"].count == 1
+    return isWebSocket ? .webSocket : nil
   }
 }
 

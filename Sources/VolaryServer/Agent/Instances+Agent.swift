@@ -1,0 +1,114 @@
+internal import AgentProtocol
+internal import Foundation
+internal import HostSystem
+internal import Logging
+internal import NIOCore
+internal import VolaryAPI
+internal import VolaryHost
+
+/// What is done with the agents of guests.
+extension Instances {
+  /// How long a guest that was just started may take until its agent is there.
+  private static let patienceForBoot: Duration = .seconds(120)
+  /// How long an agent that has been there may take.
+  private static let agentPatience: Duration = .seconds(5)
+  /// Between two tries to find an agent that is not there.
+  private static let longestPause: Duration = .seconds(30)
+
+  /// Calls `body` with a connection to the agent of an instance that runs.
+  func withAgent<Result: Sendable>(
+    of record: InstanceRecord, _ body: @Sendable (AgentStream) async throws -> Result
+  ) async throws -> Result {
+    let (link, patience) = try agentLink(of: record)
+    guard let result = try await AgentStream.open(link, patience: patience, body) else {
+      throw Self.missingAgent(record.name)
+    }
+    return result
+  }
+
+  /// The way to an agent, and how long it may take.
+  func agentLink(of record: InstanceRecord) throws -> (link: MachineLink, patience: Duration) {
+    guard let machine = machines[record.id] else {
+      throw APIError.conflict("the instance `\(record.name)` does not run", wayOut: "start it first")
+    }
+    if machine.isFrozen {
+      throw APIError.conflict("the instance `\(record.name)` is paused", wayOut: "resume it first")
+    }
+    if machine.report != nil { return (machine.link, Self.agentPatience) }
+    let age = Duration.microseconds(max(0, Timestamp.now.microseconds - machine.startedAt.microseconds))
+    return (machine.link, max(Self.agentPatience, Self.patienceForBoot - age))
+  }
+
+  static func missingAgent(_ name: String) -> APIError {
+    APIError(
+      .conflict, "no agent of Volary's answers in the instance `\(name)`",
+      wayOut: "images that `volary image build` makes start it; in others use `volary console \(name)` or SSH"
+    )
+  }
+
+  // MARK: - Reports
+
+  /// Listens to what the guest says of itself, as long as its machine runs.
+  func watchAgent(_ id: String) {
+    guard let link = machines[id]?.link else { return }
+    Task {
+      var pause: Duration = .seconds(1)
+      while self.machines[id]?.link === link {
+        let heard = try? await AgentStream.open(link, patience: .seconds(20)) { stream in
+          try await stream.send(AgentFrame(.watch))
+          self.note(id, link, watch: stream.writer)
+          while let frame = try await stream.nextFrame(), frame.kind == .report {
+            guard let report = try? GuestReport(decoding: frame.content) else { break }
+            self.note(id, link, report: report)
+          }
+          return true
+        }
+        self.note(id, link, report: nil)
+        pause = heard == true ? .seconds(1) : min(pause * 2, Self.longestPause)
+        try? await Task.sleep(for: pause)
+      }
+    }
+  }
+
+  private func note(_ id: String, _ link: MachineLink, watch: AgentStream.Writer) {
+    if machines[id]?.link === link { machines[id]?.watch = watch }
+  }
+
+  private func note(_ id: String, _ link: MachineLink, report: GuestReport?) {
+    guard machines[id]?.link === link else { return }
+    if report == nil { machines[id]?.watch = nil }
+    machines[id]?.report = report
+    machines[id]?.reportCount += 1
+  }
+
+  /// Has the agent, if there is one, say anew what the guest uses, and gives it a moment for it.
+  func refreshReport(_ id: String) async {
+    guard let machine = machines[id], let watch = machine.watch, !machine.isFrozen else { return }
+    try? await watch.write(ByteBuffer(bytes: AgentFrame(.ask).encoded))
+    for _ in 0..<25 where machines[id]?.reportCount == machine.reportCount {
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
+  // MARK: - The guest's end and time
+
+  /// Has the agent switch the guest off, where there is one.
+  func askAgentToEnd(_ id: String) async {
+    guard let machine = machines[id], machine.report != nil else { return }
+    _ = try? await AgentStream.open(machine.link, patience: .seconds(2)) { stream in
+      try await stream.send(AgentFrame(.powerOff, [0]))
+      return try await stream.nextFrame()?.kind == .done
+    }
+  }
+
+  /// Tells a guest that has stood still what time it is.
+  func setClock(_ id: String) async {
+    guard let machine = machines[id], machine.report != nil else { return }
+    _ = try? await AgentStream.open(machine.link, patience: .seconds(2)) { stream in
+      var time = AgentWriter()
+      time.integer(UInt64(max(0, Date().timeIntervalSince1970) * 1e9))
+      try await stream.send(AgentFrame(.setTime, time.bytes))
+      return try await stream.nextFrame()?.kind == .done
+    }
+  }
+}
