@@ -93,8 +93,9 @@ struct Job {
     try Kernel.call(AGENT_SYS_dup3, streams.0, 0, 0)
     try Kernel.call(AGENT_SYS_dup3, streams.1, 1, 0)
     try Kernel.call(AGENT_SYS_dup3, streams.2, 2, 0)
-    Kernel.handle(Kernel.Signals.pipe, by: 0)
-    Kernel.handle(Kernel.Signals.child, by: 0)
+    // What the agent and who started it do not heed, the program does: a shell has what it starts beside itself
+    // ignore interrupts.
+    for signal in 1...64 { Kernel.handle(signal, by: 0) }
     Kernel.unblockSignals()
     try become(account)
     let environment = self.environment(request, account)

@@ -101,10 +101,8 @@ struct Relay {
   /// Takes what there is at once; what does not fit is sent as it goes.
   private mutating func drain() {
     while isConnected, output != nil || errors != nil {
-      let before = waiting.count
-      readOutput()
-      readErrors()
-      if waiting.count == before { return }
+      let hasMore = (readOutput(), readErrors())
+      if !hasMore.0, !hasMore.1 { return }
       while isConnected, waiting.count >= Self.mostWaiting { try? step() }
     }
   }
@@ -209,20 +207,32 @@ struct Relay {
     job.input = nil
   }
 
-  private mutating func readOutput() {
-    if let open = output, !read(open, .output) { output = nil }
+  /// True when there was something.
+  @discardableResult
+  private mutating func readOutput() -> Bool {
+    guard let open = output else { return false }
+    let outcome = read(open, .output)
+    if outcome == .ended { output = nil }
+    return outcome == .taken
   }
 
-  private mutating func readErrors() {
-    if let open = errors, !read(open, .errors) { errors = nil }
+  @discardableResult
+  private mutating func readErrors() -> Bool {
+    guard let open = errors else { return false }
+    let outcome = read(open, .errors)
+    if outcome == .ended { errors = nil }
+    return outcome == .taken
   }
 
-  /// False at the end. EIO means that nobody has the terminal open any more.
-  private mutating func read(_ descriptor: Int, _ kind: AgentFrameKind) -> Bool {
+  private enum ReadOutcome { case taken, nothing, ended }
+
+  /// EIO means that nobody has the terminal open any more.
+  private mutating func read(_ descriptor: Int, _ kind: AgentFrameKind) -> ReadOutcome {
     do throws(Failure) {
       let bytes = try Kernel.read(descriptor, AgentProtocol.outputPiece)
-      if !bytes.isEmpty { queue(kind, bytes) }
-      return !bytes.isEmpty
-    } catch { return error.code == Failure.again }
+      if bytes.isEmpty { return .ended }
+      queue(kind, bytes)
+      return .taken
+    } catch { return error.code == Failure.again ? .nothing : .ended }
   }
 }

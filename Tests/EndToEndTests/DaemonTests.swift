@@ -13,9 +13,9 @@ extension EndToEndTests {
           "launch", Bench.imageName, "web", "--arch", "riscv64", "--cpus", "2", "--memory", "256MiB", "-c",
           "user.note=a b",
         ])
-      let list = try house.run(["list", "-f", "csv"])
+      let list = try house.run(["list", "-f", "csv", "-c", "nsa"])
       #expect(list.code == 0)
-      #expect(list.output.contains("web,RUNNING,riscv64,"), "\(list.output) \(list.errors)")
+      #expect(list.output.contains("web,RUNNING,riscv64"), "\(list.output) \(list.errors)")
       #expect(
         try house.type("web", "echo $((6*7)) of $(nproc) >/kept; hostname; cat /kept", until: "42 of 2\r\n")
           .contains("web"))
@@ -214,8 +214,22 @@ final class TestHouse {
     _ = Bench.eventually(within: 10) { Bench.processes(withToken: token).isEmpty }
   }
 
-  func run(_ arguments: [String]) throws -> ProgramRun.Outcome {
-    try ProgramRun("\(Bench.programs)/volary", arguments, environment: environment).finish(within: 200)
+  func run(_ arguments: [String], input: [UInt8] = []) throws -> ProgramRun.Outcome {
+    try begin(arguments).finish(input: input, within: 200)
+  }
+
+  /// A command that goes on.
+  func begin(_ arguments: [String]) throws -> ProgramRun {
+    try ProgramRun("\(Bench.programs)/volary", arguments, environment: environment)
+  }
+
+  /// A command at a terminal.
+  func sit(at terminal: PseudoTerminal, _ arguments: [String]) throws -> ChildProcess {
+    let all = Bench.environment.merging(environment) { $1 }.merging(["TERM": "xterm"]) { $1 }
+    return try ChildProcess(
+      path: "\(Bench.programs)/volary", arguments: ["volary"] + arguments,
+      descriptors: [terminal.program, terminal.program, terminal.program],
+      environment: all.map { "\($0)=\($1)" })
   }
 
   /// Runs a command that has to end with a code, in one line if it fails.

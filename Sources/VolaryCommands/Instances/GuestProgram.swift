@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import Foundation
 internal import Glibc
 internal import HostSystem
@@ -36,8 +37,9 @@ struct GuestProgram {
       let operation = try await client.post(path, query: query, request).operation()
       let streams = Streams(client: client, operation: operation)
       return try await withThrowingTaskGroup(of: Int32?.self) { group in
+        // What cannot be sent any more the program does not want: how it ended is said elsewhere.
         group.addTask {
-          try await streams.open("control") { socket in
+          try? await streams.open("control") { socket in
             for await word in words { try await socket.send(word) }
             try await Self.rest()
           }
@@ -50,7 +52,7 @@ struct GuestProgram {
           }
         } else {
           group.addTask {
-            try await streams.open("0") { socket in
+            try? await streams.open("0") { socket in
               while let bytes = await Input.next() { try await socket.send(ByteBuffer(bytes: bytes)) }
               try await socket.send("")
               try await Self.rest()
@@ -85,12 +87,21 @@ struct GuestProgram {
       guard let secret = operation.metadata?["fds"]?[name]?.string else {
         throw VolaryError("the daemon's answer names no stream `\(name)`")
       }
+      var isDone = false
       do {
-        try await client.webSocket(operation.path + "/websocket", query: [("secret", secret)], body)
+        try await client.webSocket(operation.path + "/websocket", query: [("secret", secret)]) { socket in
+          try await body(socket)
+          isDone = true
+        }
       } catch let closure as WebSocketClosure {
         // Why, the operation says.
         _ = try await client.wait(for: operation)
         throw VolaryError("the connection to the daemon was lost (\(closure.reason))")
+      } catch let error as ChannelError {
+        // The daemon may have closed it first.
+        if isDone { return }
+        _ = try await client.wait(for: operation)
+        throw VolaryError("the connection to the daemon was lost (\(error))")
       }
     }
 
@@ -106,7 +117,9 @@ struct GuestProgram {
   private static func talk(_ socket: WebSocket) async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
-        while let bytes = await Input.next() { try await socket.send(ByteBuffer(bytes: bytes)) }
+        while let bytes = await Input.next() {
+          if (try? await socket.send(ByteBuffer(bytes: bytes))) == nil { break }
+        }
         try await rest()
       }
       group.addTask { try await show(socket, 1) }
@@ -123,7 +136,8 @@ struct GuestProgram {
       while !rest.isEmpty {
         let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
         if count < 0, errno == EINTR { continue }
-        // Nobody reads any more, as with `| head`.
+        // Nobody reads any more, as with `| head`: the end that a shell knows of such programs.
+        if count < 0, errno == EPIPE { throw ExitCode(128 + SIGPIPE) }
         if count <= 0 { throw VolaryError("cannot write the output: \(Errno(errno))") }
         rest = rest.dropFirst(count)
       }

@@ -99,6 +99,8 @@ struct InstanceFiles: RouteGroup {
         try await writer.finish(nil)
       }
       var reply = Reply(headers: [.contentType: Self.bytes], body: .stream(body))
+      // What files of the kernel's hold shows when they are read.
+      if call.isHead, attributes.size > 0 { reply.headers[.contentLength] = "\(attributes.size)" }
       reply.headers.describe(attributes, "file")
       return reply
     }

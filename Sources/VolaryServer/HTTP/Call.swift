@@ -8,6 +8,8 @@ package struct Call: Sendable {
   /// Nil only on routes for anyone.
   package let identity: Identity?
   package let method: Route.Method
+  /// Whether only the answer's head is wanted.
+  package let isHead: Bool
   /// Without the query.
   package let path: String
   /// The values of the braces in the route's path, without percent signs.

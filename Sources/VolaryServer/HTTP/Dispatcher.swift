@@ -64,7 +64,8 @@ package struct Dispatcher: Sendable {
     let method = request.method == .head ? .get : Route.Method(rawValue: request.method.rawValue)
     guard let method, let route = match.methods[method] else { return Self.notAllowed(request.method, match) }
     if !method.isSafe { try Self.checkOrigin(request.headers, host: request.head.authority) }
-    var call = try await admit(route, match, path: path, query: query, request.headers, from: peer)
+    var call = try await admit(
+      route, match, path: path, query: query, request.headers, isHead: request.method == .head, from: peer)
     if let action = route.webSocket, Self.asksForWebSocket(request.headers) { try await action.check(call) }
     if let action = route.tunnel, method.isSafe { try await action.check(call) }
     let reply: Reply
@@ -82,7 +83,7 @@ package struct Dispatcher: Sendable {
   /// Checks everything that comes before the body.
   private func admit(
     _ route: Route, _ match: RouteTable.Match, path: Substring, query: Substring, _ headers: HTTPFields,
-    from peer: Peer
+    isHead: Bool = false, from peer: Peer
   ) async throws -> Call {
     let identity = try await authenticate(peer, headers)
     try route.right.check(identity)
@@ -95,7 +96,7 @@ package struct Dispatcher: Sendable {
       }
     }
     let call = Call(
-      identity: identity, method: route.method, path: String(path), parameters: match.parameters,
+      identity: identity, method: route.method, isHead: isHead, path: String(path), parameters: match.parameters,
       query: query, headers: headers, body: ByteBuffer(), peer: peer)
     if route.isOfProject, let identity, !identity.reaches(project: call.project) {
       throw APIError.denied("you have no part in the project `\(call.project)`")
@@ -120,7 +121,7 @@ package struct Dispatcher: Sendable {
       }
     } catch is NIOTooManyBytesError { throw Self.tooLarge }
     return Call(
-      identity: call.identity, method: call.method, path: call.path, parameters: call.parameters,
+      identity: call.identity, method: call.method, isHead: call.isHead, path: call.path, parameters: call.parameters,
       query: call.query, headers: call.headers, body: bytes, peer: call.peer)
   }
 

@@ -184,6 +184,10 @@ package struct ServerChannel: HTTPChannelHandler {
       let body = request.method == .head || isBodiless ? ResponseBody() : ResponseBody(byteBuffer: bytes)
       try await writer.write(response: head, body: body)
     case .stream(let body):
+      // Without a length the end of a body is written, which a HEAD has none of: nothing may come behind it.
+      if request.method == .head, head.headerFields[.contentLength] == nil {
+        head.headerFields[.connection] = "close"
+      }
       try await writer.write(response: head, body: request.method == .head ? ResponseBody() : body)
     }
   }
