@@ -1,3 +1,4 @@
+import HostPrograms
 import HostSystem
 import Testing
 

@@ -1,4 +1,5 @@
 import Foundation
+import HostPrograms
 import HostSystem
 import Testing
 

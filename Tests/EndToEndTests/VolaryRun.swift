@@ -1,4 +1,5 @@
 import Foundation
+import HostPrograms
 import HostSystem
 
 /// `volary` with a folder for temporary files of its own and a mark on all its processes, so that

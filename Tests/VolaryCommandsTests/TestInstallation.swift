@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import HostSystem
 import VolaryCommands
 import VolaryHost
@@ -17,8 +18,6 @@ final class TestInstallation {
     let files = FileManager.default
     try files.createDirectory(atPath: "\(folder)/bin", withIntermediateDirectories: true)
     try files.createDirectory(atPath: "\(folder)/tmp", withIntermediateDirectories: true)
-    let built = (try files.destinationOfSymbolicLink(atPath: "/proc/self/exe") as NSString)
-      .deletingLastPathComponent
     for (program, name) in [
       ("volary", "volary"), ("volary-test-support", "volary-machine"), ("volary-test-support", "volary-nat"),
     ] {
@@ -26,9 +25,8 @@ final class TestInstallation {
       // it: a child that some other test starts meanwhile has all that is open here until it becomes a program of
       // its own, and what is open for writing anywhere cannot be run ("Text file busy").
       let target = "\(folder)/bin/\(name)"
-      if link("\(built)/\(program)", target) != 0 {
-        let copy = URL(fileURLWithPath: "/bin/cp")
-        try Process.run(copy, arguments: ["\(built)/\(program)", target]).waitUntilExit()
+      if link("\(builtPrograms)/\(program)", target) != 0 {
+        _ = try HostPrograms.run("cp", ["\(builtPrograms)/\(program)", target])
       }
     }
   }
