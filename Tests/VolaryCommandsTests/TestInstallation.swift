@@ -90,7 +90,7 @@ struct Running {
   let errors: UnixSocket
 
   /// Reads both streams to their ends, and the exit code.
-  func finish(seconds: Int = 60) throws -> TestInstallation.Outcome {
+  func finish(seconds: Int = 200) throws -> TestInstallation.Outcome {
     var said: [[UInt8]] = [[], []]
     var open = [true, true]
     let deadline = monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
@@ -103,7 +103,7 @@ struct Running {
       }
     }
     return TestInstallation.Outcome(
-      exit: process.wait(milliseconds: 10_000), output: String(decoding: said[0], as: UTF8.self),
+      exit: process.wait(milliseconds: 120_000), output: String(decoding: said[0], as: UTF8.self),
       errors: String(decoding: said[1], as: UTF8.self))
   }
 }
