@@ -56,12 +56,12 @@ test: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
 	@scripts/build-agent $(built)
-	$(tests) $(SWIFT) test -c release --skip-build
+	$(tests) scripts/run-tests $(SWIFT) test -c release --skip-build
 
 ## lockstep: interpreter and translator side by side, on random programs and a boot.
 lockstep: image
 	$(SWIFT) build -c release --build-tests
-	$(tests) $(SWIFT) test -c release --skip-build --filter Lockstep
+	$(tests) scripts/run-tests $(SWIFT) test -c release --skip-build --filter Lockstep
 
 ## golden: the kept listings of generated code written anew, for whoever changes what is generated to look at.
 golden:

@@ -168,11 +168,11 @@ let package = Package(
     .testTarget(
       name: "TranslatorTests", dependencies: ["HostSystem", "Translator"], swiftSettings: hot),
     .testTarget(
-      name: "RISCVTests", dependencies: ["GuestMemory", "HostSystem", "RISCV", "Translator"],
+      name: "RISCVTests", dependencies: ["GuestMemory", "HostPrograms", "HostSystem", "RISCV", "Translator"],
       swiftSettings: hot),
     .testTarget(
       name: "KVMTests", dependencies: ["CHost", "GuestMemory", "HostSystem", "KVM"], swiftSettings: strict),
-    .testTarget(name: "DevicesTests", dependencies: ["Devices"], swiftSettings: strict),
+    .testTarget(name: "DevicesTests", dependencies: ["Devices", "HostPrograms"], swiftSettings: strict),
     .testTarget(
       name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),
     .testTarget(
@@ -183,11 +183,13 @@ let package = Package(
     .testTarget(
       name: "MachineTests",
       dependencies: [
-        "Devices", "GuestMemory", "HostSystem", "KVM", "Machine", "MachineControl", "RISCV", "Translator",
+        "Devices", "GuestMemory", "HostPrograms", "HostSystem", "KVM", "Machine", "MachineControl", "RISCV",
+        "Translator",
       ],
       swiftSettings: hot),
     .testTarget(
-      name: "VolaryHostTests", dependencies: ["HostPrograms", "VolaryHost"], swiftSettings: strict),
+      name: "VolaryHostTests", dependencies: ["HostPrograms", "HostSystem", "VolaryHost"],
+      swiftSettings: strict),
     .testTarget(
       name: "VolaryCommandsTests",
       dependencies: ["HostPrograms", "VolaryCommands", "VolaryHost", "volary-test-support"],
@@ -198,7 +200,7 @@ let package = Package(
     .testTarget(
       name: "VolaryServerTests",
       dependencies: [
-        "VolaryAPI", "VolaryServer", .product(name: "GRDB", package: "GRDB.swift"),
+        "HostPrograms", "VolaryAPI", "VolaryServer", .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -207,9 +209,11 @@ let package = Package(
       ], swiftSettings: strict),
     // The built programs as a person uses them; they are found where the build puts them.
     .testTarget(
-      name: "EndToEndTests", dependencies: ["CHost", "HostSystem", "MachineControl"], swiftSettings: strict),
+      name: "EndToEndTests", dependencies: ["CHost", "HostPrograms", "HostSystem", "MachineControl"],
+      swiftSettings: strict),
     // What tests run programs of the host by.
-    .target(name: "HostPrograms", path: "Tests/HostPrograms", swiftSettings: strict),
+    .target(
+      name: "HostPrograms", dependencies: ["HostSystem"], path: "Tests/HostPrograms", swiftSettings: strict),
     // A program for tests to start: peers that behave, misbehave and die; a sandbox to try.
     .executableTarget(
       name: "volary-test-support", dependencies: ["HostSystem", "MachineControl"], path: "Tests/Support",

@@ -30,14 +30,15 @@ static void close_between(unsigned first, unsigned last) {
   for (unsigned fd = first; fd <= last && (long)fd < limit; fd++) close((int)fd);
 }
 
-static void become(const char *path, char *const arguments[], char *const environment[], const int *fds,
-                   int fd_count, int failure_pipe, pid_t parent, _Bool outlives) {
+static void become(const char *path, char *const arguments[], char *const environment[], const char *folder,
+                   const int *fds, int fd_count, int failure_pipe, pid_t parent, _Bool outlives) {
   if (!outlives) {
     // The child dies with its parent; if the parent died before this line, nobody will tell.
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) goto failed;
     if (getppid() != parent) _exit(127);
   }
   setsid();
+  if (folder && chdir(folder) < 0) goto failed;
   for (int signal = 1; signal < NSIG; signal++) {
     struct sigaction usual = {.sa_handler = SIG_DFL};
     sigaction(signal, &usual, NULL);  // refused for SIGKILL and SIGSTOP, which cannot be changed anyway
@@ -64,14 +65,14 @@ failed:;
   _exit(127);
 }
 
-int volary_spawn(const char *path, char *const arguments[], char *const environment[], const int *fds,
-                 int fd_count, _Bool outlives) {
+int volary_spawn(const char *path, char *const arguments[], char *const environment[], const char *folder,
+                 const int *fds, int fd_count, _Bool outlives) {
   if (fd_count < 0 || fd_count > most_fds) return -EINVAL;
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
   pid_t parent = getpid();
   pid_t child = fork();
-  if (child == 0) become(path, arguments, environment, fds, fd_count, ends[1], parent, outlives);
+  if (child == 0) become(path, arguments, environment, folder, fds, fd_count, ends[1], parent, outlives);
   int failure = child < 0 ? errno : 0;
   close(ends[1]);
   if (child > 0) {
@@ -87,6 +88,8 @@ int volary_spawn(const char *path, char *const arguments[], char *const environm
   close(ends[0]);
   return failure ? -failure : child;
 }
+
+int volary_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0; }
 
 int volary_pidfd_open(int pid) {
   int fd = (int)syscall(SYS_pidfd_open, pid, 0);

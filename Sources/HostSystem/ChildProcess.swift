@@ -30,11 +30,12 @@ package final class ChildProcess: @unchecked Sendable {  // `exit`: its owner al
   private let outlivesStarter: Bool
 
   /// Starts `path` with the arguments (the first is the program's name) and descriptors 0, 1, 2 … as
-  /// listed. The environment is this process's unless one is given as `NAME=value` strings. One that
-  /// `outlivesStarter` goes on when this object goes; until then it is this process's to reap.
+  /// listed. The environment is this process's unless one is given as `NAME=value` strings, and so is the folder
+  /// that it works in. One that `outlivesStarter` goes on when this object goes; until then it is this process's
+  /// to reap.
   package init(
     path: String, arguments: [String], descriptors: [Descriptor], environment: [String]? = nil,
-    outlivesStarter: Bool = false
+    folder: String? = nil, outlivesStarter: Bool = false
   ) throws(Errno) {
     self.outlivesStarter = outlivesStarter
     let argumentVector = CStringVector(arguments)
@@ -44,8 +45,8 @@ package final class ChildProcess: @unchecked Sendable {  // `exit`: its owner al
       () throws(Errno) in
       try check(
         volary_spawn(
-          path, argumentVector.pointers, environmentVector?.pointers ?? environ, fds, Int32(fds.count),
-          outlivesStarter))
+          path, argumentVector.pointers, environmentVector?.pointers ?? environ, folder, fds,
+          Int32(fds.count), outlivesStarter))
     }
     let pidfd = volary_pidfd_open(identifier)
     if pidfd < 0 {

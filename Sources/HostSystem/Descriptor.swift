@@ -15,6 +15,13 @@ package final class Descriptor: Sendable {
     Descriptor(owning: try check(volary_open(path, flags, mode)))
   }
 
+  /// A pipe (pipe2(2)), both ends close-on-exec.
+  package static func pipe() throws(Errno) -> (reading: Descriptor, writing: Descriptor) {
+    var ends: [Int32] = [-1, -1]
+    try check(volary_pipe(&ends))
+    return (Descriptor(owning: ends[0]), Descriptor(owning: ends[1]))
+  }
+
   /// An anonymous file in memory (memfd_create(2)).
   package static func memory(name: String, allowSealing: Bool = false) throws(Errno) -> Descriptor {
     Descriptor(owning: try check(volary_memfd_create(name, allowSealing)))

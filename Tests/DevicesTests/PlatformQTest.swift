@@ -1,12 +1,9 @@
-internal import Foundation
+import HostPrograms
 
 /// One of QEMU's boards, `virt` unless another is named, with its processors stopped (`-S -qtest`): in their place
 /// we access the registers of QEMU's devices and drive its interrupt wires. Its clock stands. An oracle for ours.
 final class PlatformQTest {
-  private let process = Process()
-  private let input = Pipe()
-  private let output = Pipe()
-  private var received = Data()
+  private let process: ProgramRun
 
   struct Refused: Error { let answer: String }
 
@@ -19,43 +16,22 @@ final class PlatformQTest {
   init(
     _ qemu: String, board: [String] = virt, _ options: [String] = [], runs: Bool = false
   ) throws {
-    process.executableURL = URL(fileURLWithPath: qemu)
     let board = runs ? board.filter { $0 != "-S" } + ["-bios", "none"] : board
-    process.arguments = board + options + ["-monitor", "none", "-qtest", "stdio", "-qtest-log", "none"]
-    process.standardInput = input
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-  }
-
-  deinit {
-    // Not terminate(): the mask of blocked signals that it inherits has SIGTERM.
-    kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
+    process = try ProgramRun(
+      qemu, board + options + ["-monitor", "none", "-qtest", "stdio", "-qtest-log", "none"])
   }
 
   /// Sends a command and returns what follows "OK" in the answer.
   @discardableResult
   func command(_ line: String) throws -> String {
-    try input.fileHandleForWriting.write(contentsOf: Data((line + "\n").utf8))
+    process.type(line + "\n")
     while true {
-      let answer = try nextLine()
+      guard let answer = process.awaitLine() else {
+        throw Refused(answer: "QEMU is silent: \(process.errors)")
+      }
       if answer.hasPrefix("IRQ ") { continue }
       guard answer.hasPrefix("OK") else { throw Refused(answer: answer) }
       return String(answer.dropFirst(3))
-    }
-  }
-
-  private func nextLine() throws -> String {
-    while true {
-      if let end = received.firstIndex(of: UInt8(ascii: "\n")) {
-        let line = String(decoding: received[received.startIndex..<end], as: UTF8.self)
-        received.removeSubrange(received.startIndex...end)
-        return line
-      }
-      let more = output.fileHandleForReading.availableData
-      guard !more.isEmpty else { throw Refused(answer: "QEMU has ended") }
-      received.append(more)
     }
   }
 

@@ -1,5 +1,7 @@
 internal import Devices
 internal import Foundation
+internal import HostPrograms
+internal import HostSystem
 internal import Synchronization
 
 /// An interrupt pin that remembers its level and how often it was told to change.
@@ -85,18 +87,13 @@ struct PlatformRandom: RandomNumberGenerator {
 
 /// Programs that tests compare with, where they are installed.
 enum PlatformTool {
-  static let dtc = find("dtc")
-  static let qemu = find("qemu-system-riscv64")
-  static let qemuPC = find("qemu-system-x86_64")
-  static let iasl = find("iasl")
-
-  private static func find(_ name: String) -> String? {
-    (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
-      .first { FileManager.default.isExecutableFile(atPath: $0) }
-  }
+  static let dtc = programPath("dtc")
+  static let qemu = programPath("qemu-system-riscv64")
+  static let qemuPC = programPath("qemu-system-x86_64")
+  static let iasl = programPath("iasl")
 
   struct Failed: Error {
-    let status: Int32
+    let exit: ChildProcess.Exit?
     let message: String
   }
 
@@ -105,27 +102,11 @@ enum PlatformTool {
     FileManager.default.temporaryDirectory.appending(path: "volary-\(UUID().uuidString)")
   }
 
-  /// Runs a program to its end and returns what it printed. Its input is a file, because a program that
-  /// does not read it all would break a pipe.
+  /// Runs a program to its end and returns what it printed.
   static func run(_ path: String, _ arguments: [String], input: [UInt8] = []) throws -> [UInt8] {
-    let file = temporaryFile()
-    try Data(input).write(to: file)
-    defer { try? FileManager.default.removeItem(at: file) }
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
-    let (output, errors) = (Pipe(), Pipe())
-    process.standardInput = try FileHandle(forReadingFrom: file)
-    process.standardOutput = output
-    process.standardError = errors
-    try process.run()
-    let printed = try output.fileHandleForReading.readToEnd() ?? Data()
-    let message = try errors.fileHandleForReading.readToEnd() ?? Data()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      throw Failed(status: process.terminationStatus, message: String(decoding: message, as: UTF8.self))
-    }
-    return Array(printed)
+    let outcome = try ProgramRun(path, arguments).finish(input: input)
+    guard outcome.exit == .code(0) else { throw Failed(exit: outcome.exit, message: outcome.errors) }
+    return outcome.outputBytes
   }
 }
 

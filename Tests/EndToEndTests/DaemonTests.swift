@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import HostSystem
 import Testing
 
@@ -56,7 +57,7 @@ extension EndToEndTests {
       try house.killDaemon()
       #expect(Bench.isAlive(one) && Bench.isAlive(two))
       kill(two, SIGKILL)
-      #expect(Bench.eventually(within: 10) { !Bench.isAlive(two) })
+      #expect(Bench.eventually(within: 60) { !Bench.isAlive(two) })
       // The next command's daemon finds one of them, and says of the other what became of it.
       #expect(try house.instance("one").pid == one)
       #expect(try house.type("one", "cat /run/mark", until: "was=22").contains("was=22"))
@@ -64,14 +65,14 @@ extension EndToEndTests {
       #expect(ended.status == "Stopped" && ended.exit == "process-ended", "\(ended)")
       try house.expect(["start", "two"])
       kill(one, SIGKILL)
-      #expect(try Bench.eventually(within: 20) { try house.instance("one").status == "Stopped" })
+      #expect(try Bench.eventually(within: 60) { try house.instance("one").status == "Stopped" })
       #expect(try house.instance("one").exit == "process-ended")
       // A daemon that ends in order leaves them running too.
       let third = try house.instance("two").pid
       try house.endDaemon()
       #expect(Bench.isAlive(third))
       try house.expect(["delete", "two", "--force"])
-      #expect(Bench.eventually(within: 10) { !Bench.isAlive(third) })
+      #expect(Bench.eventually(within: 60) { !Bench.isAlive(third) })
       try house.expect(["delete", "one"])
       #expect(house.instanceFolders == [])
     }
@@ -92,23 +93,25 @@ extension EndToEndTests {
 
     @Test func portsLeadToTheGuest() throws {
       let house = try TestHouse()
-      let port = UInt16.random(in: 20_000..<60_000)
+      let (socket, port) = try Loopback.listen()
+      _ = consume socket
       try house.expect(
         [
           "launch", Bench.imageName, "net", "--arch", "riscv64", "--memory", "256MiB", "--ephemeral",
           "--publish", "\(port):80",
         ])
+      // It goes into the background when it listens.
       _ = try house.type(
-        "net", "/usr/lib/volary/busybox httpd -f -p 80 -h /etc & sleep 1; echo up=$((1+1))", until: "up=2")
-      let run = try ProgramRun("/usr/bin/curl", ["-s", "-m", "20", "http://127.0.0.1:\(port)/hostname"])
-      _ = try run.finish(within: 30)
-      let whole = try ProgramRun("/usr/bin/curl", ["-s", "-m", "20", "http://127.0.0.1:\(port)/os-release"])
-        .finish(within: 30)
+        "net", "/usr/lib/volary/busybox httpd -p 80 -h /etc; echo up=$((1+1))", until: "up=2")
+      let run = try ProgramRun("/usr/bin/curl", ["-s", "-m", "120", "http://127.0.0.1:\(port)/hostname"])
+      _ = try run.finish()
+      let whole = try ProgramRun("/usr/bin/curl", ["-s", "-m", "120", "http://127.0.0.1:\(port)/os-release"])
+        .finish()
       #expect(whole.output.contains("Debian"), "\(whole.output) \(whole.errors)")
       // What is ephemeral goes when it stops.
       try house.expect(["stop", "net"])
-      #expect(try Bench.eventually(within: 10) { try house.run(["list", "-q"]).output == "" })
-      #expect(Bench.eventually(within: 10) { house.instanceFolders == [] })
+      #expect(try Bench.eventually(within: 60) { try house.run(["list", "-q"]).output == "" })
+      #expect(Bench.eventually(within: 60) { house.instanceFolders == [] })
     }
 
     /// What Incus's clients ask for to make an instance: an alias, its image, an instance of that fingerprint.
@@ -144,10 +147,7 @@ extension EndToEndTests {
     /// The daemon's own configuration, and tokens, from the command line.
     @Test func opensToTheNetwork() throws {
       let house = try TestHouse()
-      // A command that finds no daemon starts one at once, and waits for nobody's time to be over.
-      let start = ContinuousClock.now
       try house.expect(["project", "list"])
-      #expect(ContinuousClock.now - start < .seconds(9))
       try house.expect(["project", "create", "lab", "-c", "limits.instances=1"])
       #expect(try house.run(["project", "list", "-f", "csv"]).output.contains("lab,,limits.instances=1,0"))
       try house.expect(["project", "delete", "lab"])
@@ -164,17 +164,28 @@ extension EndToEndTests {
       let metrics = try ProgramRun(
         "/usr/bin/curl",
         [
-          "-sS", "-m", "20", "--cacert", "\(house.folder.path)/server.crt", "-H",
+          "-sS", "-m", "120", "--cacert", "\(house.folder.path)/server.crt", "-H",
           "Authorization: Bearer \(token.trimmingCharacters(in: .whitespacesAndNewlines))",
           "https://\(address)/metrics",
         ]
-      ).finish(within: 30)
+      ).finish()
       #expect(metrics.output.contains("volary_build_info{"), "\(metrics.output) \(metrics.errors)")
       try house.expect(["token", "delete", "grafana"])
       try house.expect(["token", "delete", "grafana"], code: 4, naming: "grafana")
       try house.expect(["token", "create", "x", "--expires", "soon"], code: 2, naming: "soon")
       try house.expect(["config", "unset", "core.https_address"])
       #expect(try house.run(["config", "get", "core.https_address"]).output == "\n")
+    }
+
+    /// A command that finds no daemon starts one at once, and waits for nobody's ten seconds to be over. Where the
+    /// host has much else to do it may, but not each time.
+    @Test func aDaemonIsStartedAtOnce() throws {
+      var times: [Duration] = []
+      repeat {
+        let house = try TestHouse()
+        times.append(try ContinuousClock().measure { try house.expect(["project", "list"]) })
+      } while times.count < 5 && times.allSatisfy { $0 >= .seconds(9) }
+      #expect(times.contains { $0 < .seconds(9) }, "\(times)")
     }
 
     @Test func refusals() throws {
@@ -211,7 +222,7 @@ final class TestHouse {
 
   deinit {
     for pid in Bench.processes(withToken: token) { kill(pid, SIGKILL) }
-    _ = Bench.eventually(within: 10) { Bench.processes(withToken: token).isEmpty }
+    _ = Bench.eventually(within: 60) { Bench.processes(withToken: token).isEmpty }
   }
 
   func run(_ arguments: [String], input: [UInt8] = []) throws -> ProgramRun.Outcome {
@@ -244,12 +255,12 @@ final class TestHouse {
     let console = try ProgramRun("\(Bench.programs)/volary", ["console", name], environment: environment)
     defer { console.process.terminate() }
     // The shell may still be on its way.
-    for _ in 0..<40 {
+    for _ in 0..<200 {
       console.type("\n")
       if try console.awaitOutput("# ", within: 1) { break }
     }
     console.type(line + "\n")
-    #expect(try console.awaitOutput(answer, within: 60), "\(console.output)")
+    #expect(try console.awaitOutput(answer, within: 200), "\(console.output)")
     return console.output
   }
 
@@ -288,6 +299,6 @@ final class TestHouse {
   private func end(_ signal: Int32) throws {
     let pid = try daemon()
     kill(pid, signal)
-    #expect(Bench.eventually(within: 20) { !Bench.isAlive(pid) })
+    #expect(Bench.eventually(within: 60) { !Bench.isAlive(pid) })
   }
 }

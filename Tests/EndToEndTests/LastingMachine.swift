@@ -68,7 +68,7 @@ final class LastingMachine {
 
 extension UnixSocket {
   /// Receives until the text ends with `end`; false when it does not in time.
-  func receives(_ end: String, within seconds: Double = 30) throws -> Bool {
+  func receives(_ end: String, within seconds: Double = 120) throws -> Bool {
     var text = ""
     let deadline = monotonicNanoseconds() + UInt64(seconds * 1e9)
     while !text.hasSuffix(end), monotonicNanoseconds() < deadline {

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import HostSystem
 import MachineControl
 import Testing
@@ -27,7 +28,7 @@ extension EndToEndTests {
       for socket in [console, other] { #expect(try socket.receives("two")) }
       #expect(Bench.isAlive(machine.process.identifier))
       try second.post(.kill)
-      #expect(machine.process.wait(milliseconds: 30_000) == .code(0), "\(machine.words)")
+      #expect(machine.process.wait(milliseconds: 120_000) == .code(0), "\(machine.words)")
       #expect(try EndRecord.read(from: machine.record) == .guestPoweredOff(code: nil))
       #expect(try machine.lastOutput(12) == "hello\nonetwo")
       #expect(throws: ControlError.closed) { try machine.connect() }
@@ -40,11 +41,11 @@ extension EndToEndTests {
       #expect(try machine.status(second).state == .running)
       #expect(throws: ControlError.closed) { try machine.control?.call(.status) }
       try second.call(.pause)
-      #expect(Bench.eventually(within: 30) { (try? machine.status(second))?.state == .paused })
+      #expect(Bench.eventually(within: 120) { (try? machine.status(second))?.state == .paused })
       let third = try machine.connect()
       #expect(try machine.status(third).state == .paused)
       try third.post(.kill)
-      #expect(machine.process.wait(milliseconds: 30_000) == .code(0), "\(machine.words)")
+      #expect(machine.process.wait(milliseconds: 120_000) == .code(0), "\(machine.words)")
       #expect(try EndRecord.read(from: machine.record) == .guestPoweredOff(code: nil))
     }
 
@@ -57,7 +58,7 @@ extension EndToEndTests {
       #expect(try console.receives("hello\n"))
       machine.control = nil
       try console.send(Array(order.utf8))
-      #expect(machine.process.wait(milliseconds: 30_000) == .code(0), "\(machine.words)")
+      #expect(machine.process.wait(milliseconds: 120_000) == .code(0), "\(machine.words)")
       #expect(try EndRecord.read(from: machine.record) == end)
     }
 
@@ -67,7 +68,7 @@ extension EndToEndTests {
       let console = try #require(try machine.control?.attachConsole())
       try machine.start()
       #expect(try console.receives("hello\n"))
-      #expect(try machine.control?.nextEvent(milliseconds: 10_000) == .started)
+      #expect(try machine.control?.nextEvent(milliseconds: 120_000) == .started)
       machine.control = nil
       for _ in 0..<2 {
         try console.send(Array("r".utf8))
@@ -75,7 +76,7 @@ extension EndToEndTests {
       }
       let next = try machine.connect()
       #expect(try machine.status(next).guestResets == 2)
-      for _ in 0..<2 { #expect(try next.nextEvent(milliseconds: 10_000) == .guestReset) }
+      for _ in 0..<2 { #expect(try next.nextEvent(milliseconds: 120_000) == .guestReset) }
       #expect(try next.nextEvent() == nil)
       #expect(try machine.lastOutput(100) == "hello\nhello\nhello\n")
     }
@@ -88,7 +89,7 @@ extension EndToEndTests {
       #expect(try console.receives("hello\n"))
       machine.control = nil
       try console.send(Array("r".utf8))
-      #expect(machine.process.wait(milliseconds: 30_000) == .code(0), "\(machine.words)")
+      #expect(machine.process.wait(milliseconds: 120_000) == .code(0), "\(machine.words)")
       #expect(try EndRecord.read(from: machine.record) == .guestReset)
     }
 
@@ -100,7 +101,7 @@ extension EndToEndTests {
       try console.send(Array("last".utf8))
       #expect(try console.receives("last"))
       #expect(kill(machine.process.identifier, SIGKILL) == 0)
-      #expect(machine.process.wait(milliseconds: 30_000) == .signal(SIGKILL))
+      #expect(machine.process.wait(milliseconds: 120_000) == .signal(SIGKILL))
       #expect(try EndRecord.read(from: machine.record) == nil)
       #expect(try machine.lastOutput(4) == "last", "its output is there")
     }
@@ -119,7 +120,7 @@ extension EndToEndTests {
       #expect(try machine.status(second).state == .empty)
       #expect(machine.process.wait(milliseconds: 50) == nil)
       second.socket.finishSending()
-      #expect(machine.process.wait(milliseconds: 30_000) == .code(0), "\(machine.words)")
+      #expect(machine.process.wait(milliseconds: 120_000) == .code(0), "\(machine.words)")
     }
 
     @Test func withoutAListenerItEndsWithItsController() throws {
@@ -139,7 +140,7 @@ extension EndToEndTests {
       try client.call(.start)
       #expect(process.wait(milliseconds: 50) == nil)
       ours.finishSending()
-      #expect(process.wait(milliseconds: 30_000) == .code(0))
+      #expect(process.wait(milliseconds: 120_000) == .code(0))
       guard case .failed = try EndRecord.read(from: record) else { return #expect(Bool(false)) }
     }
 
@@ -147,7 +148,7 @@ extension EndToEndTests {
       ["--listener", "3"], ["--control", "3", "--listener", "3"], ["--control"], ["--control", "1"],
     ])
     func refusesOtherArguments(_ arguments: [String]) throws {
-      let outcome = try ProgramRun("\(Bench.programs)/volary-machine", arguments).finish(within: 30)
+      let outcome = try ProgramRun("\(Bench.programs)/volary-machine", arguments).finish()
       #expect(outcome.code == 2 && outcome.errors.contains("usage"))
     }
 
@@ -171,7 +172,7 @@ extension EndToEndTests {
         #expect(try console.receives("hello\n"))
       }
       try console.send(Array("q".utf8))
-      #expect(machine.process.wait(milliseconds: 30_000) == .code(0), "\(machine.words)")
+      #expect(machine.process.wait(milliseconds: 120_000) == .code(0), "\(machine.words)")
       #expect(try EndRecord.read(from: machine.record) == .guestPoweredOff(code: nil))
       withExtendedLifetime(silent) {}
     }
@@ -184,7 +185,7 @@ extension EndToEndTests {
       #expect(throws: ControlError.self) { try control.attachConsole() }
       consoles.removeLast()
       #expect(
-        Bench.eventually(within: 30) {
+        Bench.eventually(within: 120) {
           guard let console = try? control.attachConsole() else { return false }
           consoles.append(console)
           return true
@@ -223,11 +224,11 @@ extension EndToEndTests {
       consoles = []
       let last = try machine.connect()
       try last.call(.resume)
-      #expect(Bench.eventually(within: 30) { (try? machine.status(last))?.state == .running })
+      #expect(Bench.eventually(within: 120) { (try? machine.status(last))?.state == .running })
       try probe.send(Array("still on\n".utf8))
       #expect(try probe.receives("still on\n"))
       try probe.send(Array("q".utf8))
-      #expect(machine.process.wait(milliseconds: 30_000) == .code(0), "\(machine.words)")
+      #expect(machine.process.wait(milliseconds: 120_000) == .code(0), "\(machine.words)")
       #expect(try EndRecord.read(from: machine.record) == .guestPoweredOff(code: nil))
     }
 
@@ -267,7 +268,7 @@ extension EndToEndTests {
       let control = try #require(machine.control)
       #expect(try machine.status(control).disks == [.init(serial: "data")])
       try control.post(.kill)  // before its start
-      #expect(machine.process.wait(milliseconds: 30_000) == .code(0))
+      #expect(machine.process.wait(milliseconds: 120_000) == .code(0))
       #expect(try EndRecord.read(from: machine.record) == .guestPoweredOff(code: nil))
     }
   }

@@ -1,4 +1,5 @@
 import Foundation
+import HostPrograms
 import HostSystem
 import Testing
 
@@ -57,7 +58,7 @@ extension EndToEndTests {
       #expect(nowhere.exit == .code(4))
       #expect(nowhere.errors.contains("cannot write the profile to /nonexistent/profile"))
       let interpreter = try VolaryRun.job("true", options: ["--engine", "interpreter", "--perf-map"])
-        .finish(within: 60)
+        .finish(within: 200)
       #expect(interpreter.exit == .code(2))
     }
   }

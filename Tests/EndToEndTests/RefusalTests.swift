@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import HostSystem
 import Testing
 
@@ -29,7 +30,7 @@ extension EndToEndTests {
       let file = try test.file.map { try folder.file("given", $0) } ?? ""
       let arguments = test.arguments.map { $0 == "FILE" ? file : $0 }
       let machine = try VolaryRun(arguments, programs: programs, environment: environment)
-      let outcome = try machine.finish(within: 60)
+      let outcome = try machine.finish(within: 200)
       #expect(outcome.exit == .code(test.code))
       #expect(outcome.output == "")
       for word in test.words { #expect(outcome.errors.contains(word)) }
@@ -129,7 +130,7 @@ extension EndToEndTests {
         ["run", "--arch", "riscv64", Bench.imageName, "--network", "none", "--", "true"],
         environment: ["VOLARY_DATA": folder.path]
       )
-      let outcome = try machine.finish(within: 60)
+      let outcome = try machine.finish(within: 200)
       #expect(outcome.code == 1 || outcome.code == 2 || outcome.code == 4)
       #expect(outcome.errors.isOneLine(naming: image, "image"), "\(outcome.errors)")
       #expect(machine.leftovers.isEmpty)
@@ -150,7 +151,7 @@ extension EndToEndTests {
       let limited = try ProgramRun(
         "/bin/sh", ["-c", "ulimit -v 900000; exec \"$0\" run debian/13 -- true", "\(Bench.programs)/volary"],
         environment: ["VOLARY_DATA": Bench.data])
-      let outcome = try limited.finish(within: 60)
+      let outcome = try limited.finish(within: 200)
       #expect(outcome.code == 1)
       #expect(outcome.errors.isOneLine(naming: "debian/13", "--memory"), "\(outcome.errors)")
     }

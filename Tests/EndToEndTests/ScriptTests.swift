@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import HostSystem
 import Testing
 
@@ -29,7 +30,7 @@ extension EndToEndTests {
       try ProgramRun(
         "/usr/bin/env",
         ["-i", "PATH=\(host.path)", "HOME=/nonexistent", "/bin/sh", "\(Self.scripts)/\(script)"] + arguments
-      ).finish(within: 60)
+      ).finish()
     }
 
     /// A bare Debian: what is missing is named with its purpose, and what to run as root.
@@ -103,19 +104,71 @@ extension EndToEndTests {
       let folder = TestFolder()
       let installed = try ProgramRun(
         "\(Self.scripts)/install-programs", [Bench.programs, "/opt/own", folder.path + stage]
-      ).finish(within: 60)
+      ).finish()
       try #require(installed.exit == .code(0), "\(installed.errors)")
       let prefix = "\(folder.path)\(stage)/opt/own"
-      let doctor = try ProgramRun("\(prefix)/bin/volary", ["doctor"]).finish(within: 60)
+      let doctor = try ProgramRun("\(prefix)/bin/volary", ["doctor"]).finish()
       #expect(doctor.output.contains("\(prefix)/libexec/volary/volary-machine"))
       #expect(doctor.output.contains("\(prefix)/libexec/volary/volary-nat"))
+    }
+
+    /// What the tests wrote comes as it was, and what failed comes last.
+    @Test func failedTestsAreToldLast() throws {
+      let folder = TestFolder()
+      let lines = """
+        ◇ Test one() started.
+        ◇ Test "with a name" started.
+        ◇ Test three(_:) started.
+        ✘ Test one() recorded an issue at A.swift:1:2: Expectation failed: a == b
+        ↳ first
+        second
+        ✔ Test passes() passed after 0.1 seconds.
+        ✘ Test "with a name" recorded an issue with 1 argument x → 3 at B.swift:3:4: Caught error: e
+        ✘ Test one() failed after 0.1 seconds with 1 issue.
+        ✘ Test "with a name" with 2 test cases failed after 0.1 seconds with 1 issue.
+        ✘ Test case passing 1 argument x → 3 to three(_:) recorded an issue: Time limit was exceeded
+        ✘ Suite X failed after 0.1 seconds.
+        error: Process 'x' exited with unexpected signal code 11
+
+        """
+      let said = try folder.file("said", Array(lines.utf8))
+      let run = "\(Self.scripts)/run-tests"
+      // A process that is left behind holds nobody up.
+      let left = "\(folder.path)/left"
+      let failed = try ProgramRun(
+        run, ["sh", "-c", "cat \"$0\"; sleep 1000 & echo $! >\"$1\"; exit 3", said, left]
+      ).finish()
+      let sleeper = try #require(
+        Int32(try String(contentsOfFile: left, encoding: .utf8).trimmingCharacters(in: .newlines)))
+      #expect(Bench.isAlive(sleeper))
+      kill(sleeper, SIGKILL)
+      #expect(failed.exit == .code(3) && failed.errors == "")
+      #expect(
+        failed.output == lines + """
+
+          The tests failed, with code 3:
+          ✘ one()
+              A.swift:1:2: Expectation failed: a == b
+                ↳ first
+                second
+          ✘ "with a name"
+              B.swift:3:4: Caught error: e
+          ✘ case passing 1 argument x → 3 to three(_:)
+              Time limit was exceeded
+          error: Process 'x' exited with unexpected signal code 11
+          did not end: three(_:)
+
+          """)
+      let passed = try ProgramRun(run, ["cat", said]).finish()
+      #expect(passed.exit == .code(0) && passed.output == lines)
+      #expect(try ProgramRun(run, ["sh", "-c", "kill -SEGV $$"]).finish().code == 128 + SIGSEGV)
     }
 
     @Test func nothingToInstallIsTold() throws {
       let folder = TestFolder()
       let outcome = try ProgramRun(
         "\(Self.scripts)/install-programs", [folder.path, "/opt/own", folder.path]
-      ).finish(within: 60)
+      ).finish()
       #expect(outcome.code == 1)
       #expect(outcome.errors.isOneLine(naming: "\(folder.path)/volary", "make build"))
       #expect(folder.content.isEmpty)

@@ -1,4 +1,5 @@
 import Glibc
+import HostPrograms
 import HostSystem
 import Testing
 

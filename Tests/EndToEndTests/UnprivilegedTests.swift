@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import HostSystem
 import Testing
 
@@ -39,7 +40,7 @@ extension EndToEndTests {
 
     @Test func doctorExamines() throws {
       let run = try nobody.volary(["doctor"], data: nobody.folder.path)
-      let outcome = try run.program.finish(within: 60)
+      let outcome = try run.program.finish(within: 200)
       #expect(outcome.output.contains("volary-machine") && outcome.output.contains("kvm"))
       #expect(outcome.code == (outcome.output.contains("\nmissing") ? 1 : 0))
       #expect(outcome.errors == "")
@@ -47,7 +48,7 @@ extension EndToEndTests {
 
     @Test func doctorTellsOfAFolderThatCannotBeWritten() throws {
       let run = try nobody.volary(["doctor"], data: nil)
-      let outcome = try run.program.finish(within: 60)
+      let outcome = try run.program.finish(within: 200)
       #expect(outcome.code == 1)
       #expect(outcome.output.contains("may not be written by this user"), "\(outcome.output)")
     }
@@ -55,7 +56,7 @@ extension EndToEndTests {
     @Test func ownStoreIsEmptyAtFirst() throws {
       let data = "\(nobody.folder.path)/data"
       let run = try nobody.volary(["image", "list", "--quiet"], data: data)
-      let outcome = try run.program.finish(within: 60)
+      let outcome = try run.program.finish(within: 200)
       #expect(outcome.code == 0 && outcome.output == "" && outcome.errors == "")
       try check(nobody.volary(["run", "debian/13"], data: data), 4, "volary image build debian/13")
       #expect(nobody.folder.content.allSatisfy { $0 != "data" }, "asking makes nothing")
@@ -112,7 +113,7 @@ final class Nobody {
     var leftovers: [String] {
       get throws {
         var found: [String] = []
-        _ = Bench.eventually(within: 5) {
+        _ = Bench.eventually(within: 60) {
           found = Bench.processes(withToken: token).map { "process \($0)" } + temporary.content
           return found.isEmpty
         }

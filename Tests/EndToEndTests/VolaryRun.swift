@@ -1,4 +1,5 @@
 import Foundation
+import HostPrograms
 import HostSystem
 
 /// `volary` with a folder for temporary files of its own and a mark on all its processes, so that
@@ -8,11 +9,15 @@ final class VolaryRun {
   let run: ProgramRun
   private let token = "VOLARY_TEST_TOKEN=\(UUID().uuidString)"
 
-  /// `programs` is the folder of the programs, when not the usual one.
-  init(_ arguments: [String], programs: String = Bench.programs, environment: [String: String] = [:]) throws {
+  /// `programs` is the folder of the programs, when not the usual one. A test that suspends has it last.
+  init(
+    _ arguments: [String], programs: String = Bench.programs, environment: [String: String] = [:],
+    lasts: Bool = false
+  ) throws {
     run = try ProgramRun(
       "\(programs)/volary", arguments,
-      environment: Self.environment(token: token, scratch: scratch).merging(environment) { $1 })
+      environment: Self.environment(token: token, scratch: scratch).merging(environment) { $1 },
+      lasts: lasts)
   }
 
   static func environment(token: String, scratch: TestFolder) -> [String: String] {
@@ -23,8 +28,9 @@ final class VolaryRun {
   var pid: Int32 { run.process.identifier }
 
   /// `volary run debian/13 OPTIONS -- sh -c SCRIPT`.
-  static func job(_ script: String, options: [String] = []) throws -> VolaryRun {
-    try VolaryRun(["run", "--arch", "riscv64", Bench.imageName] + options + ["--", "sh", "-c", script])
+  static func job(_ script: String, options: [String] = [], lasts: Bool = false) throws -> VolaryRun {
+    try VolaryRun(
+      ["run", "--arch", "riscv64", Bench.imageName] + options + ["--", "sh", "-c", script], lasts: lasts)
   }
 
   /// As the program's own; the folder for temporary files stays until it has ended.
@@ -35,7 +41,7 @@ final class VolaryRun {
   /// Processes and files that are still there a moment after the end.
   var leftovers: [String] {
     var found: [String] = []
-    _ = Bench.eventually(within: 5) {
+    _ = Bench.eventually(within: 60) {
       found = Bench.processes(withToken: token).map { "process \($0)" } + scratch.content
       return found.isEmpty
     }

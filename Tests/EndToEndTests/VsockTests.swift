@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import HostSystem
 import Testing
 
@@ -79,9 +80,10 @@ extension EndToEndTests {
       let path = "\(folder.path)/v.sock"
       let port = try UnixListener(path: "\(path)_5000")
       let machine = try VolaryRun.job(
-        Self.script, options: ["--vsock", path, "--virtio", bus, "--network", "none", "--cpus", "2"])
+        Self.script, options: ["--vsock", path, "--virtio", bus, "--network", "none", "--cpus", "2"],
+        lasts: true)
       guard try machine.run.awaitOutput("serving", within: 200) else {
-        Issue.record("the guest does not serve: \(try machine.finish(within: 60))")
+        Issue.record("the guest does not serve: \(try machine.finish(within: 200))")
         return
       }
 
@@ -93,7 +95,7 @@ extension EndToEndTests {
       let answer = Bench.randomBytes(4 << 20)
       try Self.writeAll(answer, to: fromGuest)
       fromGuest.finishSending()
-      #expect(try machine.run.awaitOutput("nobody: ", within: 60))
+      #expect(try machine.run.awaitOutput("nobody: ", within: 200))
 
       // The host's connections, one large and many small, all there at once; each one's first direction ends first.
       let content = (0..<24).map { Bench.randomBytes($0 == 0 ? 3 << 20 : 50_000 + $0) }
@@ -111,7 +113,7 @@ extension EndToEndTests {
       // Nobody listens there.
       #expect(throws: Errno.self) { try Self.dial(path, port: 4321) }
 
-      let outcome = try machine.finish(within: 100)
+      let outcome = try machine.finish(within: 200)
       #expect(outcome.exit == .code(6), "\(outcome.errors)")
       let lines = outcome.output.split(separator: "\n").map(String.init)
       #expect(
@@ -135,11 +137,11 @@ extension EndToEndTests {
       let killed = try VolaryRun.job("cat", options: ["--vsock", path, "--network", "none"])
       #expect(Bench.eventually(within: 60) { access(path, F_OK) == 0 })
       let second = try VolaryRun.job("true", options: ["--vsock", path, "--network", "none"])
-      let refused = try second.finish(within: 60)
+      let refused = try second.finish(within: 200)
       #expect(refused.code == 5)
       #expect(refused.errors.isOneLine(naming: path, "in use"), "\(refused.errors)")
       kill(killed.pid, SIGKILL)
-      _ = try? killed.finish(within: 60)
+      _ = try? killed.finish(within: 200)
       #expect(folder.content == ["v.sock"])
       let third = try VolaryRun.job("exit 3", options: ["--vsock", path, "--network", "none"])
       let outcome = try third.finish(within: 200)

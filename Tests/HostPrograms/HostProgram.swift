@@ -1,4 +1,5 @@
 package import Foundation
+import HostSystem
 
 /// A folder that goes with the value.
 package final class TemporaryFolder: Sendable {
@@ -16,38 +17,35 @@ package struct ProgramFailure: Error, CustomStringConvertible {
   package let description: String
 }
 
-/// Runs a program of the host and returns what it writes; throws when it fails.
+/// Runs a program of the host, whose words are to be in English, and returns what it writes; throws when it fails.
 package func run(
-  _ program: String, _ arguments: [String], input: Data = Data(), in folder: URL? = nil,
+  _ program: String, _ arguments: [String] = [], input: Data = Data(), in folder: URL? = nil,
   environment: [String: String] = [:]
 ) throws -> Data {
-  let scratch = try TemporaryFolder()
-  let inputFile = scratch.url.appendingPathComponent("in")
-  let outputFile = scratch.url.appendingPathComponent("out")
-  try input.write(to: inputFile)
-  try Data().write(to: outputFile)
-  let process = Process()
-  process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-  process.arguments = [program] + arguments
-  process.currentDirectoryURL = folder
-  process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    .merging(["LC_ALL": "C"]) { $1 }
-  process.standardInput = try FileHandle(forReadingFrom: inputFile)
-  process.standardOutput = try FileHandle(forWritingTo: outputFile)
-  try process.run()
-  process.waitUntilExit()
-  guard process.terminationStatus == 0 else {
-    throw ProgramFailure(
-      description: "\(program) \(arguments) ended with status \(process.terminationStatus)")
+  let outcome = try ProgramRun(
+    program, arguments, environment: environment.merging(["LC_ALL": "C"]) { $1 }, in: folder?.path
+  ).finish(input: [UInt8](input))
+  guard outcome.exit == .code(0) else {
+    let how = outcome.exit.map { "\($0)" } ?? "did not end"
+    throw ProgramFailure(description: "\(program) \(arguments) \(how): \(outcome.errors.suffix(500))")
   }
-  return try Data(contentsOf: outputFile)
+  return Data(outcome.outputBytes)
 }
 
-package func hasProgram(_ name: String) -> Bool {
-  ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"].contains {
-    FileManager.default.isExecutableFile(atPath: "\($0)/\(name)")
-  }
+/// The path of a program of the host; nil when it has none of that name.
+package func programPath(_ name: String) -> String? {
+  let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+  // An ordinary user's PATH often lacks the last two.
+  let folders = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin"]
+  return folders.map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
 }
+
+package func hasProgram(_ name: String) -> Bool { programPath(name) != nil }
+
+/// The folder of the built programs, which is the tests' own.
+package let builtPrograms = URL(
+  fileURLWithPath: (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? "/"
+).deletingLastPathComponent().path
 
 /// The folder of the guest's scripts in the sources.
 package let guestFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -106,7 +106,7 @@ import Testing
     let (ours, machine) = try UnixSocket.pair(.sequencedPacket)
     let broker = try GuestPortBroker(listener: try UnixListener(path: path), machine: ours)
     func next() throws -> (GuestPortMessage, UnixSocket?) {
-      #expect(try machine.waitUntilReadable(milliseconds: 10_000))
+      #expect(try machine.waitUntilReadable(milliseconds: 60_000))
       let (bytes, descriptors) = try machine.receive(capacity: 64)
       return (try #require(GuestPortMessage(decoding: bytes)), descriptors.first.map { UnixSocket($0) })
     }
@@ -151,7 +151,7 @@ import Testing
         // The line of those who wait is full: one goes in.
         #expect(error == .again)
         refusals += 1
-        guard try machine.waitUntilReadable(milliseconds: 10_000) else { break }
+        guard try machine.waitUntilReadable(milliseconds: 60_000) else { break }
         let socket = UnixSocket(try #require(try machine.receive(capacity: 64).descriptors.first))
         #expect(try socket.receive(capacity: 1).bytes == [UInt8(truncatingIfNeeded: came)])
         came += 1
@@ -159,7 +159,7 @@ import Testing
     }
     #expect(refusals > 0)
     while came < programs.count {
-      try #require(try machine.waitUntilReadable(milliseconds: 10_000))
+      try #require(try machine.waitUntilReadable(milliseconds: 60_000))
       let socket = UnixSocket(try #require(try machine.receive(capacity: 64).descriptors.first))
       #expect(try socket.receive(capacity: 1).bytes == [UInt8(truncatingIfNeeded: came)])
       came += 1

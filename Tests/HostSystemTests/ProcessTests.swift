@@ -9,10 +9,10 @@ import Testing
     let null = try openNull()
     let coded = try ChildProcess(
       path: "/bin/sh", arguments: ["sh", "-c", "exit 7"], descriptors: [null, null, null])
-    #expect(coded.wait(milliseconds: 10_000) == .code(7))
+    #expect(coded.wait(milliseconds: 60_000) == .code(7))
     let killed = try ChildProcess(
       path: "/bin/sh", arguments: ["sh", "-c", "kill -TERM $$"], descriptors: [null, null, null])
-    #expect(killed.wait(milliseconds: 10_000) == .signal(SIGTERM))
+    #expect(killed.wait(milliseconds: 60_000) == .signal(SIGTERM))
     let endless = try ChildProcess(
       path: "/bin/sleep", arguments: ["sleep", "1000"], descriptors: [null, null, null])
     #expect(endless.wait(milliseconds: 10) == nil)
@@ -30,9 +30,29 @@ import Testing
     let child = try ChildProcess(
       path: "/bin/ls", arguments: ["ls", "/proc/self/fd"],
       descriptors: [null, theirs.descriptor, null, theirs.descriptor, null])
-    #expect(child.wait(milliseconds: 10_000) == .code(0))
+    #expect(child.wait(milliseconds: 60_000) == .code(0))
     let listed = String(decoding: try ours.receive(capacity: 4096).bytes, as: UTF8.self)
     #expect(listed == "0\n1\n2\n3\n4\n5\n")
+  }
+
+  @Test func worksInTheFolderThatIsNamed() throws {
+    let (reading, writing) = try Descriptor.pipe()
+    let null = try openNull()
+    let child = try ChildProcess(
+      path: "/bin/pwd", arguments: ["pwd", "-P"], descriptors: [null, writing, null], folder: "/usr/bin")
+    #expect(child.wait(milliseconds: 60_000) == .code(0))
+    var bytes = [UInt8](repeating: 0, count: 64)
+    let count = try bytes.withUnsafeMutableBytes { try reading.read(into: $0) }
+    #expect(String(decoding: bytes[..<count], as: UTF8.self) == "/usr/bin\n")
+    #expect(throws: Errno.notFound) {
+      try ChildProcess(path: "/bin/pwd", arguments: ["pwd"], descriptors: [null], folder: "/nonexistent")
+    }
+  }
+
+  /// A pipe ends with our own end of it, whoever else starts programs meanwhile, and however.
+  @Test func pipesAreNobodyElses() throws {
+    let (reading, writing) = try Descriptor.pipe()
+    for end in [reading, writing] { #expect(fcntl(end.raw, F_GETFD) & FD_CLOEXEC != 0) }
   }
 
   @Test func endsWithTheThreadThatStartedIt() throws {
@@ -80,7 +100,7 @@ import Testing
     let pid = bytes.withUnsafeBytes { $0.loadUnaligned(as: Int32.self) }
     try #require(pid > 0)
     try ours.send([7])
-    #expect(try ours.waitUntilReadable(milliseconds: 10_000))
+    #expect(try ours.waitUntilReadable(milliseconds: 60_000))
     #expect(try ours.receive(capacity: 4).bytes == [7])
 
     // Whoever has its number and the time of its start may end it, and nobody else.
@@ -90,7 +110,7 @@ import Testing
     let process = try #require(try ForeignProcess(identity))
     #expect(!process.hasEnded(within: 10))
     try process.signal(SIGKILL)
-    #expect(process.hasEnded(within: 10_000))
+    #expect(process.hasEnded(within: 60_000))
     waitpid(pid, nil, 0)
     try process.signal(SIGKILL)
     #expect(try ForeignProcess(identity) == nil)

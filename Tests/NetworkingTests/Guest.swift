@@ -26,7 +26,7 @@ final class Guest {
     let started = try EventCounter()
     let ended = try EventCounter()
     self.ended = ended
-    let raw = dup(host.raw)
+    let raw = fcntl(host.raw, F_DUPFD_CLOEXEC, 0)
     let box = Box(outcome)
     service = try HostSystem.Thread.start(name: "nat") {
       defer { ended.signal() }

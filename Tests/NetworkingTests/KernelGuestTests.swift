@@ -99,7 +99,7 @@ import Testing
     let hasRun = try Self.withNamespace(configuration) {
       _ = system("ip link set tap0 mtu \(mtu)")
       let status = Self.output(
-        "curl -s -m 20 -o \(file) -w '%{http_code} %{size_download} %{speed_download}' http://10.0.2.2:\(port)/"
+        "curl -s -m 120 -o \(file) -w '%{http_code} %{size_download} %{speed_download}' http://10.0.2.2:\(port)/"
       )
       #expect(status.hasPrefix("200 \(body.count) "))
       print("download through the NAT, MTU \(mtu): \(status)")
@@ -161,9 +161,9 @@ import Testing
     let file = "/tmp/volary-nat-\(getpid())-v6"
     defer { unlink(file) }
     let hasRun = try Self.withNamespace(NATConfiguration()) {
-      for _ in 0..<80
+      for _ in 0..<1000
       where !Self.output("ip -6 addr show dev tap0 -tentative").contains("fec0::") { usleep(100_000) }
-      let command = "curl -g -s -m 10 -o \(file) -w '%{http_code}' 'http://[fec0::2]:\(port)/'"
+      let command = "curl -g -s -m 120 -o \(file) -w '%{http_code}' 'http://[fec0::2]:\(port)/'"
       #expect(Self.output(command) == "200")
       let received = try HostSockets.readAll(.open(file, O_RDONLY))
       #expect(received == body)

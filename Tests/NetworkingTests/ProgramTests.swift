@@ -8,21 +8,20 @@ import Testing
 @Suite struct ProgramTests {
   /// A running volary-nat: the guest's end of the frames, and what it says.
   struct Program {
-    let process: pid_t
+    let process: ChildProcess
     let frames: Descriptor
     let status: Descriptor
     let errors: Descriptor
 
-    /// The exit code, when it has ended; after ten seconds it is killed.
+    /// The exit code, when it has ended; less than zero for a signal, and for one that does not end and is killed.
     func wait() throws -> Int32 {
-      var status: Int32 = 0
-      var tries = 0
-      while try retrying({ Int(waitpid(process, &status, WNOHANG)) }) == 0 {
-        usleep(10_000)
-        tries += 1
-        if tries == 1000 { kill(process, SIGKILL) }
+      switch process.wait(milliseconds: 120_000) {
+      case .code(let code): return code
+      case .signal(let number): return -number
+      case nil:
+        process.terminate()
+        return -SIGKILL
       }
-      return status & 0x7F == 0 ? status >> 8 & 0xFF : -(status & 0x7F)
     }
   }
 
@@ -35,21 +34,9 @@ import Testing
     let (guest, host) = try Guest.socketPair()
     let (statusEnd, status) = try Guest.socketPair(SOCK_STREAM)
     let (errorEnd, errors) = try Guest.socketPair(SOCK_STREAM)
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    // Out of the way of 3 and 4.
-    let raised = [host, status, errors].map { fcntl($0.raw, F_DUPFD_CLOEXEC, 20) }
-    defer { for raw in raised { close(raw) } }
-    for (raw, target) in zip(raised, [3, 4, 2] as [Int32]) {
-      posix_spawn_file_actions_adddup2(&actions, raw, target)
-    }
-    var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) }
-    defer { for word in words { free(word) } }
-    words.append(nil)
-    var process: pid_t = 0
-    let failure = posix_spawn(&process, program, &actions, nil, words, environ)
-    guard failure == 0 else { throw Errno(failure) }
+    let null = try Descriptor.open("/dev/null", O_RDWR)
+    let process = try ChildProcess(
+      path: program, arguments: [program] + arguments, descriptors: [null, null, errors, host, status])
     return Program(process: process, frames: guest, status: statusEnd, errors: errorEnd)
   }
 
@@ -72,7 +59,7 @@ import Testing
       var connection = try Connection(guest, listeningOn: 80)
       try connection.read { $0.count >= 4 }
       #expect(connection.received == Array("ping".utf8))
-      let state = try Self.text(Descriptor.open("/proc/\(program.process)/status", O_RDONLY))
+      let state = try Self.text(Descriptor.open("/proc/\(program.process.identifier)/status", O_RDONLY))
       #expect(state.contains("NoNewPrivs:\t1\n"))
       #expect(state.contains("Seccomp:\t2\n"))
       #expect(state.contains("CapEff:\t0000000000000000\n") && state.contains("CapPrm:\t0000000000000000\n"))

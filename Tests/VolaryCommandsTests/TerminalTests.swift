@@ -25,7 +25,7 @@ private final class TestTerminal {
   }
 
   /// Waits until `text` has appeared.
-  func expect(_ text: String, seconds: Int = 30) -> Bool {
+  func expect(_ text: String, seconds: Int = 120) -> Bool {
     let deadline = monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
     while !seen.contains(text), monotonicNanoseconds() < deadline {
       var buffer = [UInt8](repeating: 0, count: 4096)
@@ -80,7 +80,7 @@ private final class TestTerminal {
     terminal.type("hello\u{3}\u{1a}")  // Ctrl-C and Ctrl-Z are the guest's
     #expect(terminal.expect("HELLO\u{3}\u{1a}"))
     terminal.type("q")
-    #expect(terminal.process.wait(milliseconds: 30_000) == .code(3))
+    #expect(terminal.process.wait(milliseconds: 120_000) == .code(3))
     #expect(terminal.isCooked)
   }
 
@@ -89,20 +89,20 @@ private final class TestTerminal {
     terminal.resize(123, 45)
     #expect(terminal.expect("<123x45>"))
     terminal.type("q")
-    #expect(terminal.process.wait(milliseconds: 30_000) == .code(3))
+    #expect(terminal.process.wait(milliseconds: 120_000) == .code(3))
   }
 
   @Test func leavesByTheEscapeKey() throws {
     let terminal = try start()
     terminal.type("\u{1d}")
-    #expect(terminal.process.wait(milliseconds: 30_000) == .code(0))
+    #expect(terminal.process.wait(milliseconds: 120_000) == .code(0))
     #expect(terminal.isCooked)
   }
 
   @Test func restoresWhenTheMachineCrashes() throws {
     let terminal = try start()
     terminal.type("c")
-    #expect(terminal.process.wait(milliseconds: 30_000) == .code(1))
+    #expect(terminal.process.wait(milliseconds: 120_000) == .code(1))
     #expect(terminal.expect("killed by signal 6", seconds: 5))
     #expect(terminal.isCooked)
   }
@@ -111,7 +111,7 @@ private final class TestTerminal {
   func restoresOnASignal(_ signal: Int32) throws {
     let terminal = try start()
     kill(terminal.foreground, signal)
-    #expect(terminal.process.wait(milliseconds: 30_000) == .code(128 + signal))
+    #expect(terminal.process.wait(milliseconds: 120_000) == .code(128 + signal))
     #expect(terminal.isCooked)
   }
 
@@ -120,7 +120,7 @@ private final class TestTerminal {
   func restoresOnAFault(_ signal: Int32) throws {
     let terminal = try start()
     kill(terminal.foreground, signal)
-    #expect(terminal.process.wait(milliseconds: 30_000) != nil)
+    #expect(terminal.process.wait(milliseconds: 120_000) != nil)
     #expect(terminal.isCooked)
   }
 
@@ -129,7 +129,7 @@ private final class TestTerminal {
     let terminal = try start()
     let volary = terminal.foreground
     kill(volary, SIGTSTP)
-    let deadline = monotonicNanoseconds() + 10_000_000_000
+    let deadline = monotonicNanoseconds() + 120_000_000_000
     while !terminal.isCooked, monotonicNanoseconds() < deadline { usleep(5_000) }
     #expect(terminal.isCooked)
     // Nothing but the process's state tells that it has stopped by now.
@@ -140,7 +140,7 @@ private final class TestTerminal {
     while !terminal.isRaw, monotonicNanoseconds() < deadline { usleep(5_000) }
     #expect(terminal.isRaw)
     terminal.type("q")
-    #expect(terminal.process.wait(milliseconds: 30_000) == .code(3))
+    #expect(terminal.process.wait(milliseconds: 120_000) == .code(3))
     #expect(terminal.isCooked)
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import HostSystem
 import VolaryCommands
 import VolaryHost
@@ -17,8 +18,6 @@ final class TestInstallation {
     let files = FileManager.default
     try files.createDirectory(atPath: "\(folder)/bin", withIntermediateDirectories: true)
     try files.createDirectory(atPath: "\(folder)/tmp", withIntermediateDirectories: true)
-    let built = (try files.destinationOfSymbolicLink(atPath: "/proc/self/exe") as NSString)
-      .deletingLastPathComponent
     for (program, name) in [
       ("volary", "volary"), ("volary-test-support", "volary-machine"), ("volary-test-support", "volary-nat"),
     ] {
@@ -26,9 +25,8 @@ final class TestInstallation {
       // it: a child that some other test starts meanwhile has all that is open here until it becomes a program of
       // its own, and what is open for writing anywhere cannot be run ("Text file busy").
       let target = "\(folder)/bin/\(name)"
-      if link("\(built)/\(program)", target) != 0 {
-        let copy = URL(fileURLWithPath: "/bin/cp")
-        try Process.run(copy, arguments: ["\(built)/\(program)", target]).waitUntilExit()
+      if link("\(builtPrograms)/\(program)", target) != 0 {
+        _ = try HostPrograms.run("cp", ["\(builtPrograms)/\(program)", target])
       }
     }
   }
@@ -92,7 +90,7 @@ struct Running {
   let errors: UnixSocket
 
   /// Reads both streams to their ends, and the exit code.
-  func finish(seconds: Int = 60) throws -> TestInstallation.Outcome {
+  func finish(seconds: Int = 200) throws -> TestInstallation.Outcome {
     var said: [[UInt8]] = [[], []]
     var open = [true, true]
     let deadline = monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
@@ -105,7 +103,7 @@ struct Running {
       }
     }
     return TestInstallation.Outcome(
-      exit: process.wait(milliseconds: 10_000), output: String(decoding: said[0], as: UTF8.self),
+      exit: process.wait(milliseconds: 120_000), output: String(decoding: said[0], as: UTF8.self),
       errors: String(decoding: said[1], as: UTF8.self))
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
-import Glibc
+import HostPrograms
+import HostSystem
 import Testing
 import VolaryAPI
 
@@ -7,36 +8,26 @@ import VolaryAPI
 @Suite struct CrashTests {
   @Test func isAloneWithItsData() async throws {
     let daemon = try await TestDaemon()
-    let second = TestDaemon.start(daemon.folder)
-    let errors = Pipe()
-    second.standardError = errors
-    try second.run()
-    let words = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    second.waitUntilExit()
-    #expect(second.terminationStatus == 1)
-    #expect(words.contains("process \(daemon.pid)"), "\(words)")
+    let second = try TestDaemon.refusal(daemon.folder)
+    #expect(second.exit == .code(1))
+    #expect(second.errors.contains("process \(daemon.pid)"), "\(second.errors)")
     #expect(try daemon.curl("/healthz").status == 200)
   }
 
   @Test func isAloneAtItsSocket() async throws {
     let daemon = try await TestDaemon()
     let other = TestFolder()
-    let second = Process()
-    second.executableURL = TestDaemon.start(other, program: "volaryd").executableURL
-    second.arguments = ["--data", other.path, "--socket", daemon.socket]
-    let errors = Pipe()
-    second.standardError = errors
-    try second.run()
-    let words = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    second.waitUntilExit()
-    #expect(second.terminationStatus == 1)
-    #expect(words.contains("another daemon listens there"), "\(words)")
+    let second = try ProgramRun(
+      "\(builtPrograms)/volaryd", ["--data", other.path, "--socket", daemon.socket]
+    ).finish()
+    #expect(second.exit == .code(1))
+    #expect(second.errors.contains("another daemon listens there"), "\(second.errors)")
     #expect(try daemon.curl("/healthz").status == 200)
   }
 
   @Test func saysWhatDidNotEnd() async throws {
     let daemon = try await TestDaemon()
-    let slow = #"{"steps":1000,"milliseconds":50}"#
+    let slow = #"{"steps":1000,"milliseconds":1000}"#
     let slowPath = try #require(
       try daemon.curl("/1.0/test/operations", "POST", body: slow).headers["location"])
     let done = try #require(try daemon.curl("/1.0/test/operations", "POST", body: "{}").headers["location"])
@@ -74,8 +65,8 @@ import VolaryAPI
       answered.formUnion(await writer.value)
       await client.shutdown()
       try await daemon.restart()
-      let check = try run("sqlite3", [daemon.folder.database, "PRAGMA integrity_check"])
-      #expect(String(decoding: check.output, as: UTF8.self) == "ok\n")
+      let check = try ProgramRun("sqlite3", [daemon.folder.database, "PRAGMA integrity_check"]).finish()
+      #expect(check.output == "ok\n")
     }
     #expect(answered.count > 5)
     let client = daemon.client
@@ -90,24 +81,32 @@ import VolaryAPI
   @Test func endsWhenAsked() async throws {
     let daemon = try await TestDaemon()
     let client = daemon.client
-    let slow = #"{"steps":1000,"milliseconds":50}"#
+    let slow = #"{"steps":1000,"milliseconds":1000}"#
     let path = try #require(try daemon.curl("/1.0/test/operations", "POST", body: slow).headers["location"])
     // Everything that holds a connection: a listener of each kind, and one who waits.
-    let listener = Task { try? await client.events { _ in true } }
-    let stream = Process()
-    stream.executableURL = URL(filePath: "/usr/bin/curl")
-    stream.arguments = [
-      "-sSN", "--unix-socket", daemon.socket, "-H", "Accept: text/event-stream",
-      "http://localhost/1.0/events",
-    ]
-    stream.standardOutput = Pipe()
-    try stream.run()
-    let waiting = Task { try? await client.send("GET", path + "/wait").operation() }
-    try await Task.sleep(for: .milliseconds(300))
-    #expect(await daemon.terminate() == 0)
-    #expect(await waiting.value?.statusCode == .cancelled)
+    let (heard, hears) = AsyncStream.makeStream(of: Void.self)
+    let listener = Task {
+      defer { hears.finish() }
+      try? await client.events { _ in
+        hears.yield()
+        return true
+      }
+    }
+    await daemon.knock(until: heard)
+    let stream = try daemon.eventStream()
+    let answer = daemon.folder.path + "/answer"
+    let waiting = try ProgramRun(
+      "curl",
+      ["-sSv", "-o", answer, "--unix-socket", daemon.socket, "http://localhost\(path)/wait"], lasts: true)
+    // It says so when it has sent its request.
+    #expect(waiting.awaitErrors("> GET", within: 120))
+    try daemon.takeTurns()
+    #expect(await daemon.terminate() == .code(0))
+    #expect(try waiting.finish().exit == .code(0))
+    let waited = try APICoding.decode(JSONValue.self, from: Data(contentsOf: URL(filePath: answer)))
+    #expect(waited["metadata"]?["status_code"] == 401)
     await listener.value
-    #expect(await eventually { !stream.isRunning })
+    #expect(try stream.finish().exit == .code(0))
     await client.shutdown()
     #expect(!FileManager.default.fileExists(atPath: daemon.socket))
     // All is in the database itself.
@@ -126,16 +125,11 @@ import VolaryAPI
           $0.hasSuffix(".db")
         } == true
       })
-    #expect(await daemon.terminate() == 0)
+    #expect(await daemon.terminate() == .code(0))
     try Data(repeating: 0x5a, count: 8192).write(to: URL(filePath: daemon.folder.database))
-    let next = TestDaemon.start(daemon.folder)
-    let errors = Pipe()
-    next.standardError = errors
-    try next.run()
-    let words = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    next.waitUntilExit()
-    #expect(next.terminationStatus == 1)
-    #expect(words.contains("damaged") && words.contains("/backups/volary-"), "\(words)")
-    #expect(words.split(separator: "\n").count == 1)
+    let next = try TestDaemon.refusal(daemon.folder)
+    #expect(next.exit == .code(1))
+    #expect(next.errors.contains("damaged") && next.errors.contains("/backups/volary-"), "\(next.errors)")
+    #expect(next.errors.split(separator: "\n").count == 1)
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import Testing
 import VolaryAPI
 
@@ -15,6 +16,7 @@ import VolaryAPI
     let client = daemon.client
     let (started, isListening) = AsyncStream.makeStream(of: Void.self)
     let listener = Task {
+      defer { isListening.finish() }
       var numbers: [Int64] = []
       try await client.events(types: [.lifecycle]) { event in
         isListening.yield()
@@ -24,14 +26,7 @@ import VolaryAPI
       return numbers
     }
     // The first event says that it listens.
-    let knock = Task {
-      while !Task.isCancelled {
-        _ = try? daemon.curl("/1.0/projects/default", "PATCH", body: "{}")
-        try await Task.sleep(for: .milliseconds(20))
-      }
-    }
-    for await _ in started { break }
-    knock.cancel()
+    await daemon.knock(until: started)
     try burst(daemon, 3000, bytes: 100)
     #expect(try await listener.value == (0..<3000).map { Int64($0) })
     await client.shutdown()
@@ -57,19 +52,18 @@ import VolaryAPI
     let all = try await first(10, since: start)
     #expect(try await first(4, since: all[5].id) == Array(all[6...]))
     await client.shutdown()
-    // The same as a stream.
-    let stream = try run(
-      "curl",
-      [
-        "-sSN", "--max-time", "1", "--unix-socket", daemon.socket, "-H", "Accept: text/event-stream",
-        "-H", "Last-Event-ID: \(all[5].id)", "http://localhost/1.0/events?type=lifecycle",
-      ])
-    let lines = String(decoding: stream.output, as: UTF8.self).split(separator: "\n")
-    #expect(lines.filter { $0.hasPrefix("id: ") } == all[6...].map { "id: \($0.id)" })
-    let events = try lines.filter { $0.hasPrefix("data: ") }.map {
-      try APICoding.decode(EventObject.self, from: Data($0.dropFirst(6).utf8))
+    // The same as a stream, which then goes on.
+    let stream = try daemon.eventStream("?type=lifecycle", headers: ["Last-Event-ID": "\(all[5].id)"])
+    try burst(daemon, 1, bytes: 1)
+    var (ids, events): ([Substring], [EventObject]) = ([], [])
+    while events.count < 5, let line = stream.awaitLine() {
+      if line.hasPrefix("id: ") { ids.append(line.dropFirst(4)) }
+      if line.hasPrefix("data: ") {
+        events.append(try APICoding.decode(EventObject.self, from: Data(line.dropFirst(6).utf8)))
+      }
     }
-    #expect(events == Array(all[6...]))
+    #expect(events.dropLast() == all[6...] && events.last?.metadata["number"] == 0)
+    #expect(ids == events.map { "\($0.id)" })
     let accept = ["Accept": "text/event-stream"]
     #expect(try daemon.curl("/1.0/events?since=1", headers: accept).status == 410)
     #expect(try daemon.curl("/1.0/events?since=x", headers: accept).status == 400)
@@ -81,24 +75,19 @@ import VolaryAPI
   @Test func doNotWaitForTheSlow() async throws {
     let daemon = try await TestDaemon()
     let client = daemon.client
-    let slow = Process()
-    slow.executableURL = URL(filePath: "/usr/bin/curl")
-    slow.arguments = [
-      "-sSN", "--unix-socket", daemon.socket, "-H", "Accept: text/event-stream",
-      "http://localhost/1.0/events",
-    ]
-    let pipe = Pipe()
-    slow.standardOutput = pipe
-    try slow.run()
+    let slow = try daemon.eventStream()
     // One who stops at the first event until all have been published.
     let (gate, open) = AsyncStream.makeStream(of: Void.self)
+    let (heard, hears) = AsyncStream.makeStream(of: Void.self)
     let late = Task {
+      defer { hears.finish() }
       try await client.events { _ in
+        hears.yield()
         for await _ in gate { break }
         return true
       }
     }
-    try await Task.sleep(for: .milliseconds(300))
+    await daemon.knock(until: heard)
     let before = Self.resident(daemon.pid)
     for _ in 0..<12 { try burst(daemon, 2000, bytes: 4000) }
     open.finish()
@@ -108,9 +97,7 @@ import VolaryAPI
     let end = await #expect(throws: WebSocketClosure.self) { try await late.value }
     #expect(end?.code == .tooSlow)
     // The stream ends; who comes again with the last id is told.
-    let output = pipe.fileHandleForReading.readDataToEndOfFile()
-    slow.waitUntilExit()
-    let last = String(decoding: output, as: UTF8.self).components(separatedBy: "\nid: ").last
+    let last = try slow.finish().output.components(separatedBy: "\nid: ").last
     let id = try #require(last?.split(separator: "\n").first)
     let again = try daemon.curl(
       "/1.0/events", headers: ["Accept": "text/event-stream", "Last-Event-ID": String(id)])
@@ -159,7 +146,9 @@ import VolaryAPI
 
   /// Another implementation of RFC 6455, where Python has it.
   @Test func speakWithPython() async throws {
-    guard try run("python3", ["-c", "import websockets"]).code == 0 else { return }
+    guard hasProgram("python3"),
+      try ProgramRun("python3", ["-c", "import websockets"]).finish().code == 0
+    else { return }
     let daemon = try await TestDaemon()
     let script = """
       import asyncio, json, sys, websockets
@@ -174,7 +163,7 @@ import VolaryAPI
               await asyncio.to_thread(sys.stdout.write, "listening\\n")
       asyncio.run(main())
       """
-    let outcome = try run("python3", ["-c", script, daemon.socket])
+    let outcome = try ProgramRun("python3", ["-c", script, daemon.socket]).finish()
     #expect(outcome.code == 0, "\(outcome.errors)")
   }
 }

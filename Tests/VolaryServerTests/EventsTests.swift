@@ -20,7 +20,7 @@ import VolaryServer
     var seen: [UInt64] = []
     var last = start
     while seen.count < 5000 {
-      let batch = try await events.next(after: last, passing: filter(), patience: .seconds(10))
+      let batch = try await events.next(after: last, passing: filter(), patience: .seconds(120))
       try #require(!batch.events.isEmpty)
       seen += batch.events.map(\.id)
       last = batch.last

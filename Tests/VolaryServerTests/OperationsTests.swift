@@ -1,4 +1,6 @@
 import GRDB
+import HostPrograms
+import HostSystem
 import Testing
 import VolaryAPI
 import VolaryServer
@@ -61,7 +63,7 @@ import VolaryServer
     #expect(unknown?.code == .notFound)
     let waited = try await operations.wait(stubborn.id, seconds: 0.05)
     #expect(waited?.statusCode == .running)
-    await operations.shutdown()
+    await operations.shutdown(seconds: 120)
     #expect(try await operations.get(stubborn.id)?.err == "the daemon ended")
     await #expect(throws: APIError.self) { try await operations.create("It", project: nil) { _ in [:] } }
   }
@@ -102,7 +104,7 @@ import VolaryServer
     }
     // The first daemon still holds its folder; a copy of it is what it leaves when it dies.
     let copy = TestFolder()
-    #expect(try run("cp", ["-r", folder.path + "/.", copy.path]).code == 0)
+    #expect(try ProgramRun("cp", ["-r", folder.path + "/.", copy.path]).finish().exit == .code(0))
     operations = make(try Store(directory: copy.path))
     try await operations.recover()
     #expect(try await operations.get(done.id)?.metadata == ["x": 1])

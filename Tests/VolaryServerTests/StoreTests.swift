@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import HostPrograms
 import Testing
 import VolaryAPI
 import VolaryServer
@@ -69,7 +70,7 @@ import VolaryServer
     #expect(words.split(separator: "\n").count == 1)
     // What it says to do helps.
     let command = try #require(words.range(of: "rm -f"))
-    #expect(try run("sh", ["-c", String(words[command.lowerBound...])]).code == 0)
+    #expect(try ProgramRun("sh", ["-c", String(words[command.lowerBound...])]).finish().code == 0)
     let store = try Store(directory: folder.path)
     #expect(try await store.read { try ProjectRecord.fetchAll($0).count } == 2001)
   }
@@ -96,8 +97,9 @@ import VolaryServer
     #expect(Set(kept) == Set(made.suffix(3).map { ($0 as NSString).lastPathComponent }))
     // Each is a whole database, by SQLite's own tool.
     for path in made.suffix(3) {
-      let check = try run("sqlite3", [path, "PRAGMA integrity_check; SELECT name FROM projects"])
-      #expect(String(decoding: check.output, as: UTF8.self) == "ok\ndefault\n")
+      let check = try ProgramRun("sqlite3", [path, "PRAGMA integrity_check; SELECT name FROM projects"])
+        .finish()
+      #expect(check.output == "ok\ndefault\n")
     }
   }
 

@@ -30,23 +30,3 @@ func eventually(seconds: Double = 60, _ condition: () async throws -> Bool) asyn
   }
   return try await condition()
 }
-
-/// Runs a program to its end and gives what it wrote.
-func run(_ program: String, _ arguments: [String], input: Data = Data()) throws -> (
-  code: Int32, output: Data, errors: String
-) {
-  let process = Process()
-  process.executableURL = URL(filePath: "/usr/bin/env")
-  process.arguments = [program] + arguments
-  let (standardInput, output, errors) = (Pipe(), Pipe(), Pipe())
-  process.standardInput = standardInput
-  process.standardOutput = output
-  process.standardError = errors
-  try process.run()
-  try standardInput.fileHandleForWriting.write(contentsOf: input)
-  try standardInput.fileHandleForWriting.close()
-  let bytes = output.fileHandleForReading.readDataToEndOfFile()
-  let words = errors.fileHandleForReading.readDataToEndOfFile()
-  process.waitUntilExit()
-  return (process.terminationStatus, bytes, String(decoding: words, as: UTF8.self))
-}

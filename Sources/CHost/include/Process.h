@@ -5,11 +5,13 @@
 
 #include <termios.h>
 
-/// Runs a program in a session of its own. Its descriptor i is `fds[i]` of ours, and it has no other;
+/// Runs a program in a session of its own, in `folder` unless that is NULL. Its descriptor i is `fds[i]` of ours, and it has no other;
 /// signals are as at a program's start. Unless it `outlives` us, it gets SIGKILL when the calling thread ends.
 /// Returns the process id, or -errno of whatever failed up to and including execve(2).
-int volary_spawn(const char *path, char *const arguments[], char *const environment[], const int *fds,
-                 int fd_count, _Bool outlives);
+int volary_spawn(const char *path, char *const arguments[], char *const environment[], const char *folder,
+                 const int *fds, int fd_count, _Bool outlives);
+/// A pipe whose ends, the reading one first, no program inherits (pipe2(2), O_CLOEXEC).
+int volary_pipe(int ends[2]);
 /// A descriptor that becomes readable when the process ends (pidfd_open(2)).
 int volary_pidfd_open(int pid);
 /// Sends a signal to the process of such a descriptor (pidfd_send_signal(2)).

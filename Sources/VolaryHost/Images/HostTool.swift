@@ -1,16 +1,13 @@
-import Foundation
+package import Foundation
+import Glibc
 import HostSystem
-import Synchronization
 
 /// Runs programs of the host.
 ///
-/// They see `LC_ALL=C`, so that what they say can be recognized, and no standard input.
-enum HostTool {
-  struct Output: Sendable {
-    let status: Int32
-    let standardOutput: String
-  }
-
+/// They see `LC_ALL=C`, so that what they say can be recognized, no standard input, and no descriptor of ours: a
+/// program that another thread starts at the same moment does not hold the end of this one's pipe. They end with
+/// this process.
+package enum HostTool {
   /// Where programs are looked for: an ordinary user's PATH often lacks the last two.
   static let searchPath: [String] = {
     let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
@@ -37,65 +34,79 @@ enum HostTool {
     guard let path = find(program) else {
       throw ImageError("the program '\(program)' is missing: \(HostPackage.advice(forCommand: program))")
     }
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
-    if let folder { process.currentDirectoryURL = folder }
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-      .merging(["LC_ALL": "C", "PATH": searchPath.joined(separator: ":")]) { $1 }
-    process.standardInput = FileHandle.nullDevice
-    let output = Pipe()
-    let errors = Pipe()
-    process.standardOutput = output
-    process.standardError = errors
+    let process: Running
     do {
-      try process.run()
+      process = try start(
+        path, arguments, in: folder,
+        environment: ProcessInfo.processInfo.environment.merging(environment) { $1 }
+          .merging(["LC_ALL": "C", "PATH": searchPath.joined(separator: ":")]) { $1 })
     } catch {
-      throw ImageError("cannot start \(path): \(error.localizedDescription)")
+      throw ImageError("cannot start \(path): \(error)")
     }
-    // One stream on a thread of its own: a program that fills the other must not wait for ever.
-    let said = Mutex("")
-    let finished = DispatchSemaphore(value: 0)
-    let reader = Thread {
-      let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-      said.withLock { $0 = text }
-      finished.signal()
-    }
-    reader.start()
-    let text = readLines(of: output.fileHandleForReading, line: line)
-    finished.wait()
-    process.waitUntilExit()
+    let (text, words) = process.readToEnd(line: line)
+    let exit = process.child.wait()
     Interruption.waitIfEnding()
-    guard process.terminationReason == .exit, process.terminationStatus == 0 else {
-      let words = said.withLock { $0 }.isEmpty ? text : said.withLock { $0 }
-      throw failure(of: program, doing: action, process: process, words: words)
+    guard exit == .code(0) else {
+      throw failure(of: program, doing: action, exit: exit, words: words.isEmpty ? text : words)
     }
     return text
   }
 
-  private static func readLines(of handle: FileHandle, line: (@Sendable (String) -> Void)?) -> String {
-    guard let line else { return String(decoding: handle.readDataToEndOfFile(), as: UTF8.self) }
-    var all = Data()
-    var start = 0
-    while case let data = handle.availableData, !data.isEmpty {
-      all.append(data)
-      while let end = all[start...].firstIndex(of: UInt8(ascii: "\n")) {
-        line(String(decoding: all[start..<end], as: UTF8.self))
-        start = end + 1
+  /// A program that has been started, and our ends of what it writes.
+  private struct Running {
+    let child: ChildProcess
+    let output: Descriptor
+    let errors: Descriptor
+
+    /// What comes on both until the program, and whoever has its streams from it, has closed them. They are read
+    /// side by side: a program that fills one must not wait for ever. `line` gets the lines of the output.
+    func readToEnd(line: (@Sendable (String) -> Void)?) -> (output: String, errors: String) {
+      var said = [Data(), Data()]
+      var open = [(0, output), (1, errors)]
+      var start = 0
+      var buffer = [UInt8](repeating: 0, count: 64 << 10)
+      while !open.isEmpty {
+        var entries = open.map { pollfd(fd: $0.1.raw, events: Int16(POLLIN), revents: 0) }
+        guard (try? retrying { Int(poll(&entries, nfds_t(entries.count), -1)) }) != nil else { break }
+        for (entry, (stream, descriptor)) in zip(entries, open) where entry.revents != 0 {
+          let count = buffer.withUnsafeMutableBytes { (try? descriptor.read(into: $0)) ?? 0 }
+          said[stream] += buffer[..<count]
+          if count == 0 { open.removeAll { $0.0 == stream } }
+        }
+        guard let line else { continue }
+        while let end = said[0][start...].firstIndex(of: UInt8(ascii: "\n")) {
+          line(String(decoding: said[0][start..<end], as: UTF8.self))
+          start = end + 1
+        }
       }
+      return (String(decoding: said[0], as: UTF8.self), String(decoding: said[1], as: UTF8.self))
     }
-    return String(decoding: all, as: UTF8.self)
+  }
+
+  /// Its ends of the pipes are closed here as this returns, so that ours end with it.
+  private static func start(
+    _ path: String, _ arguments: [String], in folder: URL?, environment: [String: String]
+  ) throws(Errno) -> Running {
+    let (output, itsOutput) = try Descriptor.pipe()
+    let (errors, itsErrors) = try Descriptor.pipe()
+    let child = try ChildProcess(
+      path: path, arguments: [path] + arguments,
+      descriptors: [try Descriptor.open("/dev/null", O_RDONLY), itsOutput, itsErrors],
+      environment: environment.map { "\($0)=\($1)" }, folder: folder?.path)
+    return Running(child: child, output: output, errors: errors)
   }
 
   private static func failure(
-    of program: String, doing action: String, process: Process, words: String
+    of program: String, doing action: String, exit: ChildProcess.Exit?, words: String
   ) -> ImageError {
     let lines = words.split(separator: "\n").map(String.init).filter { !$0.allSatisfy(\.isWhitespace) }
     let last = Array(lines.suffix(8))
     let how =
-      process.terminationReason == .exit
-      ? "\(program) ended with status \(process.terminationStatus)"
-      : "\(program) was ended by signal \(process.terminationStatus)"
+      switch exit {
+      case .signal(let number): "\(program) was ended by signal \(number)"
+      case .code(let code): "\(program) ended with status \(code)"
+      case nil: "\(program) cannot be waited for"
+      }
     return ImageError("\(action) failed: \(how)", log: last)
   }
 }

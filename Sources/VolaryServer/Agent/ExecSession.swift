@@ -139,11 +139,13 @@ actor ExecSession {
       }
       // The websocket stays until the program's end: what it writes goes there, whether or not its reader writes.
       await untilOver()
+      // The end of what there was to be read. A reader that is cancelled takes the connection with it, and what was
+      // still to go.
+      if role == .output || role == .errors || role == .input && streams == .terminal {
+        try? await socket.send("")
+      }
+      try? await socket.close()
       group.cancelAll()
-    }
-    // The end of what there was to be read.
-    if role == .output || role == .errors || role == .input && streams == .terminal {
-      try await socket.send("")
     }
   }
 

@@ -1,4 +1,6 @@
 import Foundation
+import HostPrograms
+import HostSystem
 
 /// Programs of the host, as oracles.
 enum HostTool {
@@ -8,21 +10,13 @@ enum HostTool {
 
   /// Runs a shell command and returns what it prints. What it says to its standard error is part of a failure.
   static func shell(_ command: String, _ arguments: [String] = []) throws -> Data {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    process.arguments = ["-c", command, "sh"] + arguments
-    process.standardInput = FileHandle.nullDevice
-    let (output, errors) = (Pipe(), TemporaryFile())
-    process.standardOutput = output
-    process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: errors.path))
-    try process.run()
-    let data = try output.fileHandleForReading.readToEnd() ?? Data()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      let why = (try? String(contentsOfFile: errors.path, encoding: .utf8)) ?? ""
-      throw Failure(description: why.split(separator: "\n").first.map(String.init) ?? "\(command) failed")
+    // Some download what they need at first.
+    let outcome = try ProgramRun("/bin/sh", ["-c", command, "sh"] + arguments).finish(within: 1200)
+    guard outcome.exit == .code(0) else {
+      throw Failure(
+        description: outcome.errors.split(separator: "\n").first.map(String.init) ?? "\(command) failed")
     }
-    return data
+    return Data(outcome.outputBytes)
   }
 
   static func text(_ command: String, _ arguments: [String] = []) throws -> String {

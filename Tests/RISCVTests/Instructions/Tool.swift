@@ -1,4 +1,6 @@
 import Foundation
+import HostPrograms
+import HostSystem
 
 /// A program of the host that serves a test as oracle.
 struct Tool {
@@ -21,18 +23,11 @@ struct Tool {
     try Data(contents).write(to: file)
     defer { try? FileManager.default.removeItem(at: file) }
     try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: file.path)
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments + [file.path]
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0, process.terminationReason == .exit else {
-      throw Failure(description: "\(path) ended with status or signal \(process.terminationStatus)")
+    let outcome = try ProgramRun(path, arguments + [file.path]).finish()
+    guard outcome.exit == .code(0) else {
+      let how = outcome.exit.map { "\($0)" } ?? "did not end"
+      throw Failure(description: "\(path) \(how): \(outcome.errors.suffix(500))")
     }
-    return [UInt8](data)
+    return outcome.outputBytes
   }
 }

@@ -41,26 +41,11 @@ struct QEMUMachineRunner: MachineRunner {
       "-chardev", "socket,id=stdin,path=\(socket)",
       "-device", "virtserialport,chardev=stdin,name=org.volary.stdin",
     ]
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/qemu-system-\(isPC ? "x86_64" : "riscv64")")
-    process.arguments = arguments + self.arguments
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = output
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    var line = Data()
-    while case let data = output.fileHandleForReading.availableData, !data.isEmpty {
-      for byte in data {
-        if byte == UInt8(ascii: "\n") {
-          console(String(decoding: line, as: UTF8.self))
-          line.removeAll()
-        } else {
-          line.append(byte)
-        }
-      }
-    }
-    process.waitUntilExit()
+    // Debian is configured in it, by an interpreter.
+    let outcome = try ProgramRun(
+      "qemu-system-\(isPC ? "x86_64" : "riscv64")", arguments + self.arguments
+    ).finish(within: 7200, line: console)
+    for line in outcome.errors.split(separator: "\n") { console(String(line)) }
     let control = try String(contentsOf: folder.appendingPathComponent("control"), encoding: .utf8)
     let lines = control.split(separator: "\n")
     guard let last = lines.last, last.hasPrefix("exit "), let code = Int32(last.dropFirst(5)) else {
@@ -71,7 +56,7 @@ struct QEMUMachineRunner: MachineRunner {
 
   /// Listens at a Unix socket, gives the first who connects `data`, and closes: the end of input.
   private static func serve(_ data: Data, at path: String) throws {
-    let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
