@@ -175,7 +175,10 @@ struct Relay {
       if job.isTerminal { Job.setSize(job.output, columns: columns, rows: rows) }
     case .signal:
       guard let number = try? content.integer(UInt8.self) else { return }
-      _ = agent_call(AGENT_SYS_kill, -job.process, Int(number), 0, 0, 0, 0)
+      // It may not have come to be a group's leader yet.
+      if agent_call(AGENT_SYS_kill, -job.process, Int(number), 0, 0, 0, 0) < 0 {
+        _ = agent_call(AGENT_SYS_kill, job.process, Int(number), 0, 0, 0, 0)
+      }
     default: isConnected = false
     }
   }

@@ -32,6 +32,10 @@ extension EndToEndTests {
           "id -u; pwd; echo $A",
         ])
       #expect(identity.output == "65534\n/tmp\nb c\n")
+      // One that ends while input goes on.
+      let early = try house.begin(["exec", "web", "--", "echo", "here"])
+      #expect(try early.awaitOutput("here", within: 60))
+      #expect(early.wait() == .code(0))
       // A signal goes to the program in the guest, which says how it ended.
       let sleeping = try house.begin(["exec", "web", "--", "sh", "-c", "echo here; exec sleep 1000"])
       #expect(try sleeping.awaitOutput("here", within: 60))

@@ -3,6 +3,7 @@ internal import Foundation
 internal import Glibc
 internal import HostSystem
 internal import NIOCore
+internal import Synchronization
 internal import VolaryAPI
 internal import VolaryHost
 
@@ -172,18 +173,51 @@ struct GuestProgram {
   private enum Input {
     private static let queue = DispatchQueue(label: "standard input")
 
-    /// Nil at its end.
+    /// Nil at its end, or when nobody wants it any more; then the process is about to end, with what was read.
     static func next() async -> [UInt8]? {
-      await withCheckedContinuation { continuation in
-        queue.async {
-          var buffer = [UInt8](repeating: 0, count: 32 << 10)
-          var count: Int
-          repeat {
-            count = buffer.withUnsafeMutableBytes { read(0, $0.baseAddress, $0.count) }
-          } while count < 0
-            && errno == EINTR
-          continuation.resume(returning: count > 0 ? Array(buffer[..<count]) : nil)
+      let waiter = Waiter()
+      return await withTaskCancellationHandler {
+        await withCheckedContinuation { continuation in
+          waiter.wait(continuation)
+          queue.async {
+            var buffer = [UInt8](repeating: 0, count: 32 << 10)
+            var count: Int
+            repeat {
+              count = buffer.withUnsafeMutableBytes { read(0, $0.baseAddress, $0.count) }
+            } while count < 0 && errno == EINTR
+            waiter.resume(count > 0 ? Array(buffer[..<count]) : nil)
+          }
         }
+      } onCancel: {
+        waiter.resume(nil)
+      }
+    }
+
+    /// Whoever comes first says what was waited for.
+    private final class Waiter: Sendable {
+      private enum State {
+        case new, over
+        case waiting(CheckedContinuation<[UInt8]?, Never>)
+      }
+
+      private let state = Mutex(State.new)
+
+      func wait(_ continuation: CheckedContinuation<[UInt8]?, Never>) {
+        let isOver = state.withLock { state in
+          if case .over = state { return true }
+          state = .waiting(continuation)
+          return false
+        }
+        if isOver { continuation.resume(returning: nil) }
+      }
+
+      func resume(_ bytes: [UInt8]?) {
+        let continuation = state.withLock { state -> CheckedContinuation<[UInt8]?, Never>? in
+          defer { state = .over }
+          if case .waiting(let continuation) = state { return continuation }
+          return nil
+        }
+        continuation?.resume(returning: bytes)
       }
     }
   }

@@ -139,12 +139,14 @@ actor ExecSession {
       }
       // The websocket stays until the program's end: what it writes goes there, whether or not its reader writes.
       await untilOver()
-      // The end of what there was to be read. A reader that is cancelled takes the connection with it, and what was
-      // still to go.
+      // The end of what there was to be read. The connection stays until the client closes it too: it may not have
+      // come to read what is still to go.
       if role == .output || role == .errors || role == .input && streams == .terminal {
         try? await socket.send("")
       }
       try? await socket.close()
+      group.addTask { try? await Task.sleep(for: Self.patience) }
+      await group.next()
       group.cancelAll()
     }
   }
