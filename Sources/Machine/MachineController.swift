@@ -201,7 +201,8 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       residentMemory: resident?.bytes ?? 0,
       balloon: UInt64(devices?.balloon.actualPages ?? 0) * UInt64(GuestMemory.pageSize),
       processID: getpid(), guestResets: guestResets.load(ordering: .relaxed),
-      disks: devices?.diskActivity ?? [], network: devices?.networkActivity)
+      disks: devices?.diskActivity ?? [], network: devices?.networkActivity,
+      memory: UInt64(machine.board.memory.size))
   }
 
   // MARK: - The end

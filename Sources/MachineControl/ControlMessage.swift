@@ -120,11 +120,15 @@ package struct MachineStatus: Equatable, Sendable {
   package var disks: [DiskActivity]
   /// Nil without a network card, and where the kernel moves frames, which tells nobody how many.
   package var network: NetworkActivity?
+  /// Bytes that the machine was built with.
+  package var memory: UInt64
 
   package init(
     state: State = .empty, engine: MachineConfiguration.Engine = .auto, runningTime: UInt64 = 0,
     instructions: [UInt64] = [], exits: UInt64 = 0, residentMemory: UInt64 = 0, balloon: UInt64 = 0,
-    processID: Int32 = 0, guestResets: UInt64 = 0, disks: [DiskActivity] = [], network: NetworkActivity? = nil
+    processID: Int32 = 0, guestResets: UInt64 = 0, disks: [DiskActivity] = [],
+    network: NetworkActivity? = nil,
+    memory: UInt64 = 0
   ) {
     self.state = state
     self.engine = engine
@@ -137,6 +141,7 @@ package struct MachineStatus: Equatable, Sendable {
     self.guestResets = guestResets
     self.disks = disks
     self.network = network
+    self.memory = memory
   }
 
   /// What a disk has done for the guest since the machine was built.

@@ -11,6 +11,7 @@ extension MachineStatus {
     writer.integer(guestResets)
     writer.list(disks) { $1.write(to: &$0) }
     writer.optional(network) { $1.write(to: &$0) }
+    writer.integer(memory)
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -23,7 +24,8 @@ extension MachineStatus {
       disks: try reader.list("disks") { (reader) throws(WireError) in try DiskActivity(from: &reader) },
       network: try reader.optional("network") { (reader) throws(WireError) in
         try NetworkActivity(from: &reader)
-      })
+      },
+      memory: try reader.integer())
   }
 }
 

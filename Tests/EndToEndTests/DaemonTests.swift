@@ -214,8 +214,11 @@ final class TestHouse {
     _ = Bench.eventually(within: 10) { Bench.processes(withToken: token).isEmpty }
   }
 
-  func run(_ arguments: [String]) throws -> ProgramRun.Outcome {
-    try ProgramRun("\(Bench.programs)/volary", arguments, environment: environment).finish(within: 200)
+  func run(_ arguments: [String]) throws -> ProgramRun.Outcome { try begin(arguments).finish(within: 200) }
+
+  /// Starts a command.
+  func begin(_ arguments: [String]) throws -> ProgramRun {
+    try ProgramRun("\(Bench.programs)/volary", arguments, environment: environment)
   }
 
   /// Runs a command that has to end with a code, in one line if it fails.

@@ -33,7 +33,9 @@ package struct InstanceMetrics: Sendable {
   private var lines: [String] = []
 
   /// The text for these instances.
-  package static func text(_ samples: [Sample], operations: Int, version: String) -> String {
+  package static func text(
+    _ samples: [Sample], operations: Int, version: String, host: ResourcesObject.Pool? = nil
+  ) -> String {
     var metrics = InstanceMetrics()
     metrics.begin("volary_build_info", "gauge", "The daemon's version.")
     metrics.add("volary_build_info", ["version": version], 1)
@@ -44,8 +46,28 @@ package struct InstanceMetrics: Sendable {
     for (group, members) in groups.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
       metrics.add("volary_instances", ["project": group[0], "status": group[1]], Double(members.count))
     }
+    if let host { metrics.addHost(host) }
     metrics.addInstances(samples)
     return metrics.lines.joined(separator: "\n") + "\n"
+  }
+
+  /// The pool that instances share.
+  private mutating func addHost(_ host: ResourcesObject.Pool) {
+    for (name, unit, share, what) in [
+      ("cpus", "", host.cpus, "CPUs"), ("memory", "_bytes", host.memory, "Memory"),
+      ("disk", "_bytes", host.disk, "Disk space"),
+    ] {
+      for (word, help, value) in [
+        ("", "that the host has", share.total),
+        ("_promisable", "that may be promised to instances", share.limit),
+        ("_promised", "promised to instances", share.promised),
+        ("_used", unit.isEmpty ? "in use: the load of the last minute" : "in use, by whomever", share.used),
+      ] {
+        let metric = "volary_host_\(name)\(word)\(unit)"
+        begin(metric, "gauge", "\(what) \(help).")
+        add(metric, [:], Double(value))
+      }
+    }
   }
 
   private mutating func addInstances(_ samples: [Sample]) {
@@ -141,6 +163,12 @@ extension Instances {
         isRunning: machines[record.id] != nil, state: state, processors: settings.cpus,
         memory: Int64(clamping: settings.memory))
     }
+  }
+
+  /// The pool, for those who may see the host as a whole.
+  func hostShares(for identity: Identity) async throws -> ResourcesObject.Pool? {
+    guard identity.reaches(project: nil) else { return nil }
+    return try shares(capacity, try await ratios())
   }
 
   /// What each of these uses, in their order.

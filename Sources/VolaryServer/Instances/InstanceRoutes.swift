@@ -25,7 +25,7 @@ package struct InstancePart: DaemonPart {
       "virtual-machines", "instances", "console", "console_vga_type", "instance_all_projects",
       "container_full", "container_backup",
       "instance_create_start",
-    ] + images.apiExtensions
+    ] + images.apiExtensions + ResourceRoutes(instances).apiExtensions
   }
 
   package var routes: [Route] {
@@ -109,11 +109,13 @@ package struct InstancePart: DaemonPart {
         answer: .bytes(type: InstanceMetrics.mediaType),
         action: .respond { call in
           let samples = try await instances.samples(for: try call.requireIdentity())
+          let host = try await instances.hostShares(for: try call.requireIdentity())
           let text = InstanceMetrics.text(
-            samples, operations: await instances.services.operations.runningCount, version: volaryVersion)
+            samples, operations: await instances.services.operations.runningCount, version: volaryVersion,
+            host: host)
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
         }),
-    ] + InstanceConsole(instances).routes + images.routes
+    ] + InstanceConsole(instances).routes + images.routes + ResourceRoutes(instances).routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

@@ -38,6 +38,7 @@ extension Instances {
     for record in wanted.sorted(by: { ($1.bootPriority, $0.name) < ($0.bootPriority, $1.name) }) {
       do { try await start(record.id) } catch {
         services.logger.error("\(record.name) could not be started: \(APIError(host: error))")
+        note(APIError(host: error), of: record.id)
       }
     }
   }
@@ -66,6 +67,9 @@ extension Instances {
       link: link, identity: identity, process: nil, network: nil,
       startedAt: record.startedAt ?? .now,
       architecture: Self.architecture(of: record), isFrozen: status.state == .paused)
+    // As it was started, whatever its configuration says since.
+    let cpus = status.instructions.isEmpty ? (try? settings(of: record).cpus) ?? 1 : status.instructions.count
+    pool.adopt(.init(cpus: cpus, memory: Int64(clamping: status.memory)), of: record.id)
     follow(record.id, events)
     _ = try? await update(record.id) {
       $0.wanted = .running

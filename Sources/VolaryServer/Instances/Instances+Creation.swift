@@ -33,6 +33,8 @@ extension Instances {
       .map { String(UInt16(0x100) + UInt16($0), radix: 16).dropFirst() }.joined(separator: ":")
     record.volatile[Volatile.imageDiskSize] = image.record.diskSize.map { "\($0)" }
     let new = record
+    try admitDisk(new, settings, try await ratios())
+    defer { pool.settleDisk(new.id) }
     try await services.store.write { database in
       guard let project = try ProjectRecord.fetchOne(database, key: new.project) else {
         throw APIError.notFound("there is no project `\(new.project)`")
@@ -145,6 +147,12 @@ extension Instances {
   ) async throws {
     let record = try await find(name, project: project)
     try check(object(record))
+    var intended = record
+    body(&intended)
+    if let settings = try? settings(of: intended), let old = try? self.settings(of: record) {
+      try admitDisk(intended, settings, old: InstanceQuota.disk(old, record), try await ratios())
+    }
+    defer { pool.settleDisk(record.id) }
     let changed = try await services.store.write { database in
       guard var record = try InstanceRecord.fetchOne(database, key: record.id),
         let project = try ProjectRecord.fetchOne(database, key: record.project)
@@ -195,6 +203,7 @@ extension Instances {
 
   /// Removes an instance's files, and then what the store knows of it.
   func discard(_ record: InstanceRecord) async {
+    refusals[record.id] = nil
     let folder = folder(of: record)
     try? await offThread("delete") { folder.remove() }
     do { try await services.store.write { _ = try record.delete($0) } } catch {

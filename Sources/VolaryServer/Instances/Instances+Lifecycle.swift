@@ -59,13 +59,15 @@ extension Instances {
       guard await self.machines[id] == nil else { return }
       context?.progress("starting the machine")
       let plan = try await self.plan(record)
-      try await self.update(id) {
-        $0.wanted = .running
-        $0.statusCode = .starting
-      }
+      try await self.admit(record, plan, try await self.ratios())
       do {
+        try await self.update(id) {
+          $0.wanted = .running
+          $0.statusCode = .starting
+        }
         try await self.begin(record, plan)
       } catch {
+        await self.withdraw(id)
         let failure = APIError(host: error)
         _ = try? await self.update(id) {
           $0.wanted = .stopped
@@ -112,6 +114,7 @@ extension Instances {
     machines[record.id] = RunningMachine(
       link: link, identity: identity, process: process, network: network, startedAt: .now,
       architecture: plan.architecture)
+    refusals[record.id] = nil
     follow(record.id, events)
     let started = try await update(record.id) {
       $0.statusCode = .running
@@ -211,6 +214,7 @@ extension Instances {
   /// A machine has ended, whyever.
   private func finish(_ id: String) async {
     guard let machine = machines.removeValue(forKey: id) else { return }
+    pool.release(id)
     defer { for waiter in machine.waiting.values { waiter.resume(returning: true) } }
     guard let record = try? await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       return

@@ -25,6 +25,9 @@ actor Instances {
   let services: DaemonServices
   let images: ImageStore
   var machines: [String: RunningMachine] = [:]
+  var pool = HostPool()
+  /// Why instances that should run do not, by their id.
+  var refusals: [String: Condition] = [:]
   private var table: InstanceTable
   /// What is being done to an instance, by its id: one thing at a time.
   private var busy: [String: String] = [:]
@@ -76,7 +79,7 @@ actor Instances {
   func listJSON(project: String) async throws -> Data {
     try await checkProject(project)
     return try table.json(
-      project: project, outlook: { .init(status: status(of: $0), trouble: machines[$0.id]?.trouble) },
+      project: project, outlook: { .init(status: status(of: $0), conditions: conditions(of: $0)) },
       object: object)
   }
 
@@ -99,7 +102,14 @@ actor Instances {
       lastUsedAt: record.lastUsedAt, ephemeral: record.ephemeral, stateful: record.stateful,
       config: record.config.merging(Self.known(of: record)) { own, _ in own }, devices: record.devices,
       expandedDevices: devices, profiles: record.profiles, project: record.project,
-      conditions: machines[record.id]?.trouble.map { [$0] } ?? [], exit: record.exit)
+      conditions: conditions(of: record), exit: record.exit)
+  }
+
+  /// Bytes of the disks of all instances in the store, by id.
+  func storedDisks() throws -> [String: Int64] { try table.disks() }
+
+  private func conditions(of record: InstanceRecord) -> [Condition] {
+    [machines[record.id]?.trouble, refusals[record.id]].compactMap { $0 }
   }
 
   /// What is shown among an instance's configuration, and is not somebody's to set.
