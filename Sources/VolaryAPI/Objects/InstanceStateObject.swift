@@ -13,9 +13,11 @@ package struct InstanceStateObject: Codable, Equatable, Sendable {
   package var processes: Int64
   package var cpu: CPU
   package var startedAt: Timestamp
+  /// Ours beyond Incus's: what the host's kernel counts of the machine's processes, where it does.
+  package var cgroup: ControlGroupObject?
 
   private enum CodingKeys: String, CodingKey {
-    case status, disk, memory, network, pid, processes, cpu
+    case status, disk, memory, network, pid, processes, cpu, cgroup
     case statusCode = "status_code"
     case startedAt = "started_at"
   }

@@ -95,6 +95,7 @@ package struct InstanceMetrics: Sendable {
     by(samples, "device", \.disk, "volary_instance_disk_size_bytes", "gauge", "Bytes that the guest sees.") {
       $0.total
     }
+    addGroups(running)
     typealias Counters = InstanceStateObject.Counters
     let counters: [(String, String, (Counters) -> Int64)] = [
       ("receive_bytes", "Bytes to the guest.", { $0.bytesReceived }),
@@ -105,6 +106,28 @@ package struct InstanceMetrics: Sendable {
     for (name, help, value) in counters {
       by(running, "device", \.network, "volary_instance_network_\(name)_total", "counter", help) {
         value($0.counters)
+      }
+    }
+  }
+
+  /// What the host's kernel counts of machines' processes, where it does.
+  private mutating func addGroups(_ samples: [Sample]) {
+    typealias Group = ControlGroupObject
+    let kinds: [(String, String, String, (Group) -> Int64?, Double)] = [
+      ("memory_bytes", "gauge", "Memory of its processes, with the host's cache.", \.memory, 1),
+      ("memory_limit_bytes", "gauge", "Memory that its processes may have.", \.memoryMaximum, 1),
+      ("cpu_throttled_seconds_total", "counter", "Time in which its cap held it back.", \.cpuThrottled, 1e9),
+      ("read_bytes_total", "counter", "Bytes that its processes read from the host's disks.", \.bytesRead, 1),
+      ("written_bytes_total", "counter", "Bytes that they wrote.", \.bytesWritten, 1),
+    ]
+    for (name, type, help, value, unit) in kinds {
+      let counted = samples.compactMap { sample in sample.state.cgroup.flatMap(value).map { (sample, $0) } }
+      if counted.isEmpty { continue }
+      begin("volary_instance_cgroup_\(name)", type, help)
+      for (sample, value) in counted {
+        add(
+          "volary_instance_cgroup_\(name)", ["name": sample.name, "project": sample.project],
+          Double(value) / unit)
       }
     }
   }

@@ -12,6 +12,7 @@ extension Instances {
   func recover() async throws {
     let records = try await services.store.read { try InstanceRecord.fetchAll($0) }
     isFirstOfBoot = hostWasRestarted
+    await prepareGroups()
     for record in records {
       if let pending = record.volatile[Volatile.pending].flatMap(Pending.init) {
         services.logger.notice(
@@ -23,6 +24,7 @@ extension Instances {
       }
     }
     await removeStrays(known: Set(records.map(\.id)))
+    removeStrayGroups()
     await noteHost()
   }
 
@@ -78,6 +80,9 @@ extension Instances {
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
       $0.exit = nil
     }
+    machines[record.id]?.memory = status.memory
+    machines[record.id]?.group = group(record.id, of: identity?.identifier ?? 0, in: groups)
+    await holdLimits(record)
     services.logger.notice("\(record.name) goes on (process \(status.processID))")
     return true
   }

@@ -140,7 +140,8 @@ extension Instances {
       "instance-renamed", source: Self.path(new), project: project, context: ["old_name": .string(name)])
   }
 
-  /// Sets configuration and devices. What a running machine is made of takes effect at its next start.
+  /// Sets configuration and devices. What the host gives a running machine changes at once; what it is made of, at its
+  /// next start.
   func change(
     _ name: String, project: String, check: @escaping @Sendable (InstanceObject) throws -> Void,
     _ body: @escaping @Sendable (inout InstanceRecord) -> Void
@@ -174,6 +175,7 @@ extension Instances {
       try record.update(database)
       return record
     }
+    await holdLimits(changed)
     await tell("updated", changed)
   }
 

@@ -21,7 +21,9 @@ extension Instances {
 
   /// Gives back what was set aside for a machine that did not come to be.
   func withdraw(_ id: String) {
-    if machines[id] == nil { pool.release(id) }
+    guard machines[id] == nil else { return }
+    pool.release(id)
+    groups?.group(id).remove()
   }
 
   /// Sets disk space aside for what `record` is to be, until ``HostPool/settleDisk(_:)``.

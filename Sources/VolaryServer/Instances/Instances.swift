@@ -26,6 +26,9 @@ actor Instances {
   let images: ImageStore
   var machines: [String: RunningMachine] = [:]
   var pool = HostPool()
+  /// Where groups of machines are; nil where the host gives none, and why.
+  var groups: ControlGroupTree?
+  var groupsAbsence = ""
   /// Why instances that should run do not, by their id.
   var refusals: [String: Condition] = [:]
   private var table: InstanceTable
@@ -109,7 +112,7 @@ actor Instances {
   func storedDisks() throws -> [String: Int64] { try table.disks() }
 
   private func conditions(of record: InstanceRecord) -> [Condition] {
-    [machines[record.id]?.trouble, refusals[record.id]].compactMap { $0 }
+    [machines[record.id]?.trouble, machines[record.id]?.limitsTrouble, refusals[record.id]].compactMap { $0 }
   }
 
   /// What is shown among an instance's configuration, and is not somebody's to set.
@@ -142,6 +145,7 @@ actor Instances {
     state.memory = .init(
       usage: Int64(clamping: status.residentMemory), total: try Int64(clamping: settings(of: record).memory))
     state.cpu = .init(usage: ProcessTimes.processorTime(of: machine.identity?.identifier ?? 0))
+    state.cgroup = machine.group.map { .init($0.usage) }
     if let network = status.network {
       state.network["eth0"] = .init(
         counters: .init(

@@ -18,6 +18,13 @@ struct RunningMachine: Sendable {
   var endWanted: EndWanted?
   /// What went wrong with its disks last.
   var trouble: Condition?
+  /// Bytes that it was started with.
+  var memory: UInt64 = 0
+  /// Of its processes; nil where there are none.
+  var group: ControlGroup?
+  /// Those in effect, and what of them the host cannot hold.
+  var limits: MachineLimits?
+  var limitsTrouble: Condition?
   /// Those who wait for its end.
   var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
 
