@@ -81,6 +81,9 @@ struct HostPoolTests {
     #expect(pool.promisedDisk(stored.merging(["b": 50 * gibibyte]) { $1 }) == 90 * gibibyte)
     pool.settleDisk("b")
     #expect(pool.promisedDisk(stored) == 40 * gibibyte)
+    let silent = HostCapacity(cpus: 0, memory: 0, disk: 0)
+    try pool.promiseDisk(gibibyte, to: "d", name: "d", others: stored, silent, ratios)
+    try pool.promise(.init(cpus: 1, memory: gibibyte), to: "d", name: "d", silent, ratios)
     // What is not to grow is nobody's concern.
     try pool.promiseDisk(
       200 * gibibyte, old: 200 * gibibyte, to: "a", name: "a", others: stored, host, ratios)

@@ -115,7 +115,8 @@ package struct HostPool: Sendable {
       total: need.has, overcommit: need.ratio, promised: 0, used: 0
     ).limit
     let left = limit - others
-    guard wanted > left else { return }
+    // A host that does not say what it has is not held to it.
+    guard need.has > 0, wanted > left else { return }
     let ratio = String(format: "%g", need.ratio)
     let smaller = left > 0 ? ", set \(need.key) to \(need.amount(left)) or less" : ""
     throw APIError.conflict(
