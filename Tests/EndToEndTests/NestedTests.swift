@@ -109,6 +109,47 @@ extension EndToEndTests {
       return path
     }
 
+    /// A guest under KVM says what it freed, and gives back what it is asked for.
+    @Test func memoryComesBackFromKVM() throws {
+      let folder = TestFolder()
+      let script = """
+        export VOLARY_DATA=/tmp/v
+        volary image import k12 --arch amd64 --kernel /kernels/12 --initrd /kernels/12.initrd
+        job='mount -t tmpfs none /tmp; dd if=/dev/zero of=/tmp/x bs=1M count=150; echo now full; read line; rm /tmp/x
+          echo now gone; sleep 1000000'
+        job=$(printf %s "$job" | base64 | tr -d '\\n')
+        volary launch k12 b --arch amd64 -n none --memory 384MiB -c volary.engine=kvm \\
+          -c "volary.append=console=ttyS0 quiet panic=-1 job=$job" 2>&1
+        figure() { volary query /1.0/instances/b/state | tr -d ' ",' | sed -n "s/^$1://p" | head -1; }
+        said() { volary console b --show-log | grep -q "now $1"; }
+        # Whether a condition holds within so many looks.
+        await() { tries=0; until "$@"; do tries=$((tries+1)); [ $tries = 300 ] && return 1; sleep 0.2; done; }
+        resident() { set -- $(cat /proc/$pid/statm); echo $(($2 / 256)); }
+        below() { [ $(resident) -lt $1 ]; }
+        given() { [ "$(figure given)" = $1 ]; }
+        pid=$(figure pid)
+        await said full; full=$(resident); reported=$(figure reported)
+        (echo; sleep 1000) | volary console b >/dev/null 2>&1 &
+        await said gone; await below $((full - 100)); echo "freed $((full - $(resident))), reported $((($(figure reported) - reported) / 1048576))"
+        volary config set b limits.memory=160MiB; await given 234881024
+        echo "given $(figure given), available $(figure available)"
+        volary config set b limits.memory=384MiB; await given 0; echo "given $(figure given)"
+        volary stop b --force
+        """
+      let options = [
+        "--releases", "12", "--add", "/bin/cp:/bin/cp", "--add",
+        "\(try strippedDaemon(folder)):/usr/bin/volaryd",
+      ]
+      guard let outcome = try run(script, options) else { return }
+      let output = outcome.output
+      let freed = try #require(
+        output.firstMatch(of: /freed ([0-9]+), reported ([0-9]+)/), "\(output) \(outcome.errors)")
+      #expect(Int(freed.1) ?? 0 > 100 && Int(freed.2) ?? 0 > 100, "\(output)")
+      let lowered = try #require(output.firstMatch(of: /given 234881024, available ([0-9]+)/), "\(output)")
+      #expect(Int(lowered.1) ?? .max < 160 << 20, "\(output)")
+      #expect(output.contains(/given 0\r?\n/), "\(output)")
+    }
+
     /// With the doorbells, messages and all devices of a machine, on as many CPUs as it has.
     @Test(arguments: ["12", "13"]) func stockKernelBoots(release: String) throws {
       let script = """

@@ -96,6 +96,7 @@ package struct InstanceMetrics: Sendable {
       $0.total
     }
     addGroups(running)
+    addGuests(running)
     typealias Counters = InstanceStateObject.Counters
     let counters: [(String, String, (Counters) -> Int64)] = [
       ("receive_bytes", "Bytes to the guest.", { $0.bytesReceived }),
@@ -128,6 +129,26 @@ package struct InstanceMetrics: Sendable {
         add(
           "volary_instance_cgroup_\(name)", ["name": sample.name, "project": sample.project],
           Double(value) / unit)
+      }
+    }
+  }
+
+  /// What guests tell of their memory, where they do.
+  private mutating func addGuests(_ samples: [Sample]) {
+    typealias Guest = InstanceStateObject.Guest
+    let kinds: [(String, String, String, (Guest) -> Int64?)] = [
+      ("guest_memory_free_bytes", "gauge", "Memory that the guest uses for nothing.", \.free),
+      ("guest_memory_available_bytes", "gauge", "Memory that the guest's programs could get.", \.available),
+      ("balloon_bytes", "gauge", "Memory that the guest has given back when it was asked to.", \.given),
+      ("memory_reported_bytes_total", "counter", "Free memory that came back without asking.", \.reported),
+    ]
+    for (name, type, help, value) in kinds {
+      let told = samples.compactMap { sample in sample.state.memory.guest.flatMap(value).map { (sample, $0) }
+      }
+      if told.isEmpty { continue }
+      begin("volary_instance_\(name)", type, help)
+      for (sample, value) in told {
+        add("volary_instance_\(name)", ["name": sample.name, "project": sample.project], Double(value))
       }
     }
   }

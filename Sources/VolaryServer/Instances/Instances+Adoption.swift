@@ -71,7 +71,9 @@ extension Instances {
       architecture: Self.architecture(of: record), isFrozen: status.state == .paused)
     // As it was started, whatever its configuration says since.
     let cpus = status.instructions.isEmpty ? (try? settings(of: record).cpus) ?? 1 : status.instructions.count
-    pool.adopt(.init(cpus: cpus, memory: Int64(clamping: status.memory)), of: record.id)
+    pool.adopt(
+      .init(cpus: cpus, memory: Int64(clamping: status.memory - min(status.memory, status.balloonTarget))),
+      of: record.id)
     follow(record.id, events)
     _ = try? await update(record.id) {
       $0.wanted = .running
@@ -83,6 +85,7 @@ extension Instances {
     machines[record.id]?.memory = status.memory
     machines[record.id]?.group = group(record.id, of: identity?.identifier ?? 0, in: groups)
     await holdLimits(record)
+    await holdMemory(record)
     services.logger.notice("\(record.name) goes on (process \(status.processID))")
     return true
   }

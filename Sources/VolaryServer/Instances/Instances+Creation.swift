@@ -154,6 +154,10 @@ extension Instances {
       try admitDisk(intended, settings, old: InstanceQuota.disk(old, record), try await ratios())
     }
     defer { pool.settleDisk(record.id) }
+    let promise = pool[record.id]
+    try admitMemory(intended, try await ratios())
+    var isWritten = false
+    defer { if !isWritten, let promise, machines[record.id] != nil { pool.adopt(promise, of: record.id) } }
     let changed = try await services.store.write { database in
       guard var record = try InstanceRecord.fetchOne(database, key: record.id),
         let project = try ProjectRecord.fetchOne(database, key: record.project)
@@ -175,7 +179,9 @@ extension Instances {
       try record.update(database)
       return record
     }
+    isWritten = true
     await holdLimits(changed)
+    await holdMemory(changed)
     await tell("updated", changed)
   }
 

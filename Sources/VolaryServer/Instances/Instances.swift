@@ -130,7 +130,13 @@ actor Instances {
 
   /// What a running instance uses.
   func state(_ name: String, project: String) async throws -> InstanceStateObject {
-    try await state(of: find(name, project: project))
+    let record = try await find(name, project: project)
+    if let machine = machines[record.id], !machine.isFrozen {
+      // Being asked has the machine ask its guest, which takes a moment to say what it has.
+      _ = try? await machine.link.call(.status)
+      try? await Task.sleep(for: .milliseconds(50))
+    }
+    return try await state(of: record)
   }
 
   func state(of record: InstanceRecord) async throws -> InstanceStateObject {
@@ -143,7 +149,9 @@ actor Instances {
     state.pid = Int64(machine.identity?.identifier ?? 0)
     state.startedAt = machine.startedAt
     state.memory = .init(
-      usage: Int64(clamping: status.residentMemory), total: try Int64(clamping: settings(of: record).memory))
+      usage: Int64(clamping: status.residentMemory),
+      total: Int64(clamping: status.memory - min(status.memory, status.balloonTarget)))
+    state.memory.guest = .init(status)
     state.cpu = .init(usage: ProcessTimes.processorTime(of: machine.identity?.identifier ?? 0))
     state.cgroup = machine.group.map { .init($0.usage) }
     if let network = status.network {
