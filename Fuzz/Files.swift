@@ -152,7 +152,8 @@ extension FuzzTarget {
       .status(
         MachineStatus(
           state: .running, instructions: [1, 2, 3], processID: 77, guestResets: 1,
-          disks: [.init(serial: "root", reads: 5), .init(serial: "data")], network: .init(framesSent: 9)))),
+          disks: [.init(serial: "root", reads: 5), .init(serial: "data")], network: .init(framesSent: 9),
+          guestMemory: .init(free: 1 << 20)))),
     .reply(id: 5, .refused(ControlFailure(.hostRefused, phase: "mapping", message: "Kein Platz — no room"))),
     .event(.guestPoweredOff(code: 1)), .event(.failed(phase: "a", message: "b")),
     .event(.diskFailed(disk: "root", operation: "write", errorNumber: 28)), .event(.warning(line: "hello")),

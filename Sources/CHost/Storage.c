@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int volary_zero_range(int fd, int64_t offset, int64_t length) {
@@ -27,4 +28,9 @@ int volary_open_temporary(const char *directory) {
   if (fd < 0) return -errno;
   unlink(path);
   return fd;
+}
+
+long volary_getxattr(const char *path, const char *name, void *value, size_t size) {
+  long length = getxattr(path, name, value, size);
+  return length < 0 ? -errno : length;
 }

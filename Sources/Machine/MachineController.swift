@@ -194,14 +194,24 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
   package func status() throws(ControlFailure) -> MachineStatus {
     guard let machine else { return MachineStatus(processID: getpid()) }
     let hasEnded = lastWord.withLock { $0.hasEnded }
+    let balloon = devices?.balloon
+    let guestMemory = balloon?.statistics.map {
+      MachineStatus.GuestMemory(
+        free: $0.free, available: $0.available, total: $0.total, diskCaches: $0.diskCaches)
+    }
+    // For the next one who asks: a guest answers in its own time.
+    balloon?.requestStatistics()
     return MachineStatus(
       state: hasEnded ? .ended : !hasStarted ? .configured : machine.isRunning ? .running : .paused,
       engine: engine, runningTime: machine.runningTime,
       instructions: machine.board.instructionsRetired, exits: machine.board.exits,
       residentMemory: resident?.bytes ?? 0,
-      balloon: UInt64(devices?.balloon.actualPages ?? 0) * UInt64(GuestMemory.pageSize),
+      balloon: UInt64(balloon?.actualPages ?? 0) * UInt64(GuestMemory.pageSize),
       processID: getpid(), guestResets: guestResets.load(ordering: .relaxed),
-      disks: devices?.diskActivity ?? [], network: devices?.networkActivity)
+      disks: devices?.diskActivity ?? [], network: devices?.networkActivity,
+      memory: UInt64(machine.board.memory.size),
+      balloonTarget: UInt64(balloon?.targetPages ?? 0) * UInt64(GuestMemory.pageSize),
+      reportedMemory: balloon?.reportedBytes ?? 0, guestMemory: guestMemory)
   }
 
   // MARK: - The end

@@ -120,11 +120,22 @@ package struct MachineStatus: Equatable, Sendable {
   package var disks: [DiskActivity]
   /// Nil without a network card, and where the kernel moves frames, which tells nobody how many.
   package var network: NetworkActivity?
+  /// Bytes that the machine was built with.
+  package var memory: UInt64
+  /// Bytes that the guest was asked to give back.
+  package var balloonTarget: UInt64
+  /// Bytes that came back because the guest said that it does not use them, since the machine was built; it may have
+  /// taken them again.
+  package var reportedMemory: UInt64
+  /// Nil while the guest has told nothing.
+  package var guestMemory: GuestMemory?
 
   package init(
     state: State = .empty, engine: MachineConfiguration.Engine = .auto, runningTime: UInt64 = 0,
     instructions: [UInt64] = [], exits: UInt64 = 0, residentMemory: UInt64 = 0, balloon: UInt64 = 0,
-    processID: Int32 = 0, guestResets: UInt64 = 0, disks: [DiskActivity] = [], network: NetworkActivity? = nil
+    processID: Int32 = 0, guestResets: UInt64 = 0, disks: [DiskActivity] = [],
+    network: NetworkActivity? = nil,
+    memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0, guestMemory: GuestMemory? = nil
   ) {
     self.state = state
     self.engine = engine
@@ -137,6 +148,29 @@ package struct MachineStatus: Equatable, Sendable {
     self.guestResets = guestResets
     self.disks = disks
     self.network = network
+    self.memory = memory
+    self.balloonTarget = balloonTarget
+    self.reportedMemory = reportedMemory
+    self.guestMemory = guestMemory
+  }
+
+  /// What a guest says of its memory, in bytes; nil where it does not say.
+  package struct GuestMemory: Equatable, Sendable {
+    /// Not used for anything.
+    package var free: UInt64?
+    /// What programs could get without swapping.
+    package var available: UInt64?
+    package var total: UInt64?
+    package var diskCaches: UInt64?
+
+    package init(
+      free: UInt64? = nil, available: UInt64? = nil, total: UInt64? = nil, diskCaches: UInt64? = nil
+    ) {
+      self.free = free
+      self.available = available
+      self.total = total
+      self.diskCaches = diskCaches
+    }
   }
 
   /// What a disk has done for the guest since the machine was built.

@@ -11,6 +11,8 @@ extension MachineStatus {
     writer.integer(guestResets)
     writer.list(disks) { $1.write(to: &$0) }
     writer.optional(network) { $1.write(to: &$0) }
+    for count in [memory, balloonTarget, reportedMemory] { writer.integer(count) }
+    writer.optional(guestMemory) { $1.write(to: &$0) }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -23,6 +25,10 @@ extension MachineStatus {
       disks: try reader.list("disks") { (reader) throws(WireError) in try DiskActivity(from: &reader) },
       network: try reader.optional("network") { (reader) throws(WireError) in
         try NetworkActivity(from: &reader)
+      },
+      memory: try reader.integer(), balloonTarget: try reader.integer(), reportedMemory: try reader.integer(),
+      guestMemory: try reader.optional("guest memory") { (reader) throws(WireError) in
+        try GuestMemory(from: &reader)
       })
   }
 }
@@ -49,5 +55,20 @@ extension MachineStatus.NetworkActivity {
     self.init(
       framesReceived: try reader.integer(), bytesReceived: try reader.integer(),
       framesSent: try reader.integer(), bytesSent: try reader.integer())
+  }
+}
+
+extension MachineStatus.GuestMemory {
+  fileprivate func write(to writer: inout WireWriter) {
+    for count in [free, available, total, diskCaches] { writer.optional(count) { $0.integer($1) } }
+  }
+
+  fileprivate init(from reader: inout WireReader) throws(WireError) {
+    func count(_ reader: inout WireReader) throws(WireError) -> UInt64? {
+      try reader.optional("bytes") { (reader) throws(WireError) in try reader.integer() }
+    }
+    self.init(
+      free: try count(&reader), available: try count(&reader), total: try count(&reader),
+      diskCaches: try count(&reader))
   }
 }

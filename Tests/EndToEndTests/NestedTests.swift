@@ -38,6 +38,119 @@ extension EndToEndTests {
         .filter { !$0.hasPrefix("[") }
     }
 
+    /// A daemon on a host with cgroup v2 alone: a guest that never waits is held to its cap, which moves while it runs,
+    /// and stays with a daemon that comes later.
+    @Test func limitsAreHeld() throws {
+      let folder = TestFolder()
+      // A Linux image for riscv64 (Documentation/arch/riscv/boot-image-header.rst) that jumps to itself for ever.
+      var image: [UInt8] = []
+      func put(_ value: UInt64, _ bytes: Int) {
+        image += (0..<bytes).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+      }
+      for word: UInt64 in [0x0400_006F, 0] { put(word, 4) }
+      for word: UInt64 in [0x20_0000, 0x4000, 0] { put(word, 8) }
+      for word: UInt64 in [2, 0] { put(word, 4) }
+      put(0, 8)
+      image += Array("RISCV\0\0\0".utf8)
+      for word: UInt64 in [0x0543_5352, 0] { put(word, 4) }
+      image += [0x6F, 0, 0, 0] + [UInt8](repeating: 0, count: 0x4000 - image.count - 4)
+      let kernel = try folder.file("busy.kernel", image)
+      let daemon = try strippedDaemon(folder)
+      let script = """
+        mount -t cgroup2 none /sys/fs/cgroup && export VOLARY_DATA=/tmp/v
+        volary image import busy --arch riscv64 --kernel /kernels/busy >/dev/null
+        volary doctor | grep cgroups
+        volary launch busy a --arch riscv64 -n none --memory 64MiB -c limits.cpu.allowance=20ms/100ms -c limits.cpu.priority=5 2>&1
+        cd /sys/fs/cgroup/volary/*-*; pwd | sed 's,.*volary/.*,group,'
+        state() { volary query /1.0/instances/a/state | grep -A9 '"cgroup"' | tr -d ' \n'; echo; }
+        echo held $(cat cpu.max cpu.weight memory.max) with $(wc -l <cgroup.procs)
+        used() { set -- $(cat cpu.stat); echo $2; }
+        share() { a=$(used); read -r s _ </proc/uptime; sleep 8; b=$(used); read -r e _ </proc/uptime
+          echo "share $1 $(awk "BEGIN { print int(($b - $a) / ($e - $s) / 10000) }")"; }
+        share capped; state
+        volary config set a limits.cpu.allowance=50%
+        echo moved $(cat cpu.max cpu.weight); share open
+        kill -9 $(cat /tmp/v/volaryd.lock); sleep 1
+        volary config set a limits.cpu.allowance=30ms/100ms
+        echo adopted $(cat cpu.max), $(volary query /1.0/instances/a | grep -c LimitsHeld) not held; state
+        # What it needs more than it may have ends it, and that is said.
+        echo 8388608 >memory.max; cd /; tries=0
+        until volary query /1.0/instances/a | grep -o out-of-memory || [ $tries = 100 ]; do tries=$((tries+1)); done
+        echo "left $(ls -d /sys/fs/cgroup/volary/*-* 2>/dev/null | wc -l)"
+        """
+      let options = [
+        // Images are copied with holes, which busybox's program does not know.
+        "--releases", "12", "--add", "/bin/cp:/bin/cp", "--add", "\(daemon):/usr/bin/volaryd", "--add",
+        "\(kernel):/kernels/busy",
+      ]
+      guard let outcome = try run(script, options) else { return }
+      let lines = outcome.output.split(whereSeparator: \.isNewline).map {
+        $0.trimmingCharacters(in: .whitespaces)
+      }
+      func figure(_ name: String) throws -> Int {
+        let line = try #require(lines.first { $0.hasPrefix("share \(name) ") }, "\(lines) \(outcome.errors)")
+        return try #require(Int(line.split(separator: " ")[2]))
+      }
+      #expect(lines.contains { $0.hasPrefix("ok") && $0.contains("cgroups") }, "\(lines)")
+      // 64 MiB, 256 beside them and a quarter.
+      #expect(lines.contains("held 20000 100000 95 352321536 with 1"), "\(lines)")
+      #expect(lines.contains("moved max 100000 45"), "\(lines)")
+      #expect(lines.contains("adopted 30000 100000, 0 not held"), "\(lines)")
+      #expect(try (15...25).contains(figure("capped")), "\(lines)")
+      #expect(try figure("open") > 40, "\(lines)")
+      #expect(lines.contains("out-of-memory") && lines.contains("left 0"), "\(lines)")
+    }
+
+    /// The daemon, small enough for the host's disk.
+    private func strippedDaemon(_ folder: TestFolder) throws -> String {
+      let path = "\(folder.path)/volaryd"
+      let strip = try ProgramRun(
+        "/usr/bin/strip", ["--strip-debug", "-o", path, "\(Bench.programs)/volaryd"])
+      try #require(try strip.finish(within: 60).code == 0)
+      return path
+    }
+
+    /// A guest under KVM says what it freed, and gives back what it is asked for.
+    @Test func memoryComesBackFromKVM() throws {
+      let folder = TestFolder()
+      let script = """
+        export VOLARY_DATA=/tmp/v
+        volary image import k12 --arch amd64 --kernel /kernels/12 --initrd /kernels/12.initrd
+        job='mount -t tmpfs none /tmp; dd if=/dev/zero of=/tmp/x bs=1M count=150; echo now full; read line; rm /tmp/x
+          echo now gone; sleep 1000000'
+        job=$(printf %s "$job" | base64 | tr -d '\\n')
+        volary launch k12 b --arch amd64 -n none --memory 384MiB -c volary.engine=kvm \\
+          -c "volary.append=console=ttyS0 quiet panic=-1 job=$job" 2>&1
+        figure() { volary query /1.0/instances/b/state | tr -d ' ",' | sed -n "s/^$1://p" | head -1; }
+        said() { volary console b --show-log | grep -q "now $1"; }
+        # Whether a condition holds within so many looks.
+        await() { tries=0; until "$@"; do tries=$((tries+1)); [ $tries = 300 ] && return 1; sleep 0.2; done; }
+        resident() { set -- $(cat /proc/$pid/statm); echo $(($2 / 256)); }
+        below() { [ $(resident) -lt $1 ]; }
+        given() { [ "$(figure given)" = $1 ]; }
+        pid=$(figure pid)
+        await said full; full=$(resident); reported=$(figure reported)
+        (echo; sleep 1000) | volary console b >/dev/null 2>&1 &
+        await said gone; await below $((full - 100)); echo "freed $((full - $(resident))), reported $((($(figure reported) - reported) / 1048576))"
+        volary config set b limits.memory=160MiB; await given 234881024
+        echo "given $(figure given), available $(figure available)"
+        volary config set b limits.memory=384MiB; await given 0; echo "given $(figure given)"
+        volary stop b --force
+        """
+      let options = [
+        "--releases", "12", "--add", "/bin/cp:/bin/cp", "--add",
+        "\(try strippedDaemon(folder)):/usr/bin/volaryd",
+      ]
+      guard let outcome = try run(script, options) else { return }
+      let output = outcome.output
+      let freed = try #require(
+        output.firstMatch(of: /freed ([0-9]+), reported ([0-9]+)/), "\(output) \(outcome.errors)")
+      #expect(Int(freed.1) ?? 0 > 100 && Int(freed.2) ?? 0 > 100, "\(output)")
+      let lowered = try #require(output.firstMatch(of: /given 234881024, available ([0-9]+)/), "\(output)")
+      #expect(Int(lowered.1) ?? .max < 160 << 20, "\(output)")
+      #expect(output.contains(/given 0\r?\n/), "\(output)")
+    }
+
     /// With the doorbells, messages and all devices of a machine, on as many CPUs as it has.
     @Test(arguments: ["12", "13"]) func stockKernelBoots(release: String) throws {
       let script = """

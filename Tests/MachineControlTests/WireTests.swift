@@ -92,7 +92,8 @@ enum Samples {
       .status(
         MachineStatus(
           state: .running, engine: .interpreter, runningTime: 1 << 40, instructions: [1, .max], exits: 3,
-          residentMemory: 4, balloon: 5))),
+          residentMemory: 4, balloon: 5, memory: 1 << 30, balloonTarget: 1 << 29,
+          reportedMemory: 9, guestMemory: .init(free: 1, available: nil, total: .max, diskCaches: 0)))),
     .reply(id: 3, .refused(ControlFailure(.hostRefused, phase: "mapping", message: "No space — Kein Platz"))),
     .event(.started), .event(.guestPoweredOff(code: nil)), .event(.guestPoweredOff(code: -1)),
     .event(.guestReset), .event(.guestPanicked(message: "VFS")), .event(.failed(phase: "a", message: "b")),
@@ -123,12 +124,14 @@ enum Samples {
       ControlMessage.request(id: 1, .attachConsole(backlog: 258)).encoded()
         == [0x56, 0x4f, 0x4c, 2, 12, 1, 0, 0, 0, 2, 1, 0, 0])
     let status = MachineStatus(
-      processID: 7, guestResets: 2, disks: [.init(serial: "d", reads: 1)], network: .init(bytesSent: 9))
+      processID: 7, guestResets: 2, disks: [.init(serial: "d", reads: 1)], network: .init(bytesSent: 9),
+      memory: 6, balloonTarget: 5, reportedMemory: 4, guestMemory: .init(available: 3))
     func long(_ value: UInt8) -> [UInt8] { [value, 0, 0, 0, 0, 0, 0, 0] }
     #expect(
       Array(ControlMessage.reply(id: 1, .status(status)).encoded().dropFirst(9 + 2 + 8 + 4 + 3 * 8))
         == [7, 0, 0, 0] + long(2) + [1, 0, 0, 0, 1, 0, 0, 0, 0x64] + long(1) + long(0) + long(0) + long(0)
-        + long(0) + [1] + long(0) + long(0) + long(0) + long(9))
+        + long(0) + [1] + long(0) + long(0) + long(0) + long(9) + long(6) + long(5) + long(4) + [1, 0, 1]
+        + long(3) + [0, 0])
   }
 
   @Test func namesWhatIsWrong() throws {

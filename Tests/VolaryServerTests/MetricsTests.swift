@@ -20,7 +20,11 @@ struct MetricsTests {
   /// Each line is one of the three kinds of the text format; each metric is told once, before its values.
   @Test func isTheTextFormat() throws {
     let text = InstanceMetrics.text(
-      [sample("web", running: true), sample("a\"b\\", running: false)], operations: 3, version: "0.1")
+      [sample("web", running: true), sample("a\"b\\", running: false)], operations: 3, version: "0.1",
+      host: .init(
+        cpus: .init(total: 2, overcommit: 16, promised: 3, used: 1),
+        memory: .init(total: 8192, overcommit: 1.5, promised: 4096, used: 1024),
+        disk: .init(total: 100, overcommit: 10, promised: 50, used: 7)))
     let name = /[a-zA-Z_:][a-zA-Z0-9_:]*/
     let value = #"[a-zA-Z_][a-zA-Z0-9_]*="([^"\\]|\\["\\n])*""#
     let line = try Regex(#"[a-zA-Z_:][a-zA-Z0-9_:]*(\{\#(value)(,\#(value))*\})? -?[0-9.e+]+"#)
@@ -42,5 +46,8 @@ struct MetricsTests {
       text.contains(
         #"volary_instance_network_transmit_bytes_total{device="eth0",name="web",project="default"} 2"#))
     #expect(!text.contains(#"volary_instance_memory_bytes{name="a"#))
+    #expect(text.contains("\nvolary_host_memory_promisable_bytes 12288\n"))
+    #expect(
+      text.contains("\nvolary_host_cpus_promised 3\n") && text.contains("\nvolary_host_disk_used_bytes 7\n"))
   }
 }

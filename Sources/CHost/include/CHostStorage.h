@@ -3,6 +3,7 @@
 #define VOLARY_CHOST_STORAGE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /// Zeroes a range and keeps its blocks (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE).
@@ -12,5 +13,7 @@ int volary_zero_range(int fd, int64_t offset, int64_t length);
 int volary_lock_file(int fd, bool exclusive);
 /// Opens a file without a name in `directory`, gone when its last descriptor is closed.
 int volary_open_temporary(const char *directory);
+/// The length of an attribute of a file, of which as much as fits is put into `value` (getxattr(2)).
+long volary_getxattr(const char *path, const char *name, void *value, size_t size);
 
 #endif

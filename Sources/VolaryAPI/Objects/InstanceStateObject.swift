@@ -15,9 +15,11 @@ package struct InstanceStateObject: Codable, Equatable, Sendable {
   package var startedAt: Timestamp
   /// What the guest runs, where its agent says so.
   package var system: System?
+  /// Ours beyond Incus's: what the host's kernel counts of the machine's processes, where it does.
+  package var cgroup: ControlGroupObject?
 
   private enum CodingKeys: String, CodingKey {
-    case status, disk, memory, network, pid, processes, cpu
+    case status, disk, memory, network, pid, processes, cpu, cgroup
     case statusCode = "status_code"
     case startedAt = "started_at"
     case system = "os_info"
@@ -57,9 +59,11 @@ package struct InstanceStateObject: Codable, Equatable, Sendable {
     package var total: Int64
     package var swapUsage: Int64
     package var swapUsagePeak: Int64
+    /// Ours beyond Incus's: what the guest's balloon holds, and what the guest says.
+    package var guest: Guest?
 
     private enum CodingKeys: String, CodingKey {
-      case usage, total
+      case usage, total, guest
       case usagePeak = "usage_peak"
       case swapUsage = "swap_usage"
       case swapUsagePeak = "swap_usage_peak"
@@ -71,6 +75,36 @@ package struct InstanceStateObject: Codable, Equatable, Sendable {
       self.total = total
       swapUsage = 0
       swapUsagePeak = 0
+    }
+  }
+
+  /// A guest's memory as its balloon driver tells it, in bytes; null where it does not.
+  package struct Guest: Codable, Equatable, Sendable {
+    /// What it was started with.
+    package var start: Int64
+    /// What it was asked to give back, and what it has.
+    package var wanted: Int64
+    package var given: Int64
+    /// What came back because it was free, since the start: it may be in use again.
+    package var reported: Int64
+    package var total: Int64?
+    package var free: Int64?
+    /// What its programs could get without swapping.
+    package var available: Int64?
+    package var caches: Int64?
+
+    package init(
+      start: Int64, wanted: Int64 = 0, given: Int64 = 0, reported: Int64 = 0, total: Int64? = nil,
+      free: Int64? = nil, available: Int64? = nil, caches: Int64? = nil
+    ) {
+      self.start = start
+      self.wanted = wanted
+      self.given = given
+      self.reported = reported
+      self.total = total
+      self.free = free
+      self.available = available
+      self.caches = caches
     }
   }
 

@@ -9,7 +9,7 @@ enum HostExamination {
   /// Everything, in the order in which a person wants to read it. Takes less than a second.
   static func findings() -> [Finding] {
     [
-      processor(), kvm(), memory(), room(), network(), tap(), vhost(), firmware(), landlock(),
+      processor(), kvm(), memory(), room(), network(), tap(), vhost(), firmware(), landlock(), limits(),
       namespaces(), systemCallFilter(),
     ]
       + programs() + packages()
@@ -135,6 +135,28 @@ enum HostExamination {
         remedy: "sudo apt-get install ovmf")
     }
     return Finding("UEFI firmware", .ok, code)
+  }
+
+  // MARK: - Limits
+
+  /// Whether a daemon that is started as this program is may hold machines to their limits.
+  private static func limits() -> Finding {
+    let what = "limits of CPU time and disks, and a bound on machines' memory"
+    do throws(ControlGroupTree.Absence) {
+      let there = try ControlGroupTree.available()
+      let missing = ControlGroup.Controller.allCases.filter { !there.contains($0) }.map(\.rawValue)
+      if missing.isEmpty { return Finding("cgroups", .ok, "\(what) can be held") }
+      let older = contents("/proc/self/cgroup").split(separator: "\n").contains { line in
+        let controllers = line.split(separator: ":", omittingEmptySubsequences: false)
+        return controllers.count > 1
+          && controllers[1].split(separator: ",").contains { ["cpu", "memory"].contains($0) }
+      }
+      return Finding(
+        "cgroups", .note,
+        "cgroup v2 has no controller \(missing.joined(separator: ", "))\(older ? ", cgroup v1 has them" : ""): "
+          + "not all of \(what) are held",
+        remedy: older ? "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line" : nil)
+    } catch { return Finding("cgroups", .note, "\(error.reason): \(what) are not held") }
   }
 
   // MARK: - Walls around a machine's process

@@ -6,7 +6,8 @@ internal import VolaryHost
 /// `volary info`.
 struct InfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "info", abstract: "Show all about an instance, or without a name about the daemon.")
+    commandName: "info", abstract: "Show all about an instance, or without a name about the daemon.",
+    discussion: "What the host has, and what of it is promised to instances: volary info --resources")
 
   @Argument(help: "The instance.", completion: InstanceCompletion.names)
   var name: String?
@@ -14,9 +15,20 @@ struct InfoCommand: ParsableCommand {
   @Flag(help: "The last of what the guest wrote on its console.")
   var showLog = false
 
+  @Flag(help: "What the host has, and what of it is promised and used.")
+  var resources = false
+
   @OptionGroup var project: ProjectOption
 
+  func validate() throws {
+    if resources, name != nil { throw ValidationError("--resources is about the host: give no name") }
+  }
+
   func run() throws {
+    if resources {
+      let host: ResourcesObject = try Daemon.run { try await $0.get("/1.0/resources") }
+      return print(try HostText.text(of: host), terminator: "")
+    }
     guard let name else {
       let reply = try Daemon.run { try await $0.send("GET", "/1.0") }
       return print(

@@ -23,6 +23,8 @@ package struct InstancePlan: Sendable {
   package var hardwareAddress: [UInt8]
   /// Whether the disk is larger than its image's, so that the file system has to grow.
   package var growsDisk: Bool
+  /// Where the machine's processes belong; nil where the host has no such groups.
+  package var group: ControlGroup?
   /// Words behind those of the kernel's command line.
   package var append: String?
 

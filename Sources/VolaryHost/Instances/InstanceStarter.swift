@@ -39,8 +39,11 @@ package struct InstanceStarter {
     ]
     let (broker, brokerOfMachine) = try UnixSocket.connected(.sequencedPacket)
     configuration.sockets = .init(broker: add(brokerOfMachine.descriptor))
+    // Without it the machine runs too; whoever wants its limits held looks whether it is there.
+    try? plan.group?.make()
     let network: ChildProcess?
     (configuration.network, network) = try connect(log)
+    if let network { try? plan.group?.add(process: network.identifier) }
     let listener: UnixListener
     do throws(UnixListener.Failure) {
       listener = try folder.withControlPath { (path) throws(UnixListener.Failure) in
@@ -60,6 +63,8 @@ package struct InstanceStarter {
       let process = try HelperProgram.machine.start(
         ["--control", "\(first)", "--listener", "\(first + 1)"], output: log,
         descriptors: [controlOfMachine.descriptor, listener.descriptor], outlivesStarter: true)
+      // Before it has memory, which stays counted where it was taken.
+      try? plan.group?.add(process: process.identifier)
       let client = ControlClient(control)
       do throws(ControlError) {
         try client.configure(configuration, descriptors: descriptors, milliseconds: Self.patience)

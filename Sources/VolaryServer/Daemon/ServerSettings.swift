@@ -5,7 +5,7 @@ internal import VolaryAPI
 struct ServerSettings: Sendable {
   /// Where it listens on the network: `ADDRESS:PORT` or `:PORT`; nowhere when it is not there.
   static let httpsAddress = "core.https_address"
-  private static let known = [httpsAddress]
+  private static let known = [httpsAddress] + OvercommitRatios.keys
 
   let services: DaemonServices
   let listener: NetworkListener
@@ -25,6 +25,7 @@ struct ServerSettings: Sendable {
         "the daemon has no key `\(unknown.prefix(80))`",
         wayOut: "it has \(Self.known.joined(separator: ", "))")
     }
+    _ = try OvercommitRatios(new)
     try await listener.listen(at: new[Self.httpsAddress])
     try await services.store.write { database in
       for key in Self.known {

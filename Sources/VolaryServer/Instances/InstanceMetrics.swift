@@ -33,7 +33,9 @@ package struct InstanceMetrics: Sendable {
   private var lines: [String] = []
 
   /// The text for these instances.
-  package static func text(_ samples: [Sample], operations: Int, version: String) -> String {
+  package static func text(
+    _ samples: [Sample], operations: Int, version: String, host: ResourcesObject.Pool? = nil
+  ) -> String {
     var metrics = InstanceMetrics()
     metrics.begin("volary_build_info", "gauge", "The daemon's version.")
     metrics.add("volary_build_info", ["version": version], 1)
@@ -44,8 +46,28 @@ package struct InstanceMetrics: Sendable {
     for (group, members) in groups.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
       metrics.add("volary_instances", ["project": group[0], "status": group[1]], Double(members.count))
     }
+    if let host { metrics.addHost(host) }
     metrics.addInstances(samples)
     return metrics.lines.joined(separator: "\n") + "\n"
+  }
+
+  /// The pool that instances share.
+  private mutating func addHost(_ host: ResourcesObject.Pool) {
+    for (name, unit, share, what) in [
+      ("cpus", "", host.cpus, "CPUs"), ("memory", "_bytes", host.memory, "Memory"),
+      ("disk", "_bytes", host.disk, "Disk space"),
+    ] {
+      for (word, help, value) in [
+        ("", "that the host has", share.total),
+        ("_promisable", "that may be promised to instances", share.limit),
+        ("_promised", "promised to instances", share.promised),
+        ("_used", unit.isEmpty ? "in use: the load of the last minute" : "in use, by whomever", share.used),
+      ] {
+        let metric = "volary_host_\(name)\(word)\(unit)"
+        begin(metric, "gauge", "\(what) \(help).")
+        add(metric, [:], Double(value))
+      }
+    }
   }
 
   private mutating func addInstances(_ samples: [Sample]) {
@@ -73,6 +95,8 @@ package struct InstanceMetrics: Sendable {
     by(samples, "device", \.disk, "volary_instance_disk_size_bytes", "gauge", "Bytes that the guest sees.") {
       $0.total
     }
+    addGroups(running)
+    addGuests(running)
     typealias Counters = InstanceStateObject.Counters
     let counters: [(String, String, (Counters) -> Int64)] = [
       ("receive_bytes", "Bytes to the guest.", { $0.bytesReceived }),
@@ -83,6 +107,48 @@ package struct InstanceMetrics: Sendable {
     for (name, help, value) in counters {
       by(running, "device", \.network, "volary_instance_network_\(name)_total", "counter", help) {
         value($0.counters)
+      }
+    }
+  }
+
+  /// What the host's kernel counts of machines' processes, where it does.
+  private mutating func addGroups(_ samples: [Sample]) {
+    typealias Group = ControlGroupObject
+    let kinds: [(String, String, String, (Group) -> Int64?, Double)] = [
+      ("memory_bytes", "gauge", "Memory of its processes, with the host's cache.", \.memory, 1),
+      ("memory_limit_bytes", "gauge", "Memory that its processes may have.", \.memoryMaximum, 1),
+      ("cpu_throttled_seconds_total", "counter", "Time in which its cap held it back.", \.cpuThrottled, 1e9),
+      ("read_bytes_total", "counter", "Bytes that its processes read from the host's disks.", \.bytesRead, 1),
+      ("written_bytes_total", "counter", "Bytes that they wrote.", \.bytesWritten, 1),
+    ]
+    for (name, type, help, value, unit) in kinds {
+      let counted = samples.compactMap { sample in sample.state.cgroup.flatMap(value).map { (sample, $0) } }
+      if counted.isEmpty { continue }
+      begin("volary_instance_cgroup_\(name)", type, help)
+      for (sample, value) in counted {
+        add(
+          "volary_instance_cgroup_\(name)", ["name": sample.name, "project": sample.project],
+          Double(value) / unit)
+      }
+    }
+  }
+
+  /// What guests tell of their memory, where they do.
+  private mutating func addGuests(_ samples: [Sample]) {
+    typealias Guest = InstanceStateObject.Guest
+    let kinds: [(String, String, String, (Guest) -> Int64?)] = [
+      ("guest_memory_free_bytes", "gauge", "Memory that the guest uses for nothing.", \.free),
+      ("guest_memory_available_bytes", "gauge", "Memory that the guest's programs could get.", \.available),
+      ("balloon_bytes", "gauge", "Memory that the guest has given back when it was asked to.", \.given),
+      ("memory_reported_bytes_total", "counter", "Free memory that came back without asking.", \.reported),
+    ]
+    for (name, type, help, value) in kinds {
+      let told = samples.compactMap { sample in sample.state.memory.guest.flatMap(value).map { (sample, $0) }
+      }
+      if told.isEmpty { continue }
+      begin("volary_instance_\(name)", type, help)
+      for (sample, value) in told {
+        add("volary_instance_\(name)", ["name": sample.name, "project": sample.project], Double(value))
       }
     }
   }
@@ -141,6 +207,12 @@ extension Instances {
         isRunning: machines[record.id] != nil, state: state, processors: settings.cpus,
         memory: Int64(clamping: settings.memory))
     }
+  }
+
+  /// The pool, for those who may see the host as a whole.
+  func hostShares(for identity: Identity) async throws -> ResourcesObject.Pool? {
+    guard identity.reaches(project: nil) else { return nil }
+    return try shares(capacity, try await ratios())
   }
 
   /// What each of these uses, in their order.

@@ -30,7 +30,8 @@ enum InstanceQuota {
     try check("disk space", limits.disk, all.reduce(0) { $0 + disk($1.0, $1.1) }, project, size)
   }
 
-  private static func disk(_ settings: InstanceSettings, _ record: InstanceRecord) -> Int64 {
+  /// Bytes that a root disk is to have.
+  static func disk(_ settings: InstanceSettings, _ record: InstanceRecord) -> Int64 {
     settings.diskSize.map { Int64(clamping: $0) }
       ?? record.volatile[Instances.Volatile.imageDiskSize].flatMap { Int64($0) } ?? 0
   }

@@ -26,6 +26,7 @@ package struct InstancePart: DaemonPart {
       "container_full", "container_backup",
       "instance_create_start",
     ] + InstanceExec(instances).apiExtensions + InstanceFiles(instances).apiExtensions + images.apiExtensions
+      + ResourceRoutes(instances).apiExtensions
   }
 
   package var routes: [Route] {
@@ -101,12 +102,14 @@ package struct InstancePart: DaemonPart {
         answer: .bytes(type: InstanceMetrics.mediaType),
         action: .respond { call in
           let samples = try await instances.samples(for: try call.requireIdentity())
+          let host = try await instances.hostShares(for: try call.requireIdentity())
           let text = InstanceMetrics.text(
-            samples, operations: await instances.services.operations.runningCount, version: volaryVersion)
+            samples, operations: await instances.services.operations.runningCount, version: volaryVersion,
+            host: host)
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
         }),
     ] + InstanceConsole(instances).routes + InstanceExec(instances).routes + InstanceFiles(instances).routes
-      + images.routes
+      + images.routes + ResourceRoutes(instances).routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

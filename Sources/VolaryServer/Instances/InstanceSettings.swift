@@ -18,6 +18,8 @@ struct InstanceSettings: Sendable {
   var network = InstancePlan.Network.none
   /// Words for the kernel.
   var append: String?
+  /// What its processes may take of the host.
+  var limits = MachineLimits()
 
   /// What an instance has unless its own devices of the same names say otherwise.
   static let usualDevices = [
@@ -38,6 +40,12 @@ struct InstanceSettings: Sendable {
       switch key {
       case "limits.cpu": cpus = try Self.cpus(value, architecture)
       case "limits.memory": memory = try Self.memory(value)
+      case "limits.cpu.allowance":
+        guard limits.setAllowance(value) else {
+          throw .invalid("`limits.cpu.allowance` has to be a share such as 50% or a cap such as 20ms/100ms")
+        }
+      case "limits.cpu.priority": limits.cpuPriority = try Self.priority(key, value)
+      case "limits.disk.priority": limits.diskPriority = try Self.priority(key, value)
       case "boot.autostart": autostart = try Self.flag(key, value)
       case "boot.autostart.priority": priority = try Self.integer(key, value)
       case "volary.engine": engine = try Self.engine(value, architecture)
@@ -47,11 +55,13 @@ struct InstanceSettings: Sendable {
           throw .invalid(
             "an instance has no key `\(key)`",
             wayOut: "keys of your own begin with `user.`; the others are limits.cpu, limits.memory, "
+              + "limits.cpu.allowance, limits.cpu.priority, limits.disk.priority, "
               + "boot.autostart, boot.autostart.priority, volary.engine and volary.append")
         }
       }
     }
     try read(Self.expanded(devices))
+    limits.memory = memory
   }
 
   // MARK: - Devices
@@ -83,10 +93,18 @@ struct InstanceSettings: Sendable {
   }
 
   private mutating func readDisk(_ name: String, _ device: [String: String]) throws(APIError) {
-    try Self.check(name, device, ["path", "pool", "size"])
+    try Self.check(name, device, ["path", "pool", "size", "limits.read", "limits.write", "limits.max"])
     guard device["path"] == "/" else {
       throw .invalid(
         "the disk `\(name)` is not the root disk, which is the only one so far", wayOut: "its path is `/`")
+    }
+    for (key, reads, writes) in [
+      ("limits.max", true, true), ("limits.read", true, false), ("limits.write", false, true),
+    ] {
+      guard let value = device[key], !value.isEmpty else { continue }
+      guard limits.setThrottle(value, reads: reads, writes: writes) else {
+        throw .invalid("`\(key)` of the disk `\(name)` has to be a rate such as 30MiB, a second, or 500iops")
+      }
     }
     guard let size = device["size"] else { return }
     guard let bytes = ByteSize(size)?.bytes, bytes >= 1 << 20 else {
@@ -170,6 +188,14 @@ struct InstanceSettings: Sendable {
     case "false", "0", "no", "off": return false
     default: throw .invalid("`\(key)` has to be true or false")
     }
+  }
+
+  /// As Incus has them: 10 is the most.
+  private static func priority(_ key: String, _ value: String) throws(APIError) -> Int {
+    guard let number = Int(value), (0...10).contains(number) else {
+      throw .invalid("`\(key)` has to be a number from 0 to 10")
+    }
+    return number
   }
 
   private static func integer(_ key: String, _ value: String) throws(APIError) -> Int {

@@ -9,12 +9,14 @@ struct InstanceTable {
   /// What an object says beside its row.
   struct Outlook: Equatable {
     let status: StatusCode
-    let trouble: Condition?
+    let conditions: [Condition]
   }
 
   private struct Entry {
     let record: InstanceRecord
     var shown: (outlook: Outlook, json: Data)?
+    /// Bytes of its disk, once somebody has asked.
+    var disk: Int64?
   }
 
   private let store: Store
@@ -57,6 +59,23 @@ struct InstanceTable {
     }
     list.append(UInt8(ascii: "]"))
     return list
+  }
+
+  /// Bytes of each instance's disk, by its id, in all projects.
+  mutating func disks() throws -> [String: Int64] {
+    try refresh()
+    var disks: [String: Int64] = [:]
+    for (row, entry) in entries {
+      let record = entry.record
+      let bytes =
+        entry.disk
+        ?? (try? InstanceSettings(
+          config: record.config, devices: record.devices, architecture: Instances.architecture(of: record)))
+        .map { InstanceQuota.disk($0, record) } ?? 0
+      disks[record.id] = bytes
+      if entry.disk == nil { entries[row]?.disk = bytes }
+    }
+    return disks
   }
 
   private mutating func rows(_ project: String) -> [Int64] {

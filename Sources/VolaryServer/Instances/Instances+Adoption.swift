@@ -12,6 +12,7 @@ extension Instances {
   func recover() async throws {
     let records = try await services.store.read { try InstanceRecord.fetchAll($0) }
     isFirstOfBoot = hostWasRestarted
+    await prepareGroups()
     for record in records {
       if let pending = record.volatile[Volatile.pending].flatMap(Pending.init) {
         services.logger.notice(
@@ -23,6 +24,7 @@ extension Instances {
       }
     }
     await removeStrays(known: Set(records.map(\.id)))
+    removeStrayGroups()
     await noteHost()
   }
 
@@ -38,6 +40,7 @@ extension Instances {
     for record in wanted.sorted(by: { ($1.bootPriority, $0.name) < ($0.bootPriority, $1.name) }) {
       do { try await start(record.id) } catch {
         services.logger.error("\(record.name) could not be started: \(APIError(host: error))")
+        note(APIError(host: error), of: record.id)
       }
     }
   }
@@ -66,6 +69,11 @@ extension Instances {
       link: link, identity: identity, process: nil, network: nil,
       startedAt: record.startedAt ?? .now,
       architecture: Self.architecture(of: record), isFrozen: status.state == .paused)
+    // As it was started, whatever its configuration says since.
+    let cpus = status.instructions.isEmpty ? (try? settings(of: record).cpus) ?? 1 : status.instructions.count
+    pool.adopt(
+      .init(cpus: cpus, memory: Int64(clamping: status.memory - min(status.memory, status.balloonTarget))),
+      of: record.id)
     follow(record.id, events)
     watchAgent(record.id)
     _ = try? await update(record.id) {
@@ -75,6 +83,10 @@ extension Instances {
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
       $0.exit = nil
     }
+    machines[record.id]?.memory = status.memory
+    machines[record.id]?.group = group(record.id, of: identity?.identifier ?? 0, in: groups)
+    await holdLimits(record)
+    await holdMemory(record)
     services.logger.notice("\(record.name) goes on (process \(status.processID))")
     return true
   }

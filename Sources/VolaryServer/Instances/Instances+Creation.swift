@@ -33,6 +33,8 @@ extension Instances {
       .map { String(UInt16(0x100) + UInt16($0), radix: 16).dropFirst() }.joined(separator: ":")
     record.volatile[Volatile.imageDiskSize] = image.record.diskSize.map { "\($0)" }
     let new = record
+    try admitDisk(new, settings, try await ratios())
+    defer { pool.settleDisk(new.id) }
     try await services.store.write { database in
       guard let project = try ProjectRecord.fetchOne(database, key: new.project) else {
         throw APIError.notFound("there is no project `\(new.project)`")
@@ -138,13 +140,24 @@ extension Instances {
       "instance-renamed", source: Self.path(new), project: project, context: ["old_name": .string(name)])
   }
 
-  /// Sets configuration and devices. What a running machine is made of takes effect at its next start.
+  /// Sets configuration and devices. What the host gives a running machine changes at once; what it is made of, at its
+  /// next start.
   func change(
     _ name: String, project: String, check: @escaping @Sendable (InstanceObject) throws -> Void,
     _ body: @escaping @Sendable (inout InstanceRecord) -> Void
   ) async throws {
     let record = try await find(name, project: project)
     try check(object(record))
+    var intended = record
+    body(&intended)
+    if let settings = try? settings(of: intended), let old = try? self.settings(of: record) {
+      try admitDisk(intended, settings, old: InstanceQuota.disk(old, record), try await ratios())
+    }
+    defer { pool.settleDisk(record.id) }
+    let promise = pool[record.id]
+    try admitMemory(intended, try await ratios())
+    var isWritten = false
+    defer { if !isWritten, let promise, machines[record.id] != nil { pool.adopt(promise, of: record.id) } }
     let changed = try await services.store.write { database in
       guard var record = try InstanceRecord.fetchOne(database, key: record.id),
         let project = try ProjectRecord.fetchOne(database, key: record.project)
@@ -166,6 +179,9 @@ extension Instances {
       try record.update(database)
       return record
     }
+    isWritten = true
+    await holdLimits(changed)
+    await holdMemory(changed)
     await tell("updated", changed)
   }
 
@@ -195,6 +211,7 @@ extension Instances {
 
   /// Removes an instance's files, and then what the store knows of it.
   func discard(_ record: InstanceRecord) async {
+    refusals[record.id] = nil
     let folder = folder(of: record)
     try? await offThread("delete") { folder.remove() }
     do { try await services.store.write { _ = try record.delete($0) } } catch {

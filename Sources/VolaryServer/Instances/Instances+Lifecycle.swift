@@ -59,13 +59,15 @@ extension Instances {
       guard await self.machines[id] == nil else { return }
       context?.progress("starting the machine")
       let plan = try await self.plan(record)
-      try await self.update(id) {
-        $0.wanted = .running
-        $0.statusCode = .starting
-      }
+      try await self.admit(record, plan, try await self.ratios())
       do {
+        try await self.update(id) {
+          $0.wanted = .running
+          $0.statusCode = .starting
+        }
         try await self.begin(record, plan)
       } catch {
+        await self.withdraw(id)
         let failure = APIError(host: error)
         _ = try? await self.update(id) {
           $0.wanted = .stopped
@@ -99,11 +101,14 @@ extension Instances {
 
   private func begin(_ record: InstanceRecord, _ plan: InstancePlan) async throws {
     let wantedSize = try settings(of: record).diskSize
+    var plan = plan
+    plan.group = groups?.group(record.id)
+    let wanted = plan
     let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
     let (link, process, network) = try await offThread("start") {
       do {
-        if let wantedSize { try plan.folder.growDisk(to: wantedSize) }
-        let machine = try InstanceStarter.start(plan)
+        if let wantedSize { try wanted.folder.growDisk(to: wantedSize) }
+        let machine = try InstanceStarter.start(wanted)
         let link = try MachineLink(machine) { continuation.yield($0) }
         return (link, machine.process, machine.network)
       } catch { throw APIError(host: error) }
@@ -112,6 +117,9 @@ extension Instances {
     machines[record.id] = RunningMachine(
       link: link, identity: identity, process: process, network: network, startedAt: .now,
       architecture: plan.architecture)
+    machines[record.id]?.memory = plan.memory
+    machines[record.id]?.group = group(record.id, of: process.identifier, in: groups)
+    refusals[record.id] = nil
     follow(record.id, events)
     watchAgent(record.id)
     let started = try await update(record.id) {
@@ -122,6 +130,7 @@ extension Instances {
       $0.lastUsedAt = .now
       $0.exit = nil
     }
+    await holdLimits(record)
     await tell("started", started)
   }
 
@@ -213,12 +222,15 @@ extension Instances {
   /// A machine has ended, whyever.
   private func finish(_ id: String) async {
     guard let machine = machines.removeValue(forKey: id) else { return }
+    pool.release(id)
     defer { for waiter in machine.waiting.values { waiter.resume(returning: true) } }
     guard let record = try? await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       return
     }
-    let exit = await self.exit(of: record, machine)
+    let end = await self.exit(of: record, machine)
     machine.network?.terminate()
+    let shortage = await dissolve(machine.group ?? groups?.group(id))
+    let exit = end.reason == "process-ended" ? shortage ?? end : end
     let ended = try? await update(id) {
       $0.wanted = .stopped
       $0.statusCode = .stopped

@@ -26,6 +26,12 @@ actor Instances {
   let services: DaemonServices
   let images: ImageStore
   var machines: [String: RunningMachine] = [:]
+  var pool = HostPool()
+  /// Where groups of machines are; nil where the host gives none, and why.
+  var groups: ControlGroupTree?
+  var groupsAbsence = ""
+  /// Why instances that should run do not, by their id.
+  var refusals: [String: Condition] = [:]
   private var table: InstanceTable
   /// What is being done to an instance, by its id: one thing at a time.
   private var busy: [String: String] = [:]
@@ -77,7 +83,7 @@ actor Instances {
   func listJSON(project: String) async throws -> Data {
     try await checkProject(project)
     return try table.json(
-      project: project, outlook: { .init(status: status(of: $0), trouble: machines[$0.id]?.trouble) },
+      project: project, outlook: { .init(status: status(of: $0), conditions: conditions(of: $0)) },
       object: object)
   }
 
@@ -100,7 +106,14 @@ actor Instances {
       lastUsedAt: record.lastUsedAt, ephemeral: record.ephemeral, stateful: record.stateful,
       config: record.config.merging(Self.known(of: record)) { own, _ in own }, devices: record.devices,
       expandedDevices: devices, profiles: record.profiles, project: record.project,
-      conditions: machines[record.id]?.trouble.map { [$0] } ?? [], exit: record.exit)
+      conditions: conditions(of: record), exit: record.exit)
+  }
+
+  /// Bytes of the disks of all instances in the store, by id.
+  func storedDisks() throws -> [String: Int64] { try table.disks() }
+
+  private func conditions(of record: InstanceRecord) -> [Condition] {
+    [machines[record.id]?.trouble, machines[record.id]?.limitsTrouble, refusals[record.id]].compactMap { $0 }
   }
 
   /// What is shown among an instance's configuration, and is not somebody's to set.
@@ -119,6 +132,11 @@ actor Instances {
   /// What a running instance uses.
   func state(_ name: String, project: String) async throws -> InstanceStateObject {
     let record = try await find(name, project: project)
+    if let machine = machines[record.id], !machine.isFrozen {
+      // Being asked has the machine ask its guest, which takes a moment to say what it has.
+      _ = try? await machine.link.call(.status)
+      try? await Task.sleep(for: .milliseconds(50))
+    }
     await refreshReport(record.id)
     return try await state(of: record)
   }
@@ -133,8 +151,11 @@ actor Instances {
     state.pid = Int64(machine.identity?.identifier ?? 0)
     state.startedAt = machine.startedAt
     state.memory = .init(
-      usage: Int64(clamping: status.residentMemory), total: try Int64(clamping: settings(of: record).memory))
+      usage: Int64(clamping: status.residentMemory),
+      total: Int64(clamping: status.memory - min(status.memory, status.balloonTarget)))
+    state.memory.guest = .init(status)
     state.cpu = .init(usage: ProcessTimes.processorTime(of: machine.identity?.identifier ?? 0))
+    state.cgroup = machine.group.map { .init($0.usage) }
     if let report = machine.report {
       state.network = report.networks
       state.processes = Int64(report.processes)

@@ -24,6 +24,13 @@ struct RunningMachine: Sendable {
   var reportCount = 0
   /// Where the agent is asked for another.
   var watch: AgentStream.Writer?
+  /// Bytes that it was started with.
+  var memory: UInt64 = 0
+  /// Of its processes; nil where there are none.
+  var group: ControlGroup?
+  /// Those in effect, and what of them the host cannot hold.
+  var limits: MachineLimits?
+  var limitsTrouble: Condition?
   /// Those who wait for its end.
   var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
 

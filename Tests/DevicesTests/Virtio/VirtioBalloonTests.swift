@@ -99,6 +99,7 @@ import Testing
     // Only whole pages.
     try machine.guest.queues[queue].call([.writable(machine.pages + (5 << 20) + 1, 8192)])
     #expect(before - machine.held == 2048 + 4)
+    #expect(machine.balloon.reportedBytes == 2 << 20 + 8192)
   }
 
   @Test func statistics() throws {

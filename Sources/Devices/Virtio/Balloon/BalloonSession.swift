@@ -82,7 +82,10 @@ final class BalloonSession: VirtioSession {
   }
 
   private func discardParts(_ parts: [GuestSlice]) {
-    for part in parts { discard(at: part.address, count: part.count) }
+    for part in parts {
+      discard(at: part.address, count: part.count)
+      device.reported.wrappingAdd(UInt64(part.count), ordering: .relaxed)
+    }
   }
 
   private func discard(at address: UInt64, count: Int) {

@@ -27,6 +27,7 @@ package final class VirtioBalloon: WorkerDevice {
   let worker: VirtioWorker
   let memory: GuestMemory
   let latestStatistics = Mutex<BalloonStatistics?>(nil)
+  let reported = Atomic<UInt64>(0)
 
   package init(name: String = "virtio-balloon", memory: GuestMemory) throws(Errno) {
     self.name = name
@@ -47,6 +48,9 @@ package final class VirtioBalloon: WorkerDevice {
 
   /// Pages that the guest says it has lent.
   package var actualPages: UInt32 { configuration.load(at: Field.actual) }
+
+  /// Bytes that the guest said it does not use, each time it said so.
+  package var reportedBytes: UInt64 { reported.load(ordering: .relaxed) }
 
   /// What the guest told last of its memory.
   package var statistics: BalloonStatistics? { latestStatistics.withLock { $0 } }
