@@ -132,6 +132,10 @@ actor Instances {
     state.memory = .init(
       usage: Int64(clamping: status.residentMemory), total: try Int64(clamping: settings(of: record).memory))
     state.cpu = .init(usage: ProcessTimes.processorTime(of: machine.identity?.identifier ?? 0))
+    if let disk = status.disks.first {
+      state.disk["root"]?.bytesRead = Int64(clamping: disk.bytesRead)
+      state.disk["root"]?.bytesWritten = Int64(clamping: disk.bytesWritten)
+    }
     if let network = status.network {
       state.network["eth0"] = .init(
         counters: .init(
