@@ -106,10 +106,12 @@ let package = Package(
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "NIOWebSocket", package: "swift-nio"),
       ], swiftSettings: strict),
+    // The web page, as files within the program.
+    .target(name: "VolaryPage", resources: [.embedInCode("Files")], swiftSettings: strict),
     .target(
       name: "VolaryServer",
       dependencies: [
-        "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost",
+        "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost", "VolaryPage",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -194,7 +196,7 @@ let package = Package(
     .testTarget(
       name: "VolaryServerTests",
       dependencies: [
-        "VolaryAPI", "VolaryServer", .product(name: "GRDB", package: "GRDB.swift"),
+        "VolaryAPI", "VolaryPage", "VolaryServer", .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
