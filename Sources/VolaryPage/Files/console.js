@@ -109,7 +109,7 @@ export function showConsole(holder, name) {
     let operation;
     try {
       operation = await post(`${path("instances", name)}/console`, { type: "console" }, inProject());
-    } catch (error) { return ended(error.text ?? String(error)); }
+    } catch (error) { return ended(error.text ?? String(error), error.status === 0); }
     if (!wanted) return;
     const place = new URL(`/1.0/operations/${operation.id}/websocket`, location.href);
     place.protocol = place.protocol.replace("http", "ws");
@@ -142,18 +142,19 @@ export function showConsole(holder, name) {
     return at < 0 ? 0 : at + tail.length;
   }
 
-  // Lost, or never there: it is tried again while the instance runs.
-  function ended(why) {
+  // Lost, or never there: it is tried again while the instance runs, and for as long as the daemon is away.
+  function ended(why, isAway = false) {
     socket = undefined;
     showButtons(false);
-    if (!wanted || !isRunning || failures >= PAUSES.length) {
+    if (!wanted || !isRunning || (!isAway && failures >= PAUSES.length)) {
       wanted = false;
       setText(state, why ? `disconnected: ${why}` : "disconnected");
       setText(connect.lastChild, "Reconnect");
       return;
     }
     setText(state, "connection lost; trying again…");
-    timer = setTimeout(join, PAUSES[failures++]);
+    timer = setTimeout(join, PAUSES[Math.min(failures, PAUSES.length - 1)]);
+    if (!isAway) failures++;
   }
 
   function disconnect() {
