@@ -16,7 +16,7 @@ function makeRow(operation, refresh) {
   }) }, "Cancel");
   return h("tr", { "data-row": operation.id, tabindex: "-1" },
     h("th", { scope: "row" }, h("span", { class: "strong" }, operation.description), h("span", { class: "under" })),
-    h("td", { "data-title": "State" }, h("span", { class: "chip" }), h("span", { class: "under reason" })),
+    h("td", { class: "state", "data-title": "State" }, h("span", { class: "chip" }), h("span", { class: "under reason" })),
     h("td", { "data-title": "Progress" }, h("progress", { max: 1, hidden: true }), h("span", { class: "under" })),
     h("td", { "data-title": "Begun" }),
     h("td", { class: "actions" }, h("div", { class: "buttons tight" }, cancel)));
