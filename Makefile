@@ -20,7 +20,7 @@ tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
   VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
 
-.PHONY: run build image install test lockstep golden fuzz check soak bench bench-translator format lint clean
+.PHONY: run build image install test page-test lockstep golden fuzz check soak bench bench-translator format lint clean
 
 ## run: a shell in a Debian 13 machine; where input is no terminal, a short command in one.
 run: build
@@ -39,6 +39,7 @@ build:
 	@for program in $(programs); do \
 	  install -m 755 $(built)/$$program dist/bin/ && strip --strip-debug dist/bin/$$program; done
 	@scripts/build-agent dist/bin
+	@scripts/fetch-page-parts dist/share/volary/page || true
 	@echo "dist/bin: $(programs)"
 
 ## image: the image that the tests use, unless it is there.
@@ -57,6 +58,11 @@ test: image
 	$(SWIFT) build -c release --build-tests
 	@scripts/build-agent $(built)
 	$(tests) scripts/run-tests $(SWIFT) test -c release --skip-build
+
+## page-test: the web page in a headless Chromium, with a daemon and a guest of its own.
+page-test: image
+	@scripts/install-packages page
+	Tests/Page/page --programs dist/bin --data $(VOLARY_DATA) $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 ## lockstep: interpreter and translator side by side, on random programs and a boot.
 lockstep: image

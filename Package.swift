@@ -108,10 +108,12 @@ let package = Package(
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "NIOWebSocket", package: "swift-nio"),
       ], swiftSettings: strict),
+    // The web page, as files within the program.
+    .target(name: "VolaryPage", resources: [.embedInCode("Files")], swiftSettings: strict),
     .target(
       name: "VolaryServer",
       dependencies: [
-        "AgentProtocol", "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost",
+        "AgentProtocol", "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost", "VolaryPage",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -200,7 +202,8 @@ let package = Package(
     .testTarget(
       name: "VolaryServerTests",
       dependencies: [
-        "HostPrograms", "VolaryAPI", "VolaryServer", .product(name: "GRDB", package: "GRDB.swift"),
+        "HostPrograms", "VolaryAPI", "VolaryPage", "VolaryServer",
+        .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

@@ -28,19 +28,10 @@ struct TokenCommand: ParsableCommand {
     func run() throws {
       let body = TokensPost(
         name: name, role: role, projects: project.isEmpty ? nil : project,
-        expiresIn: try expires.map(seconds),
+        expiresIn: try expires.map(Seconds.read),
         joins: client)
       let made: TokenMade = try Daemon.run { try await $0.post("/1.0/tokens", body).metadata() }
       print(made.token)
-    }
-
-    private func seconds(_ text: String) throws -> Int64 {
-      let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-      let unit = text.last.flatMap { units[$0] }
-      guard let count = Int64(unit == nil ? text[...] : text.dropLast()), count > 0, count < 1 << 32 else {
-        throw VolaryError(.usage, "`\(text)` is no time; it is a number with s, m, h or d")
-      }
-      return count * (unit ?? 1)
     }
   }
 

@@ -188,6 +188,37 @@ extension EndToEndTests {
       #expect(times.contains { $0 < .seconds(9) }, "\(times)")
     }
 
+    /// The address of the web page, with a token in it; two daemons do not come into each other's way.
+    @Test func printsAnAddressOfThePage() throws {
+      let houses = [try TestHouse(), try TestHouse()]
+      let form = try Regex(#"^(https://127\.0\.0\.1:[1-9][0-9]+)/ui/#token=(volary_[0-9a-f]{64})\n$"#)
+      for house in houses {
+        let made = try house.run(["page", "--role", "monitor", "--expires", "1h"])
+        #expect(made.code == 0 && made.errors.contains("core.https_address is set to 127.0.0.1:"))
+        let match = try #require(try form.firstMatch(in: made.output), "\(made.output) \(made.errors)")
+        let (base, token) = (String(match[1].substring ?? ""), String(match[2].substring ?? ""))
+        func ask(_ arguments: [String]) throws -> String {
+          try ProgramRun(
+            "/usr/bin/curl",
+            [
+              "-sS", "-m", "20", "--cacert", "\(house.folder.path)/server.crt", "-o", "/dev/null", "-w",
+              "%{http_code}", "-H", "Authorization: Bearer \(token)",
+            ] + arguments
+          ).finish(within: 30).output
+        }
+        #expect(try ask(["\(base)/ui/"]) == "200")
+        #expect(try ask(["\(base)/1.0/instances"]) == "200")
+        #expect(try ask(["-X", "PATCH", "-d", "{}", "\(base)/1.0"]) == "403")
+        // Where it listens is left as it is, and each address has a token of its own.
+        let again = try house.run(["page"])
+        #expect(again.output.hasPrefix(base) && !again.output.contains(token))
+        #expect(!again.errors.contains("is set to"))
+        #expect(try house.run(["token", "list", "-f", "csv"]).output.contains(",monitor,all,BEARER,"))
+      }
+      try houses[0].expect(["page", "--expires", "soon"], code: 2, naming: "soon")
+      try houses[0].expect(["page", "--role", "king"], code: 2, naming: "admin")
+    }
+
     @Test func refusals() throws {
       let house = try TestHouse()
       try house.expect(["launch", "debian/1", "a"], code: 4, naming: "debian/1")

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HostPrograms
 import Testing
 
 extension EndToEndTests {

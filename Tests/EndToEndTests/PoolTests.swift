@@ -1,4 +1,5 @@
 import Foundation
+import HostPrograms
 import Testing
 
 extension EndToEndTests {

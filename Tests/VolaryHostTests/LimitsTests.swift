@@ -191,14 +191,12 @@ struct LimitsTests {
   }
 
   @Test func niceness() throws {
-    let process = Process()
-    process.executableURL = URL(filePath: "/bin/sleep")
-    process.arguments = ["100"]
-    try process.run()
+    let program = try ProgramRun("/bin/sleep", ["100"])
+    let process = program.process
     defer { process.terminate() }
-    let before = getpriority(Int32(PRIO_PROCESS.rawValue), UInt32(process.processIdentifier))
+    let before = getpriority(Int32(PRIO_PROCESS.rawValue), UInt32(process.identifier))
     let wanted = min(before + 7, 19)
-    try HostLimits.setNiceness(wanted, of: process.processIdentifier)
-    #expect(getpriority(Int32(PRIO_PROCESS.rawValue), UInt32(process.processIdentifier)) == wanted)
+    try HostLimits.setNiceness(wanted, of: process.identifier)
+    #expect(getpriority(Int32(PRIO_PROCESS.rawValue), UInt32(process.identifier)) == wanted)
   }
 }

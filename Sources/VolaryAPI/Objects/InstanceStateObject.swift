@@ -45,10 +45,21 @@ package struct InstanceStateObject: Codable, Equatable, Sendable {
   package struct Disk: Codable, Equatable, Sendable {
     package var usage: Int64
     package var total: Int64
+    /// Ours beyond Incus's: what the guest has read and written since it was started.
+    package var bytesRead: Int64
+    package var bytesWritten: Int64
 
-    package init(usage: Int64 = 0, total: Int64 = 0) {
+    private enum CodingKeys: String, CodingKey {
+      case usage, total
+      case bytesRead = "bytes_read"
+      case bytesWritten = "bytes_written"
+    }
+
+    package init(usage: Int64 = 0, total: Int64 = 0, bytesRead: Int64 = 0, bytesWritten: Int64 = 0) {
       self.usage = usage
       self.total = total
+      self.bytesRead = bytesRead
+      self.bytesWritten = bytesWritten
     }
   }
 

@@ -20,6 +20,7 @@ struct Authentication: Sendable {
       return Identity.unix(user: user, daemon: self.user)
     case .network(_, let certificate):
       if let field = headers[.authorization] { return try await bearer(field) }
+      if let token = BrowserToken.find(in: headers) { return try await bearer("Bearer \(token)") }
       guard let certificate else { return nil }
       return try await store.read { database in
         try CertificateRecord.fetchOne(database, key: certificate.fingerprint).map { record in

@@ -26,7 +26,9 @@ package struct ServerRoutes: RouteGroup {
 
   package var routes: [Route] {
     [
-      .get("/", "The versions of the API", right: .anyone) { _ in ["/1.0"] },
+      Route(
+        .get, "/", "The versions of the API; browsers are sent to the page", right: .anyone,
+        answer: .object([String].self), action: .respond { try versions($0) }),
       .get("/1.0", "What this daemon and its host are", right: .anyone) { call in
         try await server(call.identity)
       },
@@ -53,6 +55,15 @@ package struct ServerRoutes: RouteGroup {
           } catch { throw APIError(.unavailable, "the store cannot be read") }
         }),
     ]
+  }
+
+  private func versions(_ call: Call) throws -> Reply {
+    var reply =
+      call.prefersPage
+      ? Reply(status: .found, headers: [.location: PageRoutes.path], body: .bytes(ByteBuffer()))
+      : try .tagged(["/1.0"], for: call)
+    reply.headers[.vary] = "Accept"
+    return reply
   }
 
   private func server(_ identity: Identity?) async throws -> ServerObject {

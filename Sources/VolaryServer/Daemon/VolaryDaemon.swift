@@ -89,6 +89,7 @@ package struct VolaryDaemon: Sendable {
         EventRoutes(services.events), OperationRoutes(services.operations),
         ProjectRoutes(store: services.store, events: services.events),
         AccessRoutes(store: services.store, events: services.events, listener: listener),
+        PageRoutes(),
       ] + parts
     let extensions = Array(Set(groups.flatMap(\.apiExtensions))).sorted()
     let own = ServerRoutes(services, listener, extensions: extensions, document: document)

@@ -7,6 +7,10 @@ extension HTTPField.Name {
   /// In requests that NIO's codec has read, the authority stands in its place.
   static let hostField = ours("Host")
   static let contentTypeOptions = ours("X-Content-Type-Options")
+  static let referrerPolicy = ours("Referrer-Policy")
+  static let openerPolicy = ours("Cross-Origin-Opener-Policy")
+  static let resourcePolicy = ours("Cross-Origin-Resource-Policy")
+  static let permissionsPolicy = ours("Permissions-Policy")
 
   // Of a guest's file, by Incus's names.
   static let fileType = ours("X-Incus-type")

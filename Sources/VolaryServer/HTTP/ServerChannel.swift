@@ -128,7 +128,9 @@ package struct ServerChannel: HTTPChannelHandler {
   private var upgrader: NIOTypedWebSocketServerUpgrader<Outcome> {
     NIOTypedWebSocketServerUpgrader<Outcome>(
       maxFrameSize: WebSocket.largestMessage,
-      shouldUpgrade: { channel, _ in channel.eventLoop.makeSucceededFuture(HTTPHeaders()) },
+      shouldUpgrade: { channel, head in
+        channel.eventLoop.makeSucceededFuture(BrowserToken.answer(to: head.headers))
+      },
       upgradePipelineHandler: { channel, head in
         channel.eventLoop.makeCompletedFuture {
           .webSocket(
@@ -176,7 +178,7 @@ package struct ServerChannel: HTTPChannelHandler {
   ) async throws {
     var head = HTTPResponse(status: reply.status, headerFields: reply.headers)
     head.headerFields[.contentTypeOptions] = "nosniff"
-    head.headerFields[.cacheControl] = "no-store"
+    if head.headerFields[.cacheControl] == nil { head.headerFields[.cacheControl] = "no-store" }
     switch reply.body {
     case .bytes(let bytes):
       let isBodiless = reply.status == .noContent || reply.status == .notModified

@@ -155,6 +155,10 @@ actor Instances {
       total: Int64(clamping: status.memory - min(status.memory, status.balloonTarget)))
     state.memory.guest = .init(status)
     state.cpu = .init(usage: ProcessTimes.processorTime(of: machine.identity?.identifier ?? 0))
+    if let disk = status.disks.first {
+      state.disk["root"]?.bytesRead = Int64(clamping: disk.bytesRead)
+      state.disk["root"]?.bytesWritten = Int64(clamping: disk.bytesWritten)
+    }
     state.cgroup = machine.group.map { .init($0.usage) }
     if let report = machine.report {
       state.network = report.networks

@@ -1,0 +1,58 @@
+/// A file of the web page, as browsers get it. The files themselves are in `Files`; what is served is this list.
+package struct PageFile: Sendable {
+  /// Its name below `/ui/`; the page itself has none.
+  package let name: String
+  /// Its media type, as `Content-Type` says it.
+  package let type: String
+  package let bytes: [UInt8]
+
+  private init(script name: String, _ bytes: [UInt8]) {
+    self.name = name
+    type = MediaType.script
+    self.bytes = bytes
+  }
+
+  private init(_ name: String, _ type: String, _ bytes: [UInt8]) {
+    self.name = name
+    self.type = type
+    self.bytes = bytes
+  }
+
+  /// The media types of the page's files.
+  package enum MediaType {
+    package static let page = "text/html; charset=utf-8"
+    /// RFC 9239.
+    package static let script = "text/javascript; charset=utf-8"
+    package static let style = "text/css; charset=utf-8"
+    package static let icon = "image/svg+xml"
+  }
+
+  /// All of them.
+  package static let all: [PageFile] = [
+    PageFile("", MediaType.page, PackageResources.index_html),
+    PageFile("page.css", MediaType.style, PackageResources.page_css),
+    PageFile("icon.svg", MediaType.icon, PackageResources.icon_svg),
+    PageFile(script: "theme.js", PackageResources.theme_js),
+    PageFile(script: "main.js", PackageResources.main_js),
+    PageFile(script: "api.js", PackageResources.api_js),
+    PageFile(script: "session.js", PackageResources.session_js),
+    PageFile(script: "stream.js", PackageResources.stream_js),
+    PageFile(script: "dom.js", PackageResources.dom_js),
+    PageFile(script: "icons.js", PackageResources.icons_js),
+    PageFile(script: "format.js", PackageResources.format_js),
+    PageFile(script: "notices.js", PackageResources.notices_js),
+    PageFile(script: "dialogs.js", PackageResources.dialogs_js),
+    PageFile(script: "keys.js", PackageResources.keys_js),
+    PageFile(script: "actions.js", PackageResources.actions_js),
+    PageFile(script: "signin.js", PackageResources.signin_js),
+    PageFile(script: "instances.js", PackageResources.instances_js),
+    PageFile(script: "instance.js", PackageResources.instance_js),
+    PageFile(script: "usage.js", PackageResources.usage_js),
+    PageFile(script: "chart.js", PackageResources.chart_js),
+    PageFile(script: "console.js", PackageResources.console_js),
+    PageFile(script: "create.js", PackageResources.create_js),
+    PageFile(script: "images.js", PackageResources.images_js),
+    PageFile(script: "operations.js", PackageResources.operations_js),
+    PageFile(script: "events.js", PackageResources.events_js),
+  ]
+}
