@@ -1,5 +1,7 @@
 import Foundation
 import Glibc
+import HostPrograms
+import HostSystem
 import Testing
 import VolaryHost
 

@@ -141,7 +141,7 @@ import VolaryServer
       }
       if let protocols { arguments += ["-H", "Sec-WebSocket-Protocol: \(protocols)"] }
       return try TestDaemon.parse(
-        Data(try ProgramRun("curl", arguments + [base + "/1.0/test/echo"]).finish().outputBytes))
+        ProgramRun("curl", arguments + [base + "/1.0/test/echo"]).finish().outputBytes)
     }
     let user = try token("user", "user")
     let opened = try open("volary, volary.bearer.\(user)", origin: base)
