@@ -209,13 +209,20 @@ final class TestHouse {
       atPath: "\(folder.path)/images", withDestinationPath: "\(Bench.data)/images")
   }
 
+  /// With an image `tiny` in place of the tests' own: a kernel of a few instructions, which is up at once.
+  init(withTinyImage: Void) throws {
+    let kernel = try folder.file("tiny", TinyImage.file)
+    try expect(["image", "import", "tiny", "--kernel", kernel])
+  }
+
   deinit {
     for pid in Bench.processes(withToken: token) { kill(pid, SIGKILL) }
     _ = Bench.eventually(within: 10) { Bench.processes(withToken: token).isEmpty }
   }
 
-  func run(_ arguments: [String]) throws -> ProgramRun.Outcome {
-    try ProgramRun("\(Bench.programs)/volary", arguments, environment: environment).finish(within: 200)
+  func run(_ arguments: [String], input: String = "") throws -> ProgramRun.Outcome {
+    try ProgramRun("\(Bench.programs)/volary", arguments, environment: environment)
+      .finish(input: Array(input.utf8), within: 200)
   }
 
   /// Runs a command that has to end with a code, in one line if it fails.
@@ -245,12 +252,14 @@ final class TestHouse {
     var exit: String?
   }
 
+  /// An object of the REST API.
+  func get(_ path: String) throws -> [String: Any] {
+    let outcome = try run(["query", path])
+    let value = try JSONSerialization.jsonObject(with: Data(outcome.outputBytes))
+    return try #require(value as? [String: Any], "\(outcome.errors)")
+  }
+
   func instance(_ name: String) throws -> Instance {
-    func get(_ path: String) throws -> [String: Any] {
-      let outcome = try run(["query", path])
-      let value = try JSONSerialization.jsonObject(with: Data(outcome.outputBytes))
-      return try #require(value as? [String: Any], "\(outcome.errors)")
-    }
     let object = try get("/1.0/instances/\(name)")
     let state = try get("/1.0/instances/\(name)/state")
     return Instance(

@@ -14,13 +14,16 @@ final class TestDaemon: @unchecked Sendable {  // `process` changes between requ
   }
 
   let folder: TestFolder
+  private let program: String
   private(set) var process: Process
   var socket: String { folder.path + "/volaryd.sock" }
   var pid: Int32 { process.processIdentifier }
 
-  init(folder: TestFolder = TestFolder()) async throws {
+  /// `program` may be `volaryd` itself, with all its parts.
+  init(folder: TestFolder = TestFolder(), program: String = "volary-test-daemon") async throws {
     self.folder = folder
-    process = Self.start(folder)
+    self.program = program
+    process = Self.start(folder, program: program)
     try process.run()
     try await untilReady()
   }
@@ -31,14 +34,14 @@ final class TestDaemon: @unchecked Sendable {  // `process` changes between requ
     let built = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
     let process = Process()
     process.executableURL = URL(filePath: built).deletingLastPathComponent().appending(path: program)
-    process.arguments = [folder.path]
+    process.arguments = program == "volaryd" ? ["--data", folder.path] : [folder.path]
     process.standardError = FileHandle(forWritingAtPath: "/dev/null")
     return process
   }
 
   /// The daemon again, after its end.
   func restart() async throws {
-    process = Self.start(folder)
+    process = Self.start(folder, program: program)
     try process.run()
     try await untilReady()
   }

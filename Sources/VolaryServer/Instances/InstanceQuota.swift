@@ -8,7 +8,7 @@ enum InstanceQuota {
   /// that a start does not depend on who was first.
   static func check(
     _ project: ProjectRecord, adding record: InstanceRecord, _ settings: InstanceSettings,
-    _ database: Database
+    _ profiles: ProfileSet, _ database: Database
   ) throws {
     let limits = try ProjectLimits(project.config)
     guard limits != (try ProjectLimits([:])) else { return }
@@ -17,11 +17,7 @@ enum InstanceQuota {
     ).fetchAll(database)
     let all =
       try others.map { other in
-        (
-          try InstanceSettings(
-            config: other.config, devices: other.devices, architecture: Instances.architecture(of: other)),
-          other
-        )
+        (try profiles.settings(of: other), other)
       } + [(settings, record)]
     try check("instances", limits.instances, Int64(all.count), project) { "\($0)" }
     try check("CPUs", limits.cpus, all.reduce(0) { $0 + Int64($1.0.cpus) }, project) { "\($0)" }

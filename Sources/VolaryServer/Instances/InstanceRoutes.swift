@@ -5,10 +5,12 @@ internal import VolaryAPI
 package struct InstancePart: DaemonPart {
   private let instances: Instances
   private let images: ImageRoutes
+  private let profiles: ProfileRoutes
 
   package init(_ services: DaemonServices) {
     instances = Instances(services)
     images = ImageRoutes(services: services, store: instances.images)
+    profiles = ProfileRoutes(services: services)
   }
 
   package func start() async throws {
@@ -25,7 +27,7 @@ package struct InstancePart: DaemonPart {
       "virtual-machines", "instances", "console", "console_vga_type", "instance_all_projects",
       "container_full", "container_backup",
       "instance_create_start",
-    ] + images.apiExtensions
+    ] + images.apiExtensions + profiles.apiExtensions
   }
 
   package var routes: [Route] {
@@ -46,6 +48,7 @@ package struct InstancePart: DaemonPart {
           record.description = body.description ?? ""
           record.config = body.config ?? [:]
           record.devices = body.devices ?? [:]
+          record.profiles = body.profiles ?? record.profiles
           record.ephemeral = body.ephemeral ?? false
         }
       },
@@ -60,6 +63,7 @@ package struct InstancePart: DaemonPart {
           }
           record.devices = record.devices.merging(body.devices ?? [:]) { _, new in new }
             .filter { !$0.value.isEmpty }
+          record.profiles = body.profiles ?? record.profiles
           if let ephemeral = body.ephemeral { record.ephemeral = ephemeral }
         }
       },
@@ -113,7 +117,7 @@ package struct InstancePart: DaemonPart {
             samples, operations: await instances.services.operations.runningCount, version: volaryVersion)
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
         }),
-    ] + InstanceConsole(instances).routes + images.routes
+    ] + InstanceConsole(instances).routes + images.routes + profiles.routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

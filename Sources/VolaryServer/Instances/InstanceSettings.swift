@@ -19,20 +19,33 @@ struct InstanceSettings: Sendable {
   /// Words for the kernel.
   var append: String?
 
-  /// What an instance has unless its own devices of the same names say otherwise.
-  static let usualDevices = [
-    "root": ["type": "disk", "path": "/", "pool": "default"],
-    "eth0": ["type": "nic", "network": "nat", "name": "eth0"],
-  ]
+  /// The disk that an instance has even if nothing says so.
+  static let usualRoot = ["type": "disk", "path": "/", "pool": "default"]
 
+  /// Devices without those that are taken away, and with a root disk.
   static func expanded(_ devices: [String: [String: String]]) -> [String: [String: String]] {
-    usualDevices.merging(devices) { _, own in own }.filter { $0.value["type"] != "none" }
+    var all = devices.filter { $0.value["type"] != "none" }
+    if !all.values.contains(where: { $0["type"] == "disk" && $0["path"] == "/" }) { all["root"] = usualRoot }
+    return all
   }
 
-  /// Throws `invalid` with the key that is wrong and what it may be.
+  /// Throws unless these may be part of what an instance is, on some architecture.
+  static func checkPart(config: [String: String], devices: [String: [String: String]]) throws(APIError) {
+    var failure: APIError?
+    for architecture in [MachineConfiguration.Architecture.amd64, .riscv64] {
+      do throws(APIError) {
+        _ = try InstanceSettings(config: config, devices: devices, architecture: architecture, isPart: true)
+        return
+      } catch { failure = failure ?? error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Throws `invalid` with the key that is wrong and what it may be. `devices` are all that there are, or part of them:
+  /// then what they need of each other may come from elsewhere.
   init(
     config: [String: String], devices: [String: [String: String]],
-    architecture: MachineConfiguration.Architecture
+    architecture: MachineConfiguration.Architecture, isPart: Bool = false
   ) throws(APIError) {
     for (key, value) in config.sorted(by: { $0.key < $1.key }) where !value.isEmpty {
       switch key {
@@ -51,12 +64,12 @@ struct InstanceSettings: Sendable {
         }
       }
     }
-    try read(Self.expanded(devices))
+    try read(devices, isPart: isPart)
   }
 
   // MARK: - Devices
 
-  private mutating func read(_ devices: [String: [String: String]]) throws(APIError) {
+  private mutating func read(_ devices: [String: [String: String]], isPart: Bool) throws(APIError) {
     var published: [PublishedPort] = []
     var card: String?
     for (name, device) in devices.sorted(by: { $0.key < $1.key }) {
@@ -69,13 +82,14 @@ struct InstanceSettings: Sendable {
         card = name
         network = try Self.network(name, device)
       case "proxy": published.append(try Self.port(name, device))
+      case "none": continue
       case let type:
         throw .invalid(
           "the device `\(name)` has " + (type.map { "the unknown type `\($0)`" } ?? "no type"),
           wayOut: "it is one of disk, nic, proxy and none")
       }
     }
-    if published.isEmpty { return }
+    if published.isEmpty || isPart { return }
     guard case .nat = network else {
       throw .invalid("ports are published over the network `nat`, which this instance does not have")
     }

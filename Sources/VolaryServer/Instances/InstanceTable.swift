@@ -10,6 +10,8 @@ struct InstanceTable {
   struct Outlook: Equatable {
     let status: StatusCode
     let trouble: Condition?
+    /// Which state of the profiles it was made with.
+    let profiles: Int
   }
 
   private struct Entry {

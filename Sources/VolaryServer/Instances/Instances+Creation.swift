@@ -19,7 +19,9 @@ extension Instances {
     var record = InstanceRecord(
       id: UUID().uuidString.lowercased(), project: project, name: name, description: post.description ?? "",
       architecture: architecture == .amd64 ? "x86_64" : "riscv64", config: post.config ?? [:],
-      devices: post.devices ?? [:], ephemeral: post.ephemeral ?? false, imageAlias: image.record.name)
+      devices: post.devices ?? [:], profiles: post.profiles ?? [ProfileRecord.default],
+      ephemeral: post.ephemeral ?? false, imageAlias: image.record.name)
+    try profiles(of: record).check(record.profiles)
     let settings = try settings(of: record)
     if let size = settings.diskSize, let least = image.record.diskSize, size < UInt64(least) {
       throw APIError.invalid(
@@ -37,7 +39,9 @@ extension Instances {
       guard let project = try ProjectRecord.fetchOne(database, key: new.project) else {
         throw APIError.notFound("there is no project `\(new.project)`")
       }
-      try InstanceQuota.check(project, adding: new, settings, database)
+      let profiles = try ProfileSet(database, project: new.project)
+      try profiles.check(new.profiles)
+      try InstanceQuota.check(project, adding: new, settings, profiles, database)
       if try InstanceRecord.find(database, project: new.project, name: new.name) != nil {
         throw APIError.conflict("there is an instance `\(new.name)` already")
       }
@@ -152,21 +156,28 @@ extension Instances {
       body(&record)
       let known = Self.known(of: record)
       record.config = record.config.filter { known[$0.key] == nil }
-      let settings = try self.settings(of: record)
-      if let size = settings.diskSize,
-        let least = record.volatile[Volatile.imageDiskSize].flatMap({ UInt64($0) }), size < least
-      {
-        throw APIError.invalid(
-          "the root disk cannot become smaller than its image's",
-          wayOut: "give at least \(ByteSize(bytes: least))")
-      }
-      try InstanceQuota.check(project, adding: record, settings, database)
+      let profiles = try ProfileSet(database, project: record.project)
+      try profiles.check(record.profiles)
+      let settings = try profiles.settings(of: record)
+      try Self.check(record, settings)
+      try InstanceQuota.check(project, adding: record, settings, profiles, database)
       record.bootAutostart = settings.autostart ?? false
       record.bootPriority = settings.priority
       try record.update(database)
       return record
     }
     await tell("updated", changed)
+  }
+
+  /// Throws unless an instance that there is can become so.
+  static func check(_ record: InstanceRecord, _ settings: InstanceSettings) throws(APIError) {
+    if let size = settings.diskSize,
+      let least = record.volatile[Volatile.imageDiskSize].flatMap({ UInt64($0) }), size < least
+    {
+      throw APIError.invalid(
+        "the root disk cannot become smaller than its image's",
+        wayOut: "give at least \(ByteSize(bytes: least))")
+    }
   }
 
   // MARK: - Deletion

@@ -113,7 +113,9 @@ extension Instances {
       link: link, identity: identity, process: process, network: network, startedAt: .now,
       architecture: plan.architecture)
     follow(record.id, events)
+    let startedWith = StartedWith(record, profiles(of: record)).text
     let started = try await update(record.id) {
+      $0.volatile[Volatile.started] = startedWith
       $0.statusCode = .running
       $0.pid = identity?.identifier
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }

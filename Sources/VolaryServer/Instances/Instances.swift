@@ -20,12 +20,18 @@ actor Instances {
     static let pending = "volatile.pending"
     static let hardwareAddress = "volatile.eth0.hwaddr"
     static let imageDiskSize = "volatile.image.disk"
+    /// What its machine was started with (``StartedWith``).
+    static let started = "volatile.started"
+
+    /// Those that are shown to nobody.
+    static let hidden: Set = [pending, started]
   }
 
   let services: DaemonServices
   let images: ImageStore
   var machines: [String: RunningMachine] = [:]
   private var table: InstanceTable
+  private var profiles: ProfileTable
   /// What is being done to an instance, by its id: one thing at a time.
   private var busy: [String: String] = [:]
   private var lastTicket: UInt64 = 0
@@ -35,6 +41,7 @@ actor Instances {
   init(_ services: DaemonServices) {
     self.services = services
     table = InstanceTable(store: services.store)
+    profiles = ProfileTable(store: services.store)
     images = ImageStore(data: URL(fileURLWithPath: services.dataDirectory, isDirectory: true))
   }
 
@@ -75,8 +82,11 @@ actor Instances {
   /// ``list(project:)`` as JSON, of which most is kept from the last time.
   func listJSON(project: String) async throws -> Data {
     try await checkProject(project)
+    try profiles.refresh()
+    let version = profiles.version
     return try table.json(
-      project: project, outlook: { .init(status: status(of: $0), trouble: machines[$0.id]?.trouble) },
+      project: project,
+      outlook: { .init(status: status(of: $0), trouble: machines[$0.id]?.trouble, profiles: version) },
       object: object)
   }
 
@@ -92,19 +102,29 @@ actor Instances {
   }
 
   func object(_ record: InstanceRecord) -> InstanceObject {
-    let devices = InstanceSettings.expanded(record.devices)
+    let profiles = profiles(of: record)
+    let known = Self.known(of: record)
     return InstanceObject(
       name: record.name, description: record.description, status: status(of: record),
       architecture: record.architecture, type: record.type, createdAt: record.createdAt,
       lastUsedAt: record.lastUsedAt, ephemeral: record.ephemeral, stateful: record.stateful,
-      config: record.config.merging(Self.known(of: record)) { own, _ in own }, devices: record.devices,
-      expandedDevices: devices, profiles: record.profiles, project: record.project,
-      conditions: machines[record.id]?.trouble.map { [$0] } ?? [], exit: record.exit)
+      config: record.config.merging(known) { own, _ in own }, devices: record.devices,
+      expandedConfig: profiles.config(of: record).merging(known) { own, _ in own },
+      expandedDevices: profiles.devices(of: record), profiles: record.profiles, project: record.project,
+      conditions: conditions(of: record, profiles), exit: record.exit)
+  }
+
+  /// What there is to say of an instance that is not as it should be.
+  private func conditions(of record: InstanceRecord, _ profiles: ProfileSet) -> [Condition] {
+    guard let machine = machines[record.id] else { return [] }
+    let started = record.volatile[Volatile.started].flatMap(StartedWith.init(text:))
+    let outdated = started?.condition(now: StartedWith(record, profiles), since: machine.startedAt)
+    return [machine.trouble, outdated].compactMap { $0 }
   }
 
   /// What is shown among an instance's configuration, and is not somebody's to set.
   static func known(of record: InstanceRecord) -> [String: String] {
-    var known = record.volatile.filter { $0.key != Volatile.pending }
+    var known = record.volatile.filter { !Volatile.hidden.contains($0.key) }
     known["image.alias"] = record.imageAlias
     return known
   }
@@ -144,9 +164,13 @@ actor Instances {
     return state
   }
 
-  nonisolated func settings(of record: InstanceRecord) throws(APIError) -> InstanceSettings {
-    try InstanceSettings(
-      config: record.config, devices: record.devices, architecture: Self.architecture(of: record))
+  func settings(of record: InstanceRecord) throws(APIError) -> InstanceSettings {
+    try profiles(of: record).settings(of: record)
+  }
+
+  /// The profiles of an instance's project.
+  func profiles(of record: InstanceRecord) -> ProfileSet {
+    (try? profiles.set(of: record.project)) ?? ProfileSet()
   }
 
   nonisolated static func architecture(of record: InstanceRecord) -> MachineConfiguration.Architecture {
