@@ -202,7 +202,7 @@ extension EndToEndTests {
 final class TestHouse {
   let folder = TestFolder()
   private let token = "VOLARY_TEST_HOUSE_\(UUID().uuidString)"
-  private var environment: [String: String] { ["VOLARY_DATA": folder.path, "VOLARY_SOCKET": "", token: "1"] }
+  var environment: [String: String] { ["VOLARY_DATA": folder.path, "VOLARY_SOCKET": "", token: "1"] }
 
   init() throws {
     try FileManager.default.createSymbolicLink(

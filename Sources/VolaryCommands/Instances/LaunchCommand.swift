@@ -56,7 +56,11 @@ struct LaunchCommand: ParsableCommand {
   @Flag(help: "No profile, not even `default`.")
   var noProfiles = false
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("nat, none, or tap=NAME.", valueName: "network"))
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "nat, none, a bridge of the host's (`volary network list`), or tap=NAME.", valueName: "network"),
+    completion: NetworkCompletion.names)
   var network: String?
 
   @Option(
@@ -113,7 +117,11 @@ struct LaunchCommand: ParsableCommand {
       let root = inherited["root"] ?? Settings.rootDisk
       devices["root", default: root].merge(["size": "\(disk)"]) { _, new in new }
     }
-    if let network { devices["eth0"] = Settings.card(network) }
+    if let network {
+      // What else was said of the card stays.
+      let given = (devices["eth0"] ?? [:]).filter { !["network", "nictype", "parent"].contains($0.key) }
+      devices["eth0"] = given.merging(Settings.card(network)) { _, new in new }
+    }
     for (number, text) in publish.enumerated() {
       let port: PublishedPort
       do { port = try PublishedPort(parsing: text) } catch { throw VolaryError(.usage, "\(error)") }

@@ -12,6 +12,12 @@ enum InstanceQuota {
   ) throws {
     let limits = try ProjectLimits(project.config)
     guard limits != (try ProjectLimits([:])) else { return }
+    if let networks = limits.networks, case .host(let name) = settings.network {
+      try check(name, networks, project)
+    }
+    if let networks = limits.networks, case .tap(let name) = settings.network {
+      try check(name, networks, project)
+    }
     let others = try InstanceRecord.filter(
       InstanceRecord.CodingKeys.project == project.name && InstanceRecord.CodingKeys.id != record.id
     ).fetchAll(database)
@@ -24,6 +30,16 @@ enum InstanceQuota {
     let size = { (bytes: Int64) in "\(ByteSize(bytes: UInt64(max(0, bytes))))" }
     try check("memory", limits.memory, all.reduce(0) { $0 + Int64(clamping: $1.0.memory) }, project, size)
     try check("disk space", limits.disk, all.reduce(0) { $0 + disk($1.0, $1.1) }, project, size)
+  }
+
+  private static func check(
+    _ network: String, _ allowed: Set<String>, _ project: ProjectRecord
+  ) throws(APIError) {
+    if allowed.contains(network) { return }
+    let names = allowed.isEmpty ? "" : ", \(allowed.sorted().joined(separator: ", "))"
+    throw APIError(
+      .denied, "instances of the project `\(project.name)` may not be on the network `\(network)`",
+      wayOut: "they may be on nat\(names); `restricted.networks.access` of the project says so")
   }
 
   private static func disk(_ settings: InstanceSettings, _ record: InstanceRecord) -> Int64 {

@@ -1,3 +1,4 @@
+internal import HostSystem
 internal import MachineControl
 internal import VolaryAPI
 internal import VolaryHost
@@ -16,6 +17,10 @@ struct InstanceSettings: Sendable {
   /// Bytes of the root disk; nil for as many as the image's has.
   var diskSize: UInt64?
   var network = InstancePlan.Network.none
+  /// The name of the device that is the network card.
+  var card = "eth0"
+  /// The card's address, where somebody chose it: six bytes.
+  var hardwareAddress: [UInt8]?
   /// Words for the kernel.
   var append: String?
 
@@ -80,7 +85,11 @@ struct InstanceSettings: Sendable {
           throw .invalid("an instance has one network card so far; these are `\(card)` and `\(name)`")
         }
         card = name
+        self.card = name
         network = try Self.network(name, device)
+        hardwareAddress = try device["hwaddr"].map { text throws(APIError) in
+          try Self.hardwareAddress(name, text)
+        }
       case "proxy": published.append(try Self.port(name, device))
       case "none": continue
       case let type:
@@ -113,19 +122,33 @@ struct InstanceSettings: Sendable {
     -> InstancePlan.Network
   {
     try check(name, device, ["network", "nictype", "parent", "name", "hwaddr"])
-    if device["nictype"] == "tap" {
-      guard let parent = device["parent"], (1...15).contains(parent.utf8.count) else {
-        throw .invalid("the network card `\(name)` needs the name of its TAP device as `parent`")
+    if let type = device["nictype"] {
+      guard ["tap", "bridged"].contains(type) else {
+        throw .invalid(
+          "the network card `\(name)` has the unknown nictype `\(type)`", wayOut: "it is tap or bridged")
       }
-      return .tap(parent)
+      guard let parent = device["parent"], HostLink.isName(parent) else {
+        throw .invalid("the network card `\(name)` needs the name of its device on the host as `parent`")
+      }
+      return type == "tap" ? .tap(parent) : .host(parent)
     }
     switch device["network"] {
     case "nat", nil: return .nat([])
     case "none": return .none
     case let other?:
-      throw .notFound(
-        "there is no network `\(other)`", wayOut: "there are `nat` and `none`, and nictype=tap with a parent")
+      guard HostLink.isName(other) else { throw .invalid("no network can be called `\(other.prefix(40))`") }
+      return .host(other)
     }
+  }
+
+  /// Six bytes as `52:54:00:12:34:56`, of a single station (IEEE 802, the lowest bit of the first is 0).
+  private static func hardwareAddress(_ name: String, _ text: String) throws(APIError) -> [UInt8] {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    let bytes = parts.compactMap { $0.utf8.count == 2 ? UInt8($0, radix: 16) : nil }
+    guard parts.count == 6, bytes.count == 6, bytes[0] & 1 == 0 else {
+      throw .invalid("`\(text.prefix(40))` cannot be the address of the network card `\(name)`")
+    }
+    return bytes
   }
 
   /// `listen` and `connect` as Incus has them: `tcp:127.0.0.1:8080`.

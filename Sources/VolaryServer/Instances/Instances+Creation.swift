@@ -31,8 +31,8 @@ extension Instances {
     record.bootAutostart = settings.autostart ?? false
     record.bootPriority = settings.priority
     record.volatile[Volatile.pending] = Pending.creation.rawValue
-    record.volatile[Volatile.hardwareAddress] = InstancePlan.makeHardwareAddress()
-      .map { String(UInt16(0x100) + UInt16($0), radix: 16).dropFirst() }.joined(separator: ":")
+    try await checkNetwork(settings)
+    Self.nameCard(&record, settings)
     record.volatile[Volatile.imageDiskSize] = image.record.diskSize.map { "\($0)" }
     let new = record
     try await services.store.write { database in
@@ -149,6 +149,11 @@ extension Instances {
   ) async throws {
     let record = try await find(name, project: project)
     try check(object(record))
+    var wish = record
+    body(&wish)
+    if let new = try? settings(of: wish), new.network != (try? settings(of: record))?.network {
+      try await checkNetwork(new)
+    }
     let changed = try await services.store.write { database in
       guard var record = try InstanceRecord.fetchOne(database, key: record.id),
         let project = try ProjectRecord.fetchOne(database, key: record.project)

@@ -58,10 +58,16 @@ extension Instances {
     try await exclusively(record, "started") {
       guard await self.machines[id] == nil else { return }
       context?.progress("starting the machine")
+      let settings = try await self.settings(of: record)
+      var record = record
+      Self.nameCard(&record, settings)
       let plan = try await self.plan(record)
-      try await self.update(id) {
+      let names = record.volatile
+      // What a device on the host will be called is written down before it is made.
+      record = try await self.update(id) {
         $0.wanted = .running
         $0.statusCode = .starting
+        $0.volatile = names
       }
       do {
         try await self.begin(record, plan)
@@ -86,14 +92,14 @@ extension Instances {
         wayOut: "set limits.memory to less")
     }
     let folder = folder(of: record)
-    let bytes = (record.volatile[Volatile.hardwareAddress] ?? "").split(separator: ":").compactMap {
-      UInt8($0, radix: 16)
-    }
+    let bytes = (record.volatile[Volatile.hardwareAddress(settings.card)] ?? "").split(separator: ":")
+      .compactMap { UInt8($0, radix: 16) }
     let size = record.volatile[Volatile.imageDiskSize].flatMap { UInt64($0) } ?? 0
     return InstancePlan(
       name: record.name, folder: folder, architecture: Self.architecture(of: record), engine: settings.engine,
       cpus: settings.cpus, memory: settings.memory, network: settings.network,
       hardwareAddress: bytes.count == 6 ? bytes : InstancePlan.makeHardwareAddress(),
+      hostDevice: record.volatile[Volatile.hostName(settings.card)] ?? InstancePlan.makeHostDevice(),
       growsDisk: settings.diskSize ?? 0 > size, append: settings.append)
   }
 

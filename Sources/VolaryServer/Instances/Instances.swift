@@ -18,7 +18,9 @@ actor Instances {
   /// Keys of what the daemon keeps for itself.
   enum Volatile {
     static let pending = "volatile.pending"
-    static let hardwareAddress = "volatile.eth0.hwaddr"
+    /// The address of a network card, and what its side on the host is called, by the name of the device.
+    static func hardwareAddress(_ card: String) -> String { "volatile.\(card).hwaddr" }
+    static func hostName(_ card: String) -> String { "volatile.\(card).host_name" }
     static let imageDiskSize = "volatile.image.disk"
     /// What its machine was started with (``StartedWith``).
     static let started = "volatile.started"
@@ -95,6 +97,9 @@ actor Instances {
     return try table.records(project: project).map(Self.path)
   }
 
+  /// The rows of a project, by name.
+  func records(project: String) throws -> [InstanceRecord] { try table.records(project: project) }
+
   private func checkProject(_ project: String) async throws {
     guard try await services.store.read({ try ProjectRecord.exists($0, key: project) }) else {
       throw APIError.notFound("there is no project `\(project)`")
@@ -153,13 +158,16 @@ actor Instances {
       usage: Int64(clamping: status.residentMemory), total: try Int64(clamping: settings(of: record).memory))
     state.cpu = .init(usage: ProcessTimes.processorTime(of: machine.identity?.identifier ?? 0))
     if let network = status.network {
-      state.network["eth0"] = .init(
+      let card = (try? settings(of: record).card) ?? "eth0"
+      let interface = profiles(of: record).devices(of: record)[card]?["name"] ?? "eth0"
+      state.network[interface] = .init(
         counters: .init(
           bytesReceived: Int64(clamping: network.bytesReceived),
           bytesSent: Int64(clamping: network.bytesSent),
           packetsReceived: Int64(clamping: network.framesReceived),
           packetsSent: Int64(clamping: network.framesSent)),
-        hwaddr: record.volatile[Volatile.hardwareAddress] ?? "")
+        hwaddr: record.volatile[Volatile.hardwareAddress(card)] ?? "",
+        hostName: record.volatile[Volatile.hostName(card)] ?? "")
     }
     return state
   }
