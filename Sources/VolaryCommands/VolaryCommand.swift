@@ -19,7 +19,7 @@ package struct VolaryCommand: ParsableCommand {
       StartCommand.self,
       StopCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self, RenameCommand.self,
       ConfigCommand.self, DeleteCommand.self, RunCommand.self, ImageCommand.self, ProjectCommand.self,
-      ProfileCommand.self, NetworkCommand.self,
+      ProfileCommand.self, NetworkCommand.self, StorageCommand.self,
       OperationCommand.self, TokenCommand.self, MonitorCommand.self,
       QueryCommand.self, DoctorCommand.self, VersionCommand.self,
     ])

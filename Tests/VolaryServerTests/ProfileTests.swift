@@ -82,6 +82,7 @@ import VolaryServer
         try database.execute(
           sql: """
             DROP TRIGGER projects_first_profile; DROP TABLE profiles;
+            DROP TABLE storage_pools; ALTER TABLE instances DROP COLUMN pool;
             DELETE FROM grdb_migrations WHERE identifier NOT IN ('1', '2')
             """)
       }
@@ -95,6 +96,7 @@ import VolaryServer
       )
     }
     #expect(rows == [["default"], ["default"]])
+    #expect(try await store.read { try InstanceRecord.fetchAll($0).map(\.pool) } == ["default", "default"])
     #expect(profiles == ["default/default", "lab/default"])
   }
 }

@@ -57,6 +57,11 @@ struct LaunchCommand: ParsableCommand {
   var noProfiles = false
 
   @Option(
+    name: .shortAndLong, help: ArgumentHelp("The storage pool for its disk.", valueName: "pool"),
+    completion: StorageCompletion.names)
+  var storage: String?
+
+  @Option(
     name: .shortAndLong,
     help: ArgumentHelp(
       "nat, none, a bridge of the host's (`volary network list`), or tap=NAME.", valueName: "network"),
@@ -92,7 +97,7 @@ struct LaunchCommand: ParsableCommand {
   func run() throws {
     let query = project.query
     // A device that is given in part is a profile's with that changed.
-    let profiles = device.isEmpty && disk == nil ? [] : profiles ?? ["default"]
+    let profiles = device.isEmpty && disk == nil && storage == nil ? [] : profiles ?? ["default"]
     let inherited = try profiles.isEmpty ? [:] : ProfileDevices.read(profiles, query)
     let post = try makePost(inherited)
     let name = try Daemon.run { client in
@@ -113,10 +118,9 @@ struct LaunchCommand: ParsableCommand {
     if let memory { config["limits.memory"] = "\(memory)" }
     if let engine { config["volary.engine"] = engine }
     var devices = try Settings.readDevices(device, inherited)
-    if let disk {
-      let root = inherited["root"] ?? Settings.rootDisk
-      devices["root", default: root].merge(["size": "\(disk)"]) { _, new in new }
-    }
+    let root = inherited["root"] ?? Settings.rootDisk
+    if let disk { devices["root", default: root].merge(["size": "\(disk)"]) { _, new in new } }
+    if let storage { devices["root", default: root]["pool"] = storage }
     if let network {
       // What else was said of the card stays.
       let given = (devices["eth0"] ?? [:]).filter { !["network", "nictype", "parent"].contains($0.key) }

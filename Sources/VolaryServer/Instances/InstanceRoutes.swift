@@ -28,7 +28,7 @@ package struct InstancePart: DaemonPart {
       "container_full", "container_backup",
       "instance_create_start",
     ] + images.apiExtensions + profiles.apiExtensions
-      + NetworkRoutes(instances: instances).apiExtensions
+      + NetworkRoutes(instances: instances).apiExtensions + StorageRoutes(instances).apiExtensions
   }
 
   package var routes: [Route] {
@@ -119,7 +119,7 @@ package struct InstancePart: DaemonPart {
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
         }),
     ] + InstanceConsole(instances).routes + images.routes + profiles.routes
-      + NetworkRoutes(instances: instances).routes
+      + NetworkRoutes(instances: instances).routes + StorageRoutes(instances).routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

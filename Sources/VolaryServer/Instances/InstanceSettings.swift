@@ -14,6 +14,8 @@ struct InstanceSettings: Sendable {
   /// Nil is as it was when the daemon ended.
   var autostart: Bool?
   var priority = 0
+  /// The storage pool of the root disk; nil for the one that it is in.
+  var pool: String?
   /// Bytes of the root disk; nil for as many as the image's has.
   var diskSize: UInt64?
   var network = InstancePlan.Network.none
@@ -111,6 +113,7 @@ struct InstanceSettings: Sendable {
       throw .invalid(
         "the disk `\(name)` is not the root disk, which is the only one so far", wayOut: "its path is `/`")
     }
+    pool = device["pool"]
     guard let size = device["size"] else { return }
     guard let bytes = ByteSize(size)?.bytes, bytes >= 1 << 20 else {
       throw .invalid("the size `\(size)` of the disk `\(name)` is none", wayOut: "write one such as 10GiB")

@@ -11,6 +11,7 @@ extension Instances {
   /// of what has ended it is said how.
   func recover() async throws {
     let records = try await services.store.read { try InstanceRecord.fetchAll($0) }
+    try pools.load(services.store)
     isFirstOfBoot = hostWasRestarted
     for record in records {
       if let pending = record.volatile[Volatile.pending].flatMap(Pending.init) {
@@ -23,6 +24,9 @@ extension Instances {
       }
     }
     await removeStrays(known: Set(records.map(\.id)))
+    for path in pools.strays(known: Set(records.map(\.id))) {
+      services.logger.warning("the store knows nothing of \(path): it stays, for somebody to look at")
+    }
     await noteHost()
   }
 
@@ -92,6 +96,7 @@ extension Instances {
     guard record.ephemeral else {
       return await tell("stopped", changed ?? record, ["reason": .string(exit.reason)])
     }
+    _ = try? await update(record.id) { $0.volatile[Volatile.pending] = Pending.deletion.rawValue }
     await discard(record)
   }
 

@@ -32,12 +32,17 @@ extension Instances {
     record.bootPriority = settings.priority
     record.volatile[Volatile.pending] = Pending.creation.rawValue
     try await checkNetwork(settings)
+    record.pool = settings.pool ?? StoragePoolRecord.default
+    try await checkPool(record.pool)
     Self.nameCard(&record, settings)
     record.volatile[Volatile.imageDiskSize] = image.record.diskSize.map { "\($0)" }
     let new = record
     try await services.store.write { database in
       guard let project = try ProjectRecord.fetchOne(database, key: new.project) else {
         throw APIError.notFound("there is no project `\(new.project)`")
+      }
+      if try !StoragePoolRecord.exists(database, key: new.pool) {
+        throw APIError.notFound("there is no storage pool `\(new.pool)`")
       }
       let profiles = try ProfileSet(database, project: new.project)
       try profiles.check(new.profiles)
@@ -176,6 +181,12 @@ extension Instances {
 
   /// Throws unless an instance that there is can become so.
   static func check(_ record: InstanceRecord, _ settings: InstanceSettings) throws(APIError) {
+    if let pool = settings.pool, pool != record.pool {
+      throw .invalid(
+        "the root disk lies in the storage pool `\(record.pool)` and cannot be moved to `\(pool)`",
+        wayOut:
+          "leave the root disk's `pool` at `\(record.pool)`, in a device of the instance's own if need be")
+    }
     if let size = settings.diskSize,
       let least = record.volatile[Volatile.imageDiskSize].flatMap({ UInt64($0) }), size < least
     {
@@ -193,6 +204,7 @@ extension Instances {
       throw APIError.conflict(
         "the instance `\(name)` runs", wayOut: "stop it first, or delete it with --force")
     }
+    try await checkPool(record.pool)
     return try await services.operations.create(
       "Deleting instance", project: project, resources: ["instances": [Self.path(record)]],
       requestor: identity
@@ -211,6 +223,11 @@ extension Instances {
 
   /// Removes an instance's files, and then what the store knows of it.
   func discard(_ record: InstanceRecord) async {
+    if let problem = pools.problem(of: record.pool) {
+      services.logger.error(
+        "\(record.name) is to be removed and stays, because its storage pool is not there: \(problem)")
+      return
+    }
     let folder = folder(of: record)
     try? await offThread("delete") { folder.remove() }
     do { try await services.store.write { _ = try record.delete($0) } } catch {

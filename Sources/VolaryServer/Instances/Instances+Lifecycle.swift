@@ -61,6 +61,7 @@ extension Instances {
       let settings = try await self.settings(of: record)
       var record = record
       Self.nameCard(&record, settings)
+      try await self.checkPool(record.pool)
       let plan = try await self.plan(record)
       let names = record.volatile
       // What a device on the host will be called is written down before it is made.

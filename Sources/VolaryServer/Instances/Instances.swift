@@ -31,6 +31,7 @@ actor Instances {
 
   let services: DaemonServices
   let images: ImageStore
+  nonisolated let pools: StoragePools
   var machines: [String: RunningMachine] = [:]
   private var table: InstanceTable
   private var profiles: ProfileTable
@@ -44,11 +45,13 @@ actor Instances {
     self.services = services
     table = InstanceTable(store: services.store)
     profiles = ProfileTable(store: services.store)
+    pools = StoragePools(dataDirectory: services.dataDirectory)
     images = ImageStore(data: URL(fileURLWithPath: services.dataDirectory, isDirectory: true))
   }
 
   nonisolated func folder(of record: InstanceRecord) -> InstanceFolder {
-    InstanceFolder("\(services.dataDirectory)/instances/\(record.id)")
+    InstanceFolder(
+      "\(services.dataDirectory)/instances/\(record.id)", diskFolder: pools.diskFolder(of: record))
   }
 
   nonisolated static func path(_ record: InstanceRecord) -> String { path(record.name) }
@@ -88,7 +91,11 @@ actor Instances {
     let version = profiles.version
     return try table.json(
       project: project,
-      outlook: { .init(status: status(of: $0), trouble: machines[$0.id]?.trouble, profiles: version) },
+      outlook: {
+        .init(
+          status: status(of: $0), trouble: machines[$0.id]?.trouble ?? pools.condition(of: $0.pool),
+          profiles: version)
+      },
       object: object)
   }
 
@@ -121,10 +128,11 @@ actor Instances {
 
   /// What there is to say of an instance that is not as it should be.
   private func conditions(of record: InstanceRecord, _ profiles: ProfileSet) -> [Condition] {
-    guard let machine = machines[record.id] else { return [] }
+    let missing = pools.condition(of: record.pool)
+    guard let machine = machines[record.id] else { return [missing].compactMap { $0 } }
     let started = record.volatile[Volatile.started].flatMap(StartedWith.init(text:))
     let outdated = started?.condition(now: StartedWith(record, profiles), since: machine.startedAt)
-    return [machine.trouble, outdated].compactMap { $0 }
+    return [machine.trouble, missing, outdated].compactMap { $0 }
   }
 
   /// What is shown among an instance's configuration, and is not somebody's to set.
