@@ -8,7 +8,7 @@ struct NetworkRoutes: RouteGroup {
 
   let instances: Instances
 
-  let apiExtensions = ["network", "network_state"]
+  let apiExtensions = ["network", "network_state", "instance_nic_network"]
 
   var routes: [Route] {
     [

@@ -124,10 +124,11 @@ struct StorageRoutes: RouteGroup {
     try await services.store.write { database in
       var record = try Self.find(database, name)
       try call.checkMatch(object(record, identity, database))
-      let source = record.config["source"]
+      let (source, place) = (record.config["source"], pools.source(of: record))
       edit(&record)
       record.config = record.config.filter { !$0.value.isEmpty }
-      if name == StoragePoolRecord.default { record.config["source"] = nil }
+      // It is shown where nobody has said it, and then comes back.
+      if record.config["source"] == place { record.config["source"] = source }
       guard record.config["source"] == source else {
         throw APIError.invalid("a storage pool stays where it is", wayOut: "make another with that source")
       }
