@@ -202,7 +202,17 @@ extension EndToEndTests {
 final class TestHouse {
   let folder = TestFolder()
   private let token = "VOLARY_TEST_HOUSE_\(UUID().uuidString)"
-  var environment: [String: String] { ["VOLARY_DATA": folder.path, "VOLARY_SOCKET": "", token: "1"] }
+  /// Beside what makes it this house.
+  var additions: [String: String] = [:]
+  var environment: [String: String] {
+    ["VOLARY_DATA": folder.path, "VOLARY_SOCKET": "", token: "1"].merging(additions) { $1 }
+  }
+  /// The processes of its machines.
+  var machines: [Int32] {
+    Bench.processes(withToken: token).filter { pid in
+      (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "volary-machine\n"
+    }
+  }
 
   init() throws {
     try FileManager.default.createSymbolicLink(
@@ -277,12 +287,12 @@ final class TestHouse {
     return try #require(Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)))
   }
 
-  func killDaemon() throws { try end(SIGKILL) }
-  func endDaemon() throws { try end(SIGTERM) }
+  func killDaemon() throws { try end(SIGKILL, within: 20) }
+  func endDaemon(within seconds: Double = 20) throws { try end(SIGTERM, within: seconds) }
 
-  private func end(_ signal: Int32) throws {
+  private func end(_ signal: Int32, within seconds: Double) throws {
     let pid = try daemon()
     kill(pid, signal)
-    #expect(Bench.eventually(within: 20) { !Bench.isAlive(pid) })
+    #expect(Bench.eventually(within: seconds) { !Bench.isAlive(pid) })
   }
 }

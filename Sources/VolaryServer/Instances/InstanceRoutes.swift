@@ -18,9 +18,14 @@ package struct InstancePart: DaemonPart {
     let instances = instances
     // Machines take their time to start; the daemon answers meanwhile.
     Task { await instances.startWanted() }
+    Task { await instances.watchLogs() }
   }
 
-  package func stop() async { await instances.letGo() }
+  package func stop() async {
+    let hostEnds = try? await offThread("host") { ServiceManager.isHostGoingDown() }
+    if hostEnds == true { await instances.stopForHost() }
+    await instances.letGo()
+  }
 
   package var apiExtensions: [String] {
     [

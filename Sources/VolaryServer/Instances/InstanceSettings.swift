@@ -14,6 +14,12 @@ struct InstanceSettings: Sendable {
   /// Nil is as it was when the daemon ended.
   var autostart: Bool?
   var priority = 0
+  /// Seconds after its start in which no other is started with the host.
+  var autostartDelay = 0
+  /// Seconds that its guest has to end when the host goes down; nil for as many as always.
+  var hostShutdownTimeout: Int?
+  /// Those with more end first when the host goes down.
+  var stopPriority = 0
   /// The storage pool of the root disk; nil for the one that it is in.
   var pool: String?
   /// Bytes of the root disk; nil for as many as the image's has.
@@ -60,6 +66,9 @@ struct InstanceSettings: Sendable {
       case "limits.memory": memory = try Self.memory(value)
       case "boot.autostart": autostart = try Self.flag(key, value)
       case "boot.autostart.priority": priority = try Self.integer(key, value)
+      case "boot.autostart.delay": autostartDelay = try Self.seconds(key, value)
+      case "boot.host_shutdown_timeout": hostShutdownTimeout = try Self.seconds(key, value)
+      case "boot.stop.priority": stopPriority = try Self.integer(key, value)
       case "volary.engine": engine = try Self.engine(value, architecture)
       case "volary.append": append = try Self.append(value, architecture)
       default:
@@ -67,7 +76,8 @@ struct InstanceSettings: Sendable {
           throw .invalid(
             "an instance has no key `\(key)`",
             wayOut: "keys of your own begin with `user.`; the others are limits.cpu, limits.memory, "
-              + "boot.autostart, boot.autostart.priority, volary.engine and volary.append")
+              + "boot.autostart, boot.autostart.priority, boot.autostart.delay, boot.host_shutdown_timeout, "
+              + "boot.stop.priority, volary.engine and volary.append")
         }
       }
     }
@@ -215,6 +225,13 @@ struct InstanceSettings: Sendable {
   private static func integer(_ key: String, _ value: String) throws(APIError) -> Int {
     guard let number = Int(value), abs(number) <= 1_000_000 else {
       throw .invalid("`\(key)` has to be a number")
+    }
+    return number
+  }
+
+  private static func seconds(_ key: String, _ value: String) throws(APIError) -> Int {
+    guard let number = Int(value), (0...3600).contains(number) else {
+      throw .invalid("`\(key)` has to be a number of seconds, 3600 at most")
     }
     return number
   }

@@ -35,14 +35,28 @@ extension Instances {
   func startWanted() async {
     guard isFirstOfBoot, let records = try? await services.store.read({ try InstanceRecord.fetchAll($0) })
     else { return }
-    let wanted = records.filter { record in
-      guard machines[record.id] == nil, let settings = try? settings(of: record) else { return false }
-      return settings.autostart ?? (record.wanted == .running)
+    let wanted = records.compactMap { record -> (record: InstanceRecord, settings: InstanceSettings)? in
+      guard machines[record.id] == nil, let settings = try? settings(of: record) else { return nil }
+      return settings.autostart ?? (record.wanted == .running) ? (record, settings) : nil
     }
-    for record in wanted.sorted(by: { ($1.bootPriority, $0.name) < ($0.bootPriority, $1.name) }) {
+    let order = wanted.sorted {
+      ($1.settings.priority, $0.record.name) < ($0.settings.priority, $1.record.name)
+    }
+    for (record, settings) in order {
       do { try await start(record.id) } catch {
         services.logger.error("\(record.name) could not be started: \(APIError(host: error))")
       }
+      // Whoever comes next may need it.
+      if settings.autostartDelay > 0 { try? await Task.sleep(for: .seconds(settings.autostartDelay)) }
+    }
+  }
+
+  /// Looks now and then at the logs of machines that run, so that none fills the disk.
+  func watchLogs() async {
+    while (try? await Task.sleep(for: .seconds(30))) != nil {
+      let ids = Array(machines.keys)
+      let paths = ids.map { InstanceFolder("\(services.dataDirectory)/instances/\($0)").log }
+      try? await offThread("logs") { for path in paths { try? LogTail.cut(path) } }
     }
   }
 

@@ -173,7 +173,7 @@ extension Instances {
   }
 
   /// Has a machine end, and waits for it.
-  private func end(_ id: String, seconds: Int, force: Bool, _ context: OperationContext) async throws {
+  func end(_ id: String, seconds: Int, force: Bool, _ context: OperationContext? = nil) async throws {
     guard let machine = machines[id] else { return }
     let name = (try? await services.store.read { try InstanceRecord.fetchOne($0, key: id)?.name }) ?? id
     if machine.isFrozen, !force {
@@ -181,7 +181,7 @@ extension Instances {
         "the instance `\(name)` is paused", wayOut: "resume it first, or stop it with --force")
     }
     if !force {
-      context.progress("asking the guest to end")
+      context?.progress("asking the guest to end")
       machines[id]?.endWanted = .stop
       machine.link.askGuestToEnd()
       if machine.architecture == .amd64 { _ = try? await machine.link.call(.stop) }
@@ -191,7 +191,7 @@ extension Instances {
         .timedOut, "the guest of `\(name)` has not ended in \(seconds) seconds",
         wayOut: "give it more time with --timeout, or cut its power with --force")
     }
-    context.progress("ending the machine")
+    context?.progress("ending the machine")
     machines[id]?.endWanted = .kill
     _ = try? await machine.link.call(.kill)
     if await waitForEnd(of: id, seconds: 5) { return }
@@ -224,10 +224,15 @@ extension Instances {
     guard let record = try? await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       return
     }
-    let exit = await self.exit(of: record, machine)
+    let last = await self.exit(of: record, machine)
+    let goesOn = hostGoesDown
+    let exit =
+      goesOn
+      ? InstanceExit(reason: "host-shutdown", message: "the host was shut down: \(last.message)", at: last.at)
+      : last
     machine.network?.terminate()
     let ended = try? await update(id) {
-      $0.wanted = .stopped
+      if !goesOn { $0.wanted = .stopped }
       $0.statusCode = .stopped
       $0.pid = nil
       $0.pidStartedAt = nil

@@ -38,6 +38,8 @@ actor Instances {
   /// What is being done to an instance, by its id: one thing at a time.
   private var busy: [String: String] = [:]
   private var lastTicket: UInt64 = 0
+  /// Whether machines end because the host does.
+  var hostGoesDown = false
   /// Whether no daemon has been here since the host was started.
   var isFirstOfBoot = false
 
