@@ -201,7 +201,8 @@ extension EndToEndTests {
 /// A data directory with a daemon of its own, and the image of the tests in it. Gone with the object, machines too.
 final class TestHouse {
   let folder = TestFolder()
-  private let token = "VOLARY_TEST_HOUSE_\(UUID().uuidString)"
+  /// A name that shells pass on too.
+  private let token = "VOLARY_TEST_HOUSE_\(UUID().uuidString.replacing("-", with: "_"))"
   /// Beside what makes it this house.
   var additions: [String: String] = [:]
   var environment: [String: String] {
