@@ -162,7 +162,8 @@ let package = Package(
     // Tests, a target a room. Those that start our executables do not depend on them, since that would
     // link the tests as the executables are linked; a test build makes all products anyway.
     .testTarget(
-      name: "HostSystemTests", dependencies: ["HostSystem", "volary-test-support"], swiftSettings: strict),
+      name: "HostSystemTests", dependencies: ["HostPrograms", "HostSystem", "volary-test-support"],
+      swiftSettings: strict),
     .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: strict),
     .testTarget(
       name: "AssemblerTests", dependencies: ["Assembler", "HostSystem"], swiftSettings: strict),

@@ -19,6 +19,7 @@ package struct VolaryCommand: ParsableCommand {
       ExecCommand.self, ConsoleCommand.self, FileCommand.self, StartCommand.self,
       StopCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self, RenameCommand.self,
       ConfigCommand.self, DeleteCommand.self, RunCommand.self, ImageCommand.self, ProjectCommand.self,
+      ProfileCommand.self, NetworkCommand.self, StorageCommand.self,
       OperationCommand.self, TokenCommand.self, PageCommand.self, MonitorCommand.self,
       QueryCommand.self, DoctorCommand.self, VersionCommand.self,
     ])

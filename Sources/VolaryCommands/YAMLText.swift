@@ -1,8 +1,8 @@
-import Foundation
+package import Foundation
 
 /// JSON documents as YAML: strings and numbers are written alike in both.
-enum YAMLText {
-  static func text(of json: Data) throws -> String {
+package enum YAMLText {
+  package static func text(of json: Data) throws -> String {
     let document = try JSONSerialization.jsonObject(with: json, options: .fragmentsAllowed)
     return try lines(document).joined(separator: "\n") + "\n"
   }

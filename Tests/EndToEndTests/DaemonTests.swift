@@ -243,12 +243,29 @@ extension EndToEndTests {
 /// A data directory with a daemon of its own, and the image of the tests in it. Gone with the object, machines too.
 final class TestHouse {
   let folder = TestFolder()
-  private let token = "VOLARY_TEST_HOUSE_\(UUID().uuidString)"
-  private var environment: [String: String] { ["VOLARY_DATA": folder.path, "VOLARY_SOCKET": "", token: "1"] }
+  /// A name that shells pass on too.
+  private let token = "VOLARY_TEST_HOUSE_\(UUID().uuidString.replacing("-", with: "_"))"
+  /// Beside what makes it this house.
+  var additions: [String: String] = [:]
+  var environment: [String: String] {
+    ["VOLARY_DATA": folder.path, "VOLARY_SOCKET": "", token: "1"].merging(additions) { $1 }
+  }
+  /// The processes of its machines.
+  var machines: [Int32] {
+    Bench.processes(withToken: token).filter { pid in
+      (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "volary-machine\n"
+    }
+  }
 
   init() throws {
     try FileManager.default.createSymbolicLink(
       atPath: "\(folder.path)/images", withDestinationPath: "\(Bench.data)/images")
+  }
+
+  /// With an image `tiny` in place of the tests' own: a kernel of a few instructions, which is up at once.
+  init(withTinyImage: Void) throws {
+    let kernel = try folder.file("tiny", TinyImage.file)
+    try expect(["image", "import", "tiny", "--kernel", kernel])
   }
 
   deinit {
@@ -256,8 +273,8 @@ final class TestHouse {
     _ = Bench.eventually(within: 60) { Bench.processes(withToken: token).isEmpty }
   }
 
-  func run(_ arguments: [String], input: [UInt8] = []) throws -> ProgramRun.Outcome {
-    try begin(arguments).finish(input: input, within: 200)
+  func run(_ arguments: [String], input: String = "") throws -> ProgramRun.Outcome {
+    try begin(arguments).finish(input: Array(input.utf8), within: 200)
   }
 
   /// A command that goes on.
@@ -272,6 +289,11 @@ final class TestHouse {
       path: "\(Bench.programs)/volary", arguments: ["volary"] + arguments,
       descriptors: [terminal.program, terminal.program, terminal.program],
       environment: all.map { "\($0)=\($1)" })
+  }
+
+  /// With bytes that are no text.
+  func run(_ arguments: [String], bytes: [UInt8]) throws -> ProgramRun.Outcome {
+    try begin(arguments).finish(input: bytes, within: 200)
   }
 
   /// Runs a command that has to end with a code, in one line if it fails.
@@ -301,12 +323,14 @@ final class TestHouse {
     var exit: String?
   }
 
+  /// An object of the REST API.
+  func get(_ path: String) throws -> [String: Any] {
+    let outcome = try run(["query", path])
+    let value = try JSONSerialization.jsonObject(with: Data(outcome.outputBytes))
+    return try #require(value as? [String: Any], "\(outcome.errors)")
+  }
+
   func instance(_ name: String) throws -> Instance {
-    func get(_ path: String) throws -> [String: Any] {
-      let outcome = try run(["query", path])
-      let value = try JSONSerialization.jsonObject(with: Data(outcome.outputBytes))
-      return try #require(value as? [String: Any], "\(outcome.errors)")
-    }
     let object = try get("/1.0/instances/\(name)")
     let state = try get("/1.0/instances/\(name)/state")
     return Instance(
@@ -324,12 +348,12 @@ final class TestHouse {
     return try #require(Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)))
   }
 
-  func killDaemon() throws { try end(SIGKILL) }
-  func endDaemon() throws { try end(SIGTERM) }
+  func killDaemon() throws { try end(SIGKILL, within: 20) }
+  func endDaemon(within seconds: Double = 20) throws { try end(SIGTERM, within: seconds) }
 
-  private func end(_ signal: Int32) throws {
+  private func end(_ signal: Int32, within seconds: Double) throws {
     let pid = try daemon()
     kill(pid, signal)
-    #expect(Bench.eventually(within: 60) { !Bench.isAlive(pid) })
+    #expect(Bench.eventually(within: seconds) { !Bench.isAlive(pid) })
   }
 }

@@ -20,7 +20,7 @@ extension EndToEndTests {
       #expect(both.errors == "err\n")
       #expect(both.code == 9)
       let bytes = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 * 13 ^ $0 >> 7) }
-      let copy = try house.run(["exec", "web", "--", "cat"], input: bytes)
+      let copy = try house.run(["exec", "web", "--", "cat"], bytes: bytes)
       let isSame = copy.outputBytes == bytes
       #expect(isSame, "\(copy.outputBytes.count) bytes; \(copy.errors)")
       let missing = try house.run(["exec", "web", "--", "no-such-program"])
@@ -121,7 +121,7 @@ extension EndToEndTests {
 
       #expect(
         try house.run(
-          ["file", "push", "-", "web/root/note", "--uid", "7", "--mode", "0600"], input: Array("hi".utf8)
+          ["file", "push", "-", "web/root/note", "--uid", "7", "--mode", "0600"], input: "hi"
         ).code == 0)
       #expect(try house.run(["exec", "web", "--", "stat", "-c", "%u %a", "/root/note"]).output == "7 600\n")
       #expect(try house.run(["file", "pull", "web/root/note", "-"]).output == "hi")

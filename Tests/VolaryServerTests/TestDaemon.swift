@@ -16,23 +16,27 @@ final class TestDaemon: @unchecked Sendable {  // `process` changes between requ
   }
 
   let folder: TestFolder
+  private let program: String
   private(set) var process: ProgramRun
   var socket: String { folder.path + "/volaryd.sock" }
   var pid: Int32 { process.identifier }
 
-  init(folder: TestFolder = TestFolder()) async throws {
+  /// `program` may be `volaryd` itself, with all its parts.
+  init(folder: TestFolder = TestFolder(), program: String = "volary-test-daemon") async throws {
     self.folder = folder
-    process = try Self.start(folder)
+    self.program = program
+    process = try Self.start(folder, program)
     try await untilReady()
   }
 
   deinit { process.process.terminate() }
 
   /// What it says goes into a file in its folder.
-  private static func start(_ folder: TestFolder) throws -> ProgramRun {
+  private static func start(_ folder: TestFolder, _ program: String) throws -> ProgramRun {
     let log = try Descriptor.open(folder.path + "/log", O_WRONLY | O_CREAT | O_APPEND)
     return try ProgramRun(
-      "\(builtPrograms)/volary-test-daemon", [folder.path], input: try Descriptor.open("/dev/null", O_RDONLY),
+      "\(builtPrograms)/\(program)", program == "volaryd" ? ["--data", folder.path] : [folder.path],
+      input: try Descriptor.open("/dev/null", O_RDONLY),
       output: log, errors: log, lasts: true)
   }
 
@@ -43,7 +47,7 @@ final class TestDaemon: @unchecked Sendable {  // `process` changes between requ
 
   /// The daemon again, after its end.
   func restart() async throws {
-    process = try Self.start(folder)
+    process = try Self.start(folder, program)
     try await untilReady()
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import HostPrograms
 import Glibc
 import Logging
 import VolaryServer
@@ -29,4 +30,10 @@ func eventually(seconds: Double = 60, _ condition: () async throws -> Bool) asyn
     try? await Task.sleep(for: .milliseconds(10))
   }
   return try await condition()
+}
+
+/// Runs a program to its end and gives what it wrote.
+func run(_ program: String, _ arguments: [String]) throws -> (code: Int32, output: [UInt8], errors: String) {
+  let outcome = try ProgramRun(program, arguments).finish()
+  return (outcome.code, outcome.outputBytes, outcome.errors)
 }

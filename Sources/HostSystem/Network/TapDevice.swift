@@ -50,16 +50,7 @@ package struct TapDevice: Sendable {
 
   /// Attaches to a device that exists.
   package static func attach(_ name: String) throws(Failure) -> Descriptor {
-    guard (1...15).contains(name.utf8.count), name.utf8.allSatisfy({ $0 > 0x20 && $0 != UInt8(ascii: "/") })
-    else { throw .badName }
-    let tap: Descriptor
-    do throws(Errno) { tap = try Descriptor.open(path, O_RDWR | O_NONBLOCK) } catch {
-      switch error.code {
-      case ENOENT, ENODEV, ENXIO: throw .noDriver
-      case EACCES, EPERM: throw .driverDenied
-      default: throw .other(error)
-      }
-    }
+    let tap = try open(name)
     // The driver would make a device that does not exist.
     guard if_nametoindex(name) != 0 else { throw .noDevice }
     do throws(Errno) {
@@ -68,17 +59,48 @@ package struct TapDevice: Sendable {
         guard error.code == EINVAL else { throw error }
         try attach(tap, name, flags: IFF_MULTI_QUEUE)
       }
-      try request(tap, volary_tun_set_header_size, headerSize)
-      try request(tap, volary_tun_set_little_endian, 1)
-    } catch {
+      try setUp(tap)
+    } catch { throw failure(error) }
+    return tap
+  }
+
+  /// Makes a device, which goes with the last descriptor of it, however that closes.
+  package static func make(_ name: String) throws(Failure) -> Descriptor {
+    let tap = try open(name)
+    do throws(Errno) {
+      try attach(tap, name, flags: exclusive)
+      try setUp(tap)
+    } catch { throw failure(error) }
+    return tap
+  }
+
+  /// IFF_TUN_EXCL of linux/if_tun.h: one of that name is taken for no new one.
+  private static let exclusive: Int32 = 0x8000
+
+  private static func open(_ name: String) throws(Failure) -> Descriptor {
+    guard (1...15).contains(name.utf8.count), name.utf8.allSatisfy({ $0 > 0x20 && $0 != UInt8(ascii: "/") })
+    else { throw .badName }
+    do throws(Errno) { return try Descriptor.open(path, O_RDWR | O_NONBLOCK) } catch {
       switch error.code {
-      case EINVAL: throw .notTAP
-      case EPERM, EACCES: throw .denied
-      case EBUSY, E2BIG: throw .busy
+      case ENOENT, ENODEV, ENXIO: throw .noDriver
+      case EACCES, EPERM: throw .driverDenied
       default: throw .other(error)
       }
     }
-    return tap
+  }
+
+  private static func setUp(_ tap: Descriptor) throws(Errno) {
+    try request(tap, volary_tun_set_header_size, headerSize)
+    try request(tap, volary_tun_set_little_endian, 1)
+  }
+
+  private static func failure(_ error: Errno) -> Failure {
+    switch error.code {
+    case EINVAL: .notTAP
+    case EPERM, EACCES: .denied
+    case EBUSY, E2BIG: .busy
+    default: .other(error)
+    }
   }
 
   /// `struct ifreq`: a name, and flags behind it.

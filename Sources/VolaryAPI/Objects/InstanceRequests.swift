@@ -9,6 +9,8 @@ package struct InstancesPost: Codable, Sendable {
   package var architecture: String?
   package var config: [String: String]?
   package var devices: [String: [String: String]]?
+  /// Names of profiles, the later over the earlier; `default` alone when nil.
+  package var profiles: [String]?
   package var ephemeral: Bool?
   /// Whether it is started at once.
   package var start: Bool?
@@ -16,7 +18,7 @@ package struct InstancesPost: Codable, Sendable {
   package init(
     name: String? = nil, description: String? = nil, type: InstanceType? = nil, source: InstanceSource,
     architecture: String? = nil, config: [String: String]? = nil, devices: [String: [String: String]]? = nil,
-    ephemeral: Bool? = nil, start: Bool? = nil
+    profiles: [String]? = nil, ephemeral: Bool? = nil, start: Bool? = nil
   ) {
     self.name = name
     self.description = description
@@ -25,6 +27,7 @@ package struct InstancesPost: Codable, Sendable {
     self.architecture = architecture
     self.config = config
     self.devices = devices
+    self.profiles = profiles
     self.ephemeral = ephemeral
     self.start = start
   }
@@ -52,15 +55,18 @@ package struct InstancePut: Codable, Sendable {
   package var description: String?
   package var config: [String: String]?
   package var devices: [String: [String: String]]?
+  /// Names of profiles, the later over the earlier; those that there are when nil.
+  package var profiles: [String]?
   package var ephemeral: Bool?
 
   package init(
     description: String? = nil, config: [String: String]? = nil, devices: [String: [String: String]]? = nil,
-    ephemeral: Bool? = nil
+    profiles: [String]? = nil, ephemeral: Bool? = nil
   ) {
     self.description = description
     self.config = config
     self.devices = devices
+    self.profiles = profiles
     self.ephemeral = ephemeral
   }
 }

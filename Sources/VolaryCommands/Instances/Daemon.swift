@@ -68,6 +68,14 @@ enum Daemon {
 
   /// Starts the user's own daemon, which goes on when this command has ended.
   private static func start(_ client: APIClient) async throws {
+    // The host's daemon is systemd's to start; another in its place would have other instances.
+    if DaemonPaths.socket == DaemonPaths.hostSocket,
+      geteuid() != 0 || access("/etc/systemd/system/volaryd.service", F_OK) == 0
+    {
+      throw VolaryError(
+        .daemonUnreachable, "the host's daemon does not answer at \(DaemonPaths.hostSocket)",
+        wayOut: "sudo systemctl start volaryd; or VOLARY_DATA names a directory for one of your own")
+    }
     let data = DaemonPaths.dataDirectory
     let logPath = "\(data)/volaryd.log"
     let process: ChildProcess

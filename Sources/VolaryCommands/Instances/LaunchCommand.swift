@@ -46,7 +46,26 @@ struct LaunchCommand: ParsableCommand {
   )
   var device: [String] = []
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("nat, none, or tap=NAME.", valueName: "network"))
+  @Option(
+    name: .shortAndLong, parsing: .singleValue,
+    help: ArgumentHelp(
+      "A profile in place of `default`; again for more, later over earlier.", valueName: "name"),
+    completion: ProfileCompletion.names)
+  var profile: [String] = []
+
+  @Flag(help: "No profile, not even `default`.")
+  var noProfiles = false
+
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("The storage pool for its disk.", valueName: "pool"),
+    completion: StorageCompletion.names)
+  var storage: String?
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "nat, none, a bridge of the host's (`volary network list`), or tap=NAME.", valueName: "network"),
+    completion: NetworkCompletion.names)
   var network: String?
 
   @Option(
@@ -66,9 +85,21 @@ struct LaunchCommand: ParsableCommand {
 
   @OptionGroup var project: ProjectOption
 
+  func validate() throws {
+    if noProfiles, !profile.isEmpty {
+      throw ValidationError("--profile and --no-profiles exclude each other.")
+    }
+  }
+
+  /// The names that are sent; nil leaves them to the daemon.
+  private var profiles: [String]? { noProfiles ? [] : profile.isEmpty ? nil : profile }
+
   func run() throws {
-    let post = try makePost()
     let query = project.query
+    // A device that is given in part is a profile's with that changed.
+    let profiles = device.isEmpty && disk == nil && storage == nil ? [] : profiles ?? ["default"]
+    let inherited = try profiles.isEmpty ? [:] : ProfileDevices.read(profiles, query)
+    let post = try makePost(inherited)
     let name = try Daemon.run { client in
       let reply = try await client.post("/1.0/instances", query: query, post)
       let operation = try reply.operation()
@@ -81,14 +112,20 @@ struct LaunchCommand: ParsableCommand {
     if console, !stopped { try ConsoleCommand.show(name, query: query) }
   }
 
-  private func makePost() throws -> InstancesPost {
+  private func makePost(_ inherited: [String: [String: String]]) throws -> InstancesPost {
     var config = try Settings.read(config)
     if let cpus { config["limits.cpu"] = "\(cpus)" }
     if let memory { config["limits.memory"] = "\(memory)" }
     if let engine { config["volary.engine"] = engine }
-    var devices = try Settings.readDevices(device)
-    if let disk { devices["root", default: Settings.rootDisk].merge(["size": "\(disk)"]) { _, new in new } }
-    if let network { devices["eth0"] = Settings.card(network) }
+    var devices = try Settings.readDevices(device, inherited)
+    let root = inherited["root"] ?? Settings.rootDisk
+    if let disk { devices["root", default: root].merge(["size": "\(disk)"]) { _, new in new } }
+    if let storage { devices["root", default: root]["pool"] = storage }
+    if let network {
+      // What else was said of the card stays.
+      let given = (devices["eth0"] ?? [:]).filter { !["network", "nictype", "parent"].contains($0.key) }
+      devices["eth0"] = given.merging(Settings.card(network)) { _, new in new }
+    }
     for (number, text) in publish.enumerated() {
       let port: PublishedPort
       do { port = try PublishedPort(parsing: text) } catch { throw VolaryError(.usage, "\(error)") }
@@ -99,7 +136,7 @@ struct LaunchCommand: ParsableCommand {
     }
     return InstancesPost(
       name: name, source: InstanceSource(alias: image), architecture: arch, config: config, devices: devices,
-      ephemeral: ephemeral, start: !stopped)
+      profiles: profiles, ephemeral: ephemeral, start: !stopped)
   }
 }
 
@@ -119,14 +156,19 @@ enum Settings {
     return settings
   }
 
-  static func readDevices(_ words: [String]) throws(VolaryError) -> [String: [String: String]] {
+  /// Words such as `root,size=20GiB`, over the devices of the same names that there would be.
+  static func readDevices(
+    _ words: [String], _ inherited: [String: [String: String]] = [:]
+  ) throws(VolaryError) -> [String: [String: String]] {
     var devices: [String: [String: String]] = [:]
     for word in words {
       let parts = word.split(separator: ",").map(String.init)
       guard let name = parts.first, parts.count > 1 else {
         throw VolaryError(.usage, "'\(word)' is no device", wayOut: "write it as device,key=value")
       }
-      let usual = name == "root" ? rootDisk : name == "eth0" ? ["type": "nic", "network": "nat"] : [:]
+      let usual =
+        inherited[name]
+        ?? (name == "root" ? rootDisk : name == "eth0" ? ["type": "nic", "network": "nat"] : [:])
       devices[name, default: usual].merge(try read(Array(parts.dropFirst()))) { _, new in new }
     }
     return devices

@@ -5,11 +5,16 @@ internal import HostSystem
 /// Where an instance's files are: a folder of its own, which goes with it.
 package struct InstanceFolder: Equatable, Sendable {
   package let path: String
+  /// The folder that the disk is in, if it is elsewhere; it goes with the instance too.
+  package let diskFolder: String?
 
-  package init(_ path: String) { self.path = path }
+  package init(_ path: String, diskFolder: String? = nil) {
+    self.path = path
+    self.diskFolder = diskFolder
+  }
 
   /// The root disk, raw and with holes.
-  package var disk: String { path + "/disk.raw" }
+  package var disk: String { (diskFolder ?? path) + "/disk.raw" }
   /// The image's kernel and initial RAM disk, which have to fit what is on the disk: the image may go.
   package var kernel: String { path + "/kernel" }
   package var initrd: String { path + "/initrd" }
@@ -40,6 +45,11 @@ package struct InstanceFolder: Equatable, Sendable {
     try FileManager.default.createDirectory(
       atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     do {
+      if let diskFolder {
+        // What it is in has to be there: an empty mount point is not filled.
+        try FileManager.default.createDirectory(
+          atPath: diskFolder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+      }
       try Self.share(image.kernel.path, as: kernel)
       if let file = image.initrd { try Self.share(file.path, as: initrd) }
       if let file = image.disk { try Self.copyDisk(file.path, to: disk, size: diskSize) }
@@ -49,7 +59,11 @@ package struct InstanceFolder: Equatable, Sendable {
     }
   }
 
-  package func remove() { ImageStore.removeTree(URL(fileURLWithPath: path, isDirectory: true)) }
+  package func remove() {
+    for folder in [diskFolder, path].compactMap({ $0 }) {
+      ImageStore.removeTree(URL(fileURLWithPath: folder, isDirectory: true))
+    }
+  }
 
   /// Bytes that the disk takes on the host.
   package var storedBytes: Int64 { ImageStore.sizes(of: URL(fileURLWithPath: disk))?.stored ?? 0 }

@@ -8,6 +8,8 @@ package struct InstancePlan: Sendable {
     case nat([PublishedPort])
     /// A TAP device of the host's, by its name.
     case tap(String)
+    /// A bridge or a TAP device of the host's, by its name.
+    case host(String)
   }
 
   /// In messages and in the process's title.
@@ -21,6 +23,8 @@ package struct InstancePlan: Sendable {
   package var network: Network
   /// The network card's address, which stays: six bytes.
   package var hardwareAddress: [UInt8]
+  /// What the host's side of the card is called, where a device is made for it.
+  package var hostDevice: String
   /// Whether the disk is larger than its image's, so that the file system has to grow.
   package var growsDisk: Bool
   /// Where the machine's processes belong; nil where the host has no such groups.
@@ -31,7 +35,7 @@ package struct InstancePlan: Sendable {
   package init(
     name: String, folder: InstanceFolder, architecture: MachineConfiguration.Architecture,
     engine: MachineConfiguration.Engine = .auto, cpus: Int, memory: UInt64, network: Network,
-    hardwareAddress: [UInt8], growsDisk: Bool = false, append: String? = nil
+    hardwareAddress: [UInt8], hostDevice: String = "", growsDisk: Bool = false, append: String? = nil
   ) {
     self.name = name
     self.folder = folder
@@ -41,8 +45,14 @@ package struct InstancePlan: Sendable {
     self.memory = memory
     self.network = network
     self.hardwareAddress = hardwareAddress
+    self.hostDevice = hostDevice
     self.growsDisk = growsDisk
     self.append = append
+  }
+
+  /// A name for the host's side of a network card, by chance: no other program's devices begin so.
+  package static func makeHostDevice() -> String {
+    "vol" + String(UInt64.random(in: 0..<1 << 40) | 1 << 40, radix: 16).dropFirst()
   }
 
   /// A locally administered address of a single station, by chance.

@@ -152,18 +152,18 @@ package struct InstanceStarter {
     case .nat(let publish):
       let network = try NetworkProcess.start(publish: publish, log: log)
       return (card(network.frames.descriptor), network.process)
-    case .tap(let name):
-      let tap: Descriptor
-      do throws(TapDevice.Failure) { tap = try TapDevice.attach(name) } catch {
-        throw VolaryError(tap: name, error)
-      }
-      var card = card(tap)
-      card.isTAP = true
-      if plan.architecture == .amd64, let vhost = try? Descriptor.open(VHostNet.path, O_RDWR) {
-        card.vhost = add(vhost)
-      }
-      return (card, nil)
+    case .tap(let name): return (tapCard(try HostNetwork.tap(name).attach(device: "")), nil)
+    case .host(let name): return (tapCard(try HostNetwork(name).attach(device: plan.hostDevice)), nil)
     }
+  }
+
+  private mutating func tapCard(_ tap: Descriptor) -> MachineConfiguration.Network {
+    var card = card(tap)
+    card.isTAP = true
+    if plan.architecture == .amd64, let vhost = try? Descriptor.open(VHostNet.path, O_RDWR) {
+      card.vhost = add(vhost)
+    }
+    return card
   }
 
   private mutating func card(_ frames: Descriptor) -> MachineConfiguration.Network {
@@ -190,7 +190,7 @@ extension InstancePlan.Network {
     switch self {
     case .none: .none
     case .nat: .nat
-    case .tap(let name): .tap(name)
+    case .tap(let name), .host(let name): .tap(name)
     }
   }
 }

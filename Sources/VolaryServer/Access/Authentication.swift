@@ -13,11 +13,15 @@ struct Authentication: Sendable {
   let store: Store
   /// The user that the daemon runs as.
   let user: UInt32
+  /// Whose members may do what that user may.
+  var group: UnixGroup?
 
   func identity(of peer: Peer, _ headers: HTTPFields) async throws -> Identity? {
     switch peer {
     case .unix(let user):
-      return Identity.unix(user: user, daemon: self.user)
+      if let known = Identity.unix(user: user, daemon: self.user) { return known }
+      guard group?.contains(user: user) == true else { return nil }
+      return Identity(name: "uid:\(user)", role: .admin, method: .unix(user: user))
     case .network(_, let certificate):
       if let field = headers[.authorization] { return try await bearer(field) }
       if let token = BrowserToken.find(in: headers) { return try await bearer("Bearer \(token)") }

@@ -4,6 +4,8 @@ internal import Glibc
 /// The file of the daemon's Unix socket.
 struct SocketFile: Sendable {
   let path: String
+  /// Whose members may connect beside this user's processes.
+  var group: UInt32?
 
   /// Makes room for the socket: its directory is there, and no other daemon listens at its path. What a dead
   /// daemon left is taken away.
@@ -16,7 +18,8 @@ struct SocketFile: Sendable {
     let directory = URL(filePath: path).deletingLastPathComponent().path(percentEncoded: false)
     do {
       try FileManager.default.createDirectory(
-        atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        atPath: directory, withIntermediateDirectories: true,
+        attributes: [.posixPermissions: group == nil ? 0o700 : 0o755])
     } catch { throw .unusable(path: directory, problem: error.localizedDescription) }
     // Of a link, the link's own.
     guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return }
@@ -27,8 +30,11 @@ struct SocketFile: Sendable {
     unlink(path)
   }
 
-  /// Only this user's processes may connect.
-  func restrict() { chmod(path, 0o600) }
+  /// Only this user's processes may connect, and those of the group.
+  func restrict() {
+    if let group { chown(path, uid_t.max, group) }
+    chmod(path, group == nil ? 0o600 : 0o660)
+  }
 
   func remove() { unlink(path) }
 

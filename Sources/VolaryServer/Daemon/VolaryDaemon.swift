@@ -12,10 +12,13 @@ package struct VolaryDaemon: Sendable {
   package struct Configuration: Sendable {
     package var socketPath: String
     package var dataDirectory: String
+    /// A group of the host's whose members may use the socket.
+    package var group: String?
 
-    package init(socketPath: String, dataDirectory: String) {
+    package init(socketPath: String, dataDirectory: String, group: String? = nil) {
       self.socketPath = socketPath
       self.dataDirectory = dataDirectory
+      self.group = group
     }
   }
 
@@ -41,10 +44,13 @@ package struct VolaryDaemon: Sendable {
   package func run() async throws {
     // Nothing that the daemon makes is for others to read.
     umask(0o077)
+    // Nor does it keep the directory of whoever started it from being unmounted.
+    chdir("/")
     signal(SIGPIPE, SIG_IGN)
     signal(SIGXFSZ, SIG_IGN)
     let store = try Store(directory: configuration.dataDirectory)
-    let socket = SocketFile(path: configuration.socketPath)
+    let users = try configuration.group.map { name throws(APIError) in try UnixGroup(named: name) }
+    let socket = SocketFile(path: configuration.socketPath, group: users?.identifier)
     try socket.prepare()
     let events = Events()
     let operations = Operations(store: store, events: events, logger: logger)
@@ -55,7 +61,7 @@ package struct VolaryDaemon: Sendable {
     let parts = try await parts(services)
     for part in parts { try await part.start() }
     let listener = NetworkListener(directory: configuration.dataDirectory, logger: logger)
-    let dispatcher = dispatcher(services, parts, listener)
+    let dispatcher = dispatcher(services, parts, listener, users)
     await listener.use(dispatcher)
     try await listen(listener, store)
     let server = server(dispatcher, socket)
@@ -81,7 +87,7 @@ package struct VolaryDaemon: Sendable {
   }
 
   private func dispatcher(
-    _ services: DaemonServices, _ parts: [any DaemonPart], _ listener: NetworkListener
+    _ services: DaemonServices, _ parts: [any DaemonPart], _ listener: NetworkListener, _ group: UnixGroup?
   ) -> Dispatcher {
     let document = LazyDocument()
     let groups: [any RouteGroup] =
@@ -95,7 +101,7 @@ package struct VolaryDaemon: Sendable {
     let own = ServerRoutes(services, listener, extensions: extensions, document: document)
     let table = RouteTable(own.routes + groups.flatMap(\.routes))
     document.describe(table)
-    let authentication = Authentication(store: services.store, user: getuid())
+    let authentication = Authentication(store: services.store, user: getuid(), group: group)
     return Dispatcher(
       table: table, authenticate: authentication.identity, store: services.store, logger: logger)
   }
@@ -109,6 +115,7 @@ package struct VolaryDaemon: Sendable {
       onServerRunning: { _ in
         socket.restrict()
         logger.notice("volaryd listens at \(socket.path)")
+        ServiceManager.notify("READY=1")
       },
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: quiet)
   }
@@ -131,9 +138,13 @@ private struct DaemonCourse: Service {
         try await Task.sleep(for: Self.interval)
       }
     }
-    await services.operations.shutdown()
-    for part in parts.reversed() { await part.stop() }
-    await services.events.finish()
-    await listener.stop()
+    ServiceManager.notify("STOPPING=1")
+    // Of its own, so that it is not cut off where it takes longer than requests may: guests that end with the host.
+    await Task {
+      await services.operations.shutdown()
+      for part in parts.reversed() { await part.stop() }
+      await services.events.finish()
+      await listener.stop()
+    }.value
   }
 }

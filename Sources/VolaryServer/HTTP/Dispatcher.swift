@@ -96,7 +96,8 @@ package struct Dispatcher: Sendable {
       }
     }
     let call = Call(
-      identity: identity, method: route.method, isHead: isHead, path: String(path), parameters: match.parameters,
+      identity: identity, method: route.method, isHead: isHead, path: String(path),
+      parameters: match.parameters,
       query: query, headers: headers, body: ByteBuffer(), peer: peer)
     if route.isOfProject, let identity, !identity.reaches(project: call.project) {
       throw APIError.denied("you have no part in the project `\(call.project)`")
@@ -121,7 +122,8 @@ package struct Dispatcher: Sendable {
       }
     } catch is NIOTooManyBytesError { throw Self.tooLarge }
     return Call(
-      identity: call.identity, method: call.method, isHead: call.isHead, path: call.path, parameters: call.parameters,
+      identity: call.identity, method: call.method, isHead: call.isHead, path: call.path,
+      parameters: call.parameters,
       query: call.query, headers: call.headers, body: bytes, peer: call.peer)
   }
 

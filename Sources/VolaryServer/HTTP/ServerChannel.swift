@@ -32,6 +32,7 @@ package struct ServerChannel: HTTPChannelHandler {
 
   private let dispatcher: Dispatcher
   private let tls: NIOSSLContext?
+  private let bounds = ConnectionBounds()
   package private(set) var responder: Responder
 
   /// `tls` for connections over the network.
@@ -44,7 +45,13 @@ package struct ServerChannel: HTTPChannelHandler {
   // MARK: - A new connection
 
   package func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-    channel.eventLoop.makeCompletedFuture {
+    origin(of: channel).flatMapThrowing { origin in
+      guard bounds.admit(origin) else {
+        logger.warning("a connection of \(origin) is refused: it has \(ConnectionBounds.most)")
+        channel.close(promise: nil)
+        throw ChannelError.alreadyClosed
+      }
+      channel.closeFuture.whenComplete { _ in bounds.leave(origin) }
       if let tls {
         // Who it is that shows a certificate is looked at with each request.
         let handler = NIOSSLServerHandler(context: tls) { _, verdict in verdict.succeed(.certificateVerified)
@@ -56,6 +63,18 @@ package struct ServerChannel: HTTPChannelHandler {
       outcome.whenComplete { _ in deadline.cancel() }
       return Value(channel: channel, outcome: outcome)
     }
+  }
+
+  /// Whose connections it counts among: a user's or an address's.
+  private func origin(of channel: any Channel) -> EventLoopFuture<String> {
+    guard channel.localAddress?.protocol == .unix, let options = channel as? any SocketOptionProvider else {
+      return channel.eventLoop.makeSucceededFuture(ConnectionBounds.origin(of: channel.remoteAddress))
+    }
+    return credentials(options).map { "uid:\($0.user)" }
+  }
+
+  private func credentials(_ options: any SocketOptionProvider) -> EventLoopFuture<Credentials> {
+    options.unsafeGetSocketOption(level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
   }
 
   /// Whose process is at the other end (unix(7), SO_PEERCRED), or which address and certificate. From the first
@@ -70,9 +89,7 @@ package struct ServerChannel: HTTPChannelHandler {
         .network(address: address, certificate: certificate.flatMap(ClientCertificate.init))
       }
     }
-    let credentials: EventLoopFuture<Credentials> = options.unsafeGetSocketOption(
-      level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
-    return credentials.map { .unix(user: $0.user) }
+    return credentials(options).map { .unix(user: $0.user) }
   }
 
   /// The kernel's struct ucred (unix(7)).

@@ -8,26 +8,38 @@ enum InstanceQuota {
   /// that a start does not depend on who was first.
   static func check(
     _ project: ProjectRecord, adding record: InstanceRecord, _ settings: InstanceSettings,
-    _ database: Database
+    _ profiles: ProfileSet, _ database: Database
   ) throws {
     let limits = try ProjectLimits(project.config)
     guard limits != (try ProjectLimits([:])) else { return }
+    if let networks = limits.networks, case .host(let name) = settings.network {
+      try check(name, networks, project)
+    }
+    if let networks = limits.networks, case .tap(let name) = settings.network {
+      try check(name, networks, project)
+    }
     let others = try InstanceRecord.filter(
       InstanceRecord.CodingKeys.project == project.name && InstanceRecord.CodingKeys.id != record.id
     ).fetchAll(database)
     let all =
       try others.map { other in
-        (
-          try InstanceSettings(
-            config: other.config, devices: other.devices, architecture: Instances.architecture(of: other)),
-          other
-        )
+        (try profiles.settings(of: other), other)
       } + [(settings, record)]
     try check("instances", limits.instances, Int64(all.count), project) { "\($0)" }
     try check("CPUs", limits.cpus, all.reduce(0) { $0 + Int64($1.0.cpus) }, project) { "\($0)" }
     let size = { (bytes: Int64) in "\(ByteSize(bytes: UInt64(max(0, bytes))))" }
     try check("memory", limits.memory, all.reduce(0) { $0 + Int64(clamping: $1.0.memory) }, project, size)
     try check("disk space", limits.disk, all.reduce(0) { $0 + disk($1.0, $1.1) }, project, size)
+  }
+
+  private static func check(
+    _ network: String, _ allowed: Set<String>, _ project: ProjectRecord
+  ) throws(APIError) {
+    if allowed.contains(network) { return }
+    let names = allowed.isEmpty ? "" : ", \(allowed.sorted().joined(separator: ", "))"
+    throw APIError(
+      .denied, "instances of the project `\(project.name)` may not be on the network `\(network)`",
+      wayOut: "they may be on nat\(names); `restricted.networks.access` of the project says so")
   }
 
   /// Bytes that a root disk is to have.

@@ -5,10 +5,12 @@ internal import VolaryAPI
 package struct InstancePart: DaemonPart {
   private let instances: Instances
   private let images: ImageRoutes
+  private let profiles: ProfileRoutes
 
   package init(_ services: DaemonServices) {
     instances = Instances(services)
     images = ImageRoutes(services: services, store: instances.images)
+    profiles = ProfileRoutes(instances: instances)
   }
 
   package func start() async throws {
@@ -16,9 +18,14 @@ package struct InstancePart: DaemonPart {
     let instances = instances
     // Machines take their time to start; the daemon answers meanwhile.
     Task { await instances.startWanted() }
+    Task { await instances.watchLogs() }
   }
 
-  package func stop() async { await instances.letGo() }
+  package func stop() async {
+    let hostEnds = try? await offThread("host") { ServiceManager.isHostGoingDown() }
+    if hostEnds == true { await instances.stopForHost() }
+    await instances.letGo()
+  }
 
   package var apiExtensions: [String] {
     [
@@ -26,7 +33,8 @@ package struct InstancePart: DaemonPart {
       "container_full", "container_backup",
       "instance_create_start",
     ] + InstanceExec(instances).apiExtensions + InstanceFiles(instances).apiExtensions + images.apiExtensions
-      + ResourceRoutes(instances).apiExtensions
+      + ResourceRoutes(instances).apiExtensions + profiles.apiExtensions
+      + NetworkRoutes(instances: instances).apiExtensions + StorageRoutes(instances).apiExtensions
   }
 
   package var routes: [Route] {
@@ -47,6 +55,7 @@ package struct InstancePart: DaemonPart {
           record.description = body.description ?? ""
           record.config = body.config ?? [:]
           record.devices = body.devices ?? [:]
+          record.profiles = body.profiles ?? record.profiles
           record.ephemeral = body.ephemeral ?? false
         }
       },
@@ -61,6 +70,7 @@ package struct InstancePart: DaemonPart {
           }
           record.devices = record.devices.merging(body.devices ?? [:]) { _, new in new }
             .filter { !$0.value.isEmpty }
+          record.profiles = body.profiles ?? record.profiles
           if let ephemeral = body.ephemeral { record.ephemeral = ephemeral }
         }
       },
@@ -109,7 +119,8 @@ package struct InstancePart: DaemonPart {
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
         }),
     ] + InstanceConsole(instances).routes + InstanceExec(instances).routes + InstanceFiles(instances).routes
-      + images.routes + ResourceRoutes(instances).routes
+      + images.routes + ResourceRoutes(instances).routes + profiles.routes
+      + NetworkRoutes(instances: instances).routes + StorageRoutes(instances).routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

@@ -1,3 +1,4 @@
+internal import HostSystem
 internal import MachineControl
 internal import VolaryAPI
 internal import VolaryHost
@@ -13,28 +14,53 @@ struct InstanceSettings: Sendable {
   /// Nil is as it was when the daemon ended.
   var autostart: Bool?
   var priority = 0
+  /// Seconds after its start in which no other is started with the host.
+  var autostartDelay = 0
+  /// Seconds that its guest has to end when the host goes down; nil for as many as always.
+  var hostShutdownTimeout: Int?
+  /// Those with more end first when the host goes down.
+  var stopPriority = 0
+  /// The storage pool of the root disk; nil for the one that it is in.
+  var pool: String?
   /// Bytes of the root disk; nil for as many as the image's has.
   var diskSize: UInt64?
   var network = InstancePlan.Network.none
+  /// The name of the device that is the network card.
+  var card = "eth0"
+  /// The card's address, where somebody chose it: six bytes.
+  var hardwareAddress: [UInt8]?
   /// Words for the kernel.
   var append: String?
   /// What its processes may take of the host.
   var limits = MachineLimits()
 
-  /// What an instance has unless its own devices of the same names say otherwise.
-  static let usualDevices = [
-    "root": ["type": "disk", "path": "/", "pool": "default"],
-    "eth0": ["type": "nic", "network": "nat", "name": "eth0"],
-  ]
+  /// The disk that an instance has even if nothing says so.
+  static let usualRoot = ["type": "disk", "path": "/", "pool": "default"]
 
+  /// Devices without those that are taken away, and with a root disk.
   static func expanded(_ devices: [String: [String: String]]) -> [String: [String: String]] {
-    usualDevices.merging(devices) { _, own in own }.filter { $0.value["type"] != "none" }
+    var all = devices.filter { $0.value["type"] != "none" }
+    if !all.values.contains(where: { $0["type"] == "disk" && $0["path"] == "/" }) { all["root"] = usualRoot }
+    return all
   }
 
-  /// Throws `invalid` with the key that is wrong and what it may be.
+  /// Throws unless these may be part of what an instance is, on some architecture.
+  static func checkPart(config: [String: String], devices: [String: [String: String]]) throws(APIError) {
+    var failure: APIError?
+    for architecture in [MachineConfiguration.Architecture.amd64, .riscv64] {
+      do throws(APIError) {
+        _ = try InstanceSettings(config: config, devices: devices, architecture: architecture, isPart: true)
+        return
+      } catch { failure = failure ?? error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Throws `invalid` with the key that is wrong and what it may be. `devices` are all that there are, or part of them:
+  /// then what they need of each other may come from elsewhere.
   init(
     config: [String: String], devices: [String: [String: String]],
-    architecture: MachineConfiguration.Architecture
+    architecture: MachineConfiguration.Architecture, isPart: Bool = false
   ) throws(APIError) {
     for (key, value) in config.sorted(by: { $0.key < $1.key }) where !value.isEmpty {
       switch key {
@@ -48,6 +74,9 @@ struct InstanceSettings: Sendable {
       case "limits.disk.priority": limits.diskPriority = try Self.priority(key, value)
       case "boot.autostart": autostart = try Self.flag(key, value)
       case "boot.autostart.priority": priority = try Self.integer(key, value)
+      case "boot.autostart.delay": autostartDelay = try Self.seconds(key, value)
+      case "boot.host_shutdown_timeout": hostShutdownTimeout = try Self.seconds(key, value)
+      case "boot.stop.priority": stopPriority = try Self.integer(key, value)
       case "volary.engine": engine = try Self.engine(value, architecture)
       case "volary.append": append = try Self.append(value, architecture)
       default:
@@ -55,18 +84,19 @@ struct InstanceSettings: Sendable {
           throw .invalid(
             "an instance has no key `\(key)`",
             wayOut: "keys of your own begin with `user.`; the others are limits.cpu, limits.memory, "
-              + "limits.cpu.allowance, limits.cpu.priority, limits.disk.priority, "
-              + "boot.autostart, boot.autostart.priority, volary.engine and volary.append")
+              + "limits.cpu.allowance, limits.cpu.priority, limits.disk.priority, boot.autostart, "
+              + "boot.autostart.priority, boot.autostart.delay, boot.host_shutdown_timeout, "
+              + "boot.stop.priority, volary.engine and volary.append")
         }
       }
     }
-    try read(Self.expanded(devices))
+    try read(devices, isPart: isPart)
     limits.memory = memory
   }
 
   // MARK: - Devices
 
-  private mutating func read(_ devices: [String: [String: String]]) throws(APIError) {
+  private mutating func read(_ devices: [String: [String: String]], isPart: Bool) throws(APIError) {
     var published: [PublishedPort] = []
     var card: String?
     for (name, device) in devices.sorted(by: { $0.key < $1.key }) {
@@ -77,15 +107,20 @@ struct InstanceSettings: Sendable {
           throw .invalid("an instance has one network card so far; these are `\(card)` and `\(name)`")
         }
         card = name
+        self.card = name
         network = try Self.network(name, device)
+        hardwareAddress = try device["hwaddr"].map { text throws(APIError) in
+          try Self.hardwareAddress(name, text)
+        }
       case "proxy": published.append(try Self.port(name, device))
+      case "none": continue
       case let type:
         throw .invalid(
           "the device `\(name)` has " + (type.map { "the unknown type `\($0)`" } ?? "no type"),
           wayOut: "it is one of disk, nic, proxy and none")
       }
     }
-    if published.isEmpty { return }
+    if published.isEmpty || isPart { return }
     guard case .nat = network else {
       throw .invalid("ports are published over the network `nat`, which this instance does not have")
     }
@@ -106,6 +141,7 @@ struct InstanceSettings: Sendable {
         throw .invalid("`\(key)` of the disk `\(name)` has to be a rate such as 30MiB, a second, or 500iops")
       }
     }
+    pool = device["pool"]
     guard let size = device["size"] else { return }
     guard let bytes = ByteSize(size)?.bytes, bytes >= 1 << 20 else {
       throw .invalid("the size `\(size)` of the disk `\(name)` is none", wayOut: "write one such as 10GiB")
@@ -117,19 +153,33 @@ struct InstanceSettings: Sendable {
     -> InstancePlan.Network
   {
     try check(name, device, ["network", "nictype", "parent", "name", "hwaddr"])
-    if device["nictype"] == "tap" {
-      guard let parent = device["parent"], (1...15).contains(parent.utf8.count) else {
-        throw .invalid("the network card `\(name)` needs the name of its TAP device as `parent`")
+    if let type = device["nictype"] {
+      guard ["tap", "bridged"].contains(type) else {
+        throw .invalid(
+          "the network card `\(name)` has the unknown nictype `\(type)`", wayOut: "it is tap or bridged")
       }
-      return .tap(parent)
+      guard let parent = device["parent"], HostLink.isName(parent) else {
+        throw .invalid("the network card `\(name)` needs the name of its device on the host as `parent`")
+      }
+      return type == "tap" ? .tap(parent) : .host(parent)
     }
     switch device["network"] {
     case "nat", nil: return .nat([])
     case "none": return .none
     case let other?:
-      throw .notFound(
-        "there is no network `\(other)`", wayOut: "there are `nat` and `none`, and nictype=tap with a parent")
+      guard HostLink.isName(other) else { throw .invalid("no network can be called `\(other.prefix(40))`") }
+      return .host(other)
     }
+  }
+
+  /// Six bytes as `52:54:00:12:34:56`, of a single station (IEEE 802, the lowest bit of the first is 0).
+  private static func hardwareAddress(_ name: String, _ text: String) throws(APIError) -> [UInt8] {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    let bytes = parts.compactMap { $0.utf8.count == 2 ? UInt8($0, radix: 16) : nil }
+    guard parts.count == 6, bytes.count == 6, bytes[0] & 1 == 0 else {
+      throw .invalid("`\(text.prefix(40))` cannot be the address of the network card `\(name)`")
+    }
+    return bytes
   }
 
   /// `listen` and `connect` as Incus has them: `tcp:127.0.0.1:8080`.
@@ -201,6 +251,13 @@ struct InstanceSettings: Sendable {
   private static func integer(_ key: String, _ value: String) throws(APIError) -> Int {
     guard let number = Int(value), abs(number) <= 1_000_000 else {
       throw .invalid("`\(key)` has to be a number")
+    }
+    return number
+  }
+
+  private static func seconds(_ key: String, _ value: String) throws(APIError) -> Int {
+    guard let number = Int(value), (0...3600).contains(number) else {
+      throw .invalid("`\(key)` has to be a number of seconds, 3600 at most")
     }
     return number
   }

@@ -10,13 +10,15 @@ struct InstanceTable {
   struct Outlook: Equatable {
     let status: StatusCode
     let conditions: [Condition]
+    /// Which state of the profiles it was made with.
+    let profiles: Int
   }
 
   private struct Entry {
     let record: InstanceRecord
     var shown: (outlook: Outlook, json: Data)?
-    /// Bytes of its disk, once somebody has asked.
-    var disk: Int64?
+    /// Bytes of its disk, once somebody has asked, and with which state of the profiles.
+    var disk: (bytes: Int64, profiles: Int)?
   }
 
   private let store: Store
@@ -61,19 +63,19 @@ struct InstanceTable {
     return list
   }
 
-  /// Bytes of each instance's disk, by its id, in all projects.
-  mutating func disks() throws -> [String: Int64] {
+  /// Bytes of each instance's disk, by its id, in all projects. `profiles` is the profiles' state with which `size`
+  /// says them.
+  mutating func disks(profiles: Int, size: (InstanceRecord) -> Int64) throws -> [String: Int64] {
     try refresh()
     var disks: [String: Int64] = [:]
     for (row, entry) in entries {
-      let record = entry.record
-      let bytes =
-        entry.disk
-        ?? (try? InstanceSettings(
-          config: record.config, devices: record.devices, architecture: Instances.architecture(of: record)))
-        .map { InstanceQuota.disk($0, record) } ?? 0
-      disks[record.id] = bytes
-      if entry.disk == nil { entries[row]?.disk = bytes }
+      if let disk = entry.disk, disk.profiles == profiles {
+        disks[entry.record.id] = disk.bytes
+      } else {
+        let bytes = size(entry.record)
+        disks[entry.record.id] = bytes
+        entries[row]?.disk = (bytes, profiles)
+      }
     }
     return disks
   }

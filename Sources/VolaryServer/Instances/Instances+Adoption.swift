@@ -11,6 +11,7 @@ extension Instances {
   /// of what has ended it is said how.
   func recover() async throws {
     let records = try await services.store.read { try InstanceRecord.fetchAll($0) }
+    try pools.load(services.store)
     isFirstOfBoot = hostWasRestarted
     await prepareGroups()
     for record in records {
@@ -25,6 +26,9 @@ extension Instances {
     }
     await removeStrays(known: Set(records.map(\.id)))
     removeStrayGroups()
+    for path in pools.strays(known: Set(records.map(\.id))) {
+      services.logger.warning("the store knows nothing of \(path): it stays, for somebody to look at")
+    }
     await noteHost()
   }
 
@@ -33,15 +37,29 @@ extension Instances {
   func startWanted() async {
     guard isFirstOfBoot, let records = try? await services.store.read({ try InstanceRecord.fetchAll($0) })
     else { return }
-    let wanted = records.filter { record in
-      guard machines[record.id] == nil, let settings = try? settings(of: record) else { return false }
-      return settings.autostart ?? (record.wanted == .running)
+    let wanted = records.compactMap { record -> (record: InstanceRecord, settings: InstanceSettings)? in
+      guard machines[record.id] == nil, let settings = try? settings(of: record) else { return nil }
+      return settings.autostart ?? (record.wanted == .running) ? (record, settings) : nil
     }
-    for record in wanted.sorted(by: { ($1.bootPriority, $0.name) < ($0.bootPriority, $1.name) }) {
+    let order = wanted.sorted {
+      ($1.settings.priority, $0.record.name) < ($0.settings.priority, $1.record.name)
+    }
+    for (record, settings) in order {
       do { try await start(record.id) } catch {
         services.logger.error("\(record.name) could not be started: \(APIError(host: error))")
         note(APIError(host: error), of: record.id)
       }
+      // Whoever comes next may need it.
+      if settings.autostartDelay > 0 { try? await Task.sleep(for: .seconds(settings.autostartDelay)) }
+    }
+  }
+
+  /// Looks now and then at the logs of machines that run, so that none fills the disk.
+  func watchLogs() async {
+    while (try? await Task.sleep(for: .seconds(30))) != nil {
+      let ids = Array(machines.keys)
+      let paths = ids.map { InstanceFolder("\(services.dataDirectory)/instances/\($0)").log }
+      try? await offThread("logs") { for path in paths { try? LogTail.cut(path) } }
     }
   }
 
@@ -105,6 +123,7 @@ extension Instances {
     guard record.ephemeral else {
       return await tell("stopped", changed ?? record, ["reason": .string(exit.reason)])
     }
+    _ = try? await update(record.id) { $0.volatile[Volatile.pending] = Pending.deletion.rawValue }
     await discard(record)
   }
 

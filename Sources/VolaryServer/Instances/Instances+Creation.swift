@@ -19,7 +19,9 @@ extension Instances {
     var record = InstanceRecord(
       id: UUID().uuidString.lowercased(), project: project, name: name, description: post.description ?? "",
       architecture: architecture == .amd64 ? "x86_64" : "riscv64", config: post.config ?? [:],
-      devices: post.devices ?? [:], ephemeral: post.ephemeral ?? false, imageAlias: image.record.name)
+      devices: post.devices ?? [:], profiles: post.profiles ?? [ProfileRecord.default],
+      ephemeral: post.ephemeral ?? false, imageAlias: image.record.name)
+    try profiles(of: record).check(record.profiles)
     let settings = try settings(of: record)
     if let size = settings.diskSize, let least = image.record.diskSize, size < UInt64(least) {
       throw APIError.invalid(
@@ -29,8 +31,10 @@ extension Instances {
     record.bootAutostart = settings.autostart ?? false
     record.bootPriority = settings.priority
     record.volatile[Volatile.pending] = Pending.creation.rawValue
-    record.volatile[Volatile.hardwareAddress] = InstancePlan.makeHardwareAddress()
-      .map { String(UInt16(0x100) + UInt16($0), radix: 16).dropFirst() }.joined(separator: ":")
+    try await checkNetwork(settings)
+    record.pool = settings.pool ?? StoragePoolRecord.default
+    try await checkPool(record.pool)
+    Self.nameCard(&record, settings)
     record.volatile[Volatile.imageDiskSize] = image.record.diskSize.map { "\($0)" }
     let new = record
     try admitDisk(new, settings, try await ratios())
@@ -39,7 +43,12 @@ extension Instances {
       guard let project = try ProjectRecord.fetchOne(database, key: new.project) else {
         throw APIError.notFound("there is no project `\(new.project)`")
       }
-      try InstanceQuota.check(project, adding: new, settings, database)
+      if try !StoragePoolRecord.exists(database, key: new.pool) {
+        throw APIError.notFound("there is no storage pool `\(new.pool)`")
+      }
+      let profiles = try ProfileSet(database, project: new.project)
+      try profiles.check(new.profiles)
+      try InstanceQuota.check(project, adding: new, settings, profiles, database)
       if try InstanceRecord.find(database, project: new.project, name: new.name) != nil {
         throw APIError.conflict("there is an instance `\(new.name)` already")
       }
@@ -153,6 +162,9 @@ extension Instances {
     if let settings = try? settings(of: intended), let old = try? self.settings(of: record) {
       try admitDisk(intended, settings, old: InstanceQuota.disk(old, record), try await ratios())
     }
+    if let new = try? settings(of: intended), new.network != (try? settings(of: record))?.network {
+      try await checkNetwork(new)
+    }
     defer { pool.settleDisk(record.id) }
     let promise = pool[record.id]
     try admitMemory(intended, try await ratios())
@@ -165,15 +177,11 @@ extension Instances {
       body(&record)
       let known = Self.known(of: record)
       record.config = record.config.filter { known[$0.key] == nil }
-      let settings = try self.settings(of: record)
-      if let size = settings.diskSize,
-        let least = record.volatile[Volatile.imageDiskSize].flatMap({ UInt64($0) }), size < least
-      {
-        throw APIError.invalid(
-          "the root disk cannot become smaller than its image's",
-          wayOut: "give at least \(ByteSize(bytes: least))")
-      }
-      try InstanceQuota.check(project, adding: record, settings, database)
+      let profiles = try ProfileSet(database, project: record.project)
+      try profiles.check(record.profiles)
+      let settings = try profiles.settings(of: record)
+      try Self.check(record, settings)
+      try InstanceQuota.check(project, adding: record, settings, profiles, database)
       record.bootAutostart = settings.autostart ?? false
       record.bootPriority = settings.priority
       try record.update(database)
@@ -185,6 +193,23 @@ extension Instances {
     await tell("updated", changed)
   }
 
+  /// Throws unless an instance that there is can become so.
+  static func check(_ record: InstanceRecord, _ settings: InstanceSettings) throws(APIError) {
+    if let pool = settings.pool, pool != record.pool {
+      throw .invalid(
+        "the root disk lies in the storage pool `\(record.pool)` and cannot be moved to `\(pool)`",
+        wayOut:
+          "leave the root disk's `pool` at `\(record.pool)`, in a device of the instance's own if need be")
+    }
+    if let size = settings.diskSize,
+      let least = record.volatile[Volatile.imageDiskSize].flatMap({ UInt64($0) }), size < least
+    {
+      throw APIError.invalid(
+        "the root disk cannot become smaller than its image's",
+        wayOut: "give at least \(ByteSize(bytes: least))")
+    }
+  }
+
   // MARK: - Deletion
 
   func delete(_ name: String, project: String, by identity: Identity) async throws -> OperationObject {
@@ -193,6 +218,7 @@ extension Instances {
       throw APIError.conflict(
         "the instance `\(name)` runs", wayOut: "stop it first, or delete it with --force")
     }
+    try await checkPool(record.pool)
     return try await services.operations.create(
       "Deleting instance", project: project, resources: ["instances": [Self.path(record)]],
       requestor: identity
@@ -212,6 +238,11 @@ extension Instances {
   /// Removes an instance's files, and then what the store knows of it.
   func discard(_ record: InstanceRecord) async {
     refusals[record.id] = nil
+    if let problem = pools.problem(of: record.pool) {
+      services.logger.error(
+        "\(record.name) is to be removed and stays, because its storage pool is not there: \(problem)")
+      return
+    }
     let folder = folder(of: record)
     try? await offThread("delete") { folder.remove() }
     do { try await services.store.write { _ = try record.delete($0) } } catch {

@@ -58,12 +58,19 @@ extension Instances {
     try await exclusively(record, "started") {
       guard await self.machines[id] == nil else { return }
       context?.progress("starting the machine")
+      let settings = try await self.settings(of: record)
+      var record = record
+      Self.nameCard(&record, settings)
+      try await self.checkPool(record.pool)
       let plan = try await self.plan(record)
       try await self.admit(record, plan, try await self.ratios())
+      let names = record.volatile
       do {
-        try await self.update(id) {
+        // What a device on the host will be called is written down before it is made.
+        record = try await self.update(id) {
           $0.wanted = .running
           $0.statusCode = .starting
+          $0.volatile = names
         }
         try await self.begin(record, plan)
       } catch {
@@ -88,14 +95,14 @@ extension Instances {
         wayOut: "set limits.memory to less")
     }
     let folder = folder(of: record)
-    let bytes = (record.volatile[Volatile.hardwareAddress] ?? "").split(separator: ":").compactMap {
-      UInt8($0, radix: 16)
-    }
+    let bytes = (record.volatile[Volatile.hardwareAddress(settings.card)] ?? "").split(separator: ":")
+      .compactMap { UInt8($0, radix: 16) }
     let size = record.volatile[Volatile.imageDiskSize].flatMap { UInt64($0) } ?? 0
     return InstancePlan(
       name: record.name, folder: folder, architecture: Self.architecture(of: record), engine: settings.engine,
       cpus: settings.cpus, memory: settings.memory, network: settings.network,
       hardwareAddress: bytes.count == 6 ? bytes : InstancePlan.makeHardwareAddress(),
+      hostDevice: record.volatile[Volatile.hostName(settings.card)] ?? InstancePlan.makeHostDevice(),
       growsDisk: settings.diskSize ?? 0 > size, append: settings.append)
   }
 
@@ -122,7 +129,9 @@ extension Instances {
     refusals[record.id] = nil
     follow(record.id, events)
     watchAgent(record.id)
+    let startedWith = StartedWith(record, profiles(of: record)).text
     let started = try await update(record.id) {
+      $0.volatile[Volatile.started] = startedWith
       $0.statusCode = .running
       $0.pid = identity?.identifier
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
@@ -174,7 +183,7 @@ extension Instances {
   }
 
   /// Has a machine end, and waits for it.
-  private func end(_ id: String, seconds: Int, force: Bool, _ context: OperationContext) async throws {
+  func end(_ id: String, seconds: Int, force: Bool, _ context: OperationContext? = nil) async throws {
     guard let machine = machines[id] else { return }
     let name = (try? await services.store.read { try InstanceRecord.fetchOne($0, key: id)?.name }) ?? id
     if machine.isFrozen, !force {
@@ -182,7 +191,7 @@ extension Instances {
         "the instance `\(name)` is paused", wayOut: "resume it first, or stop it with --force")
     }
     if !force {
-      context.progress("asking the guest to end")
+      context?.progress("asking the guest to end")
       machines[id]?.endWanted = .stop
       machine.link.askGuestToEnd()
       await askAgentToEnd(id)
@@ -193,7 +202,7 @@ extension Instances {
         .timedOut, "the guest of `\(name)` has not ended in \(seconds) seconds",
         wayOut: "give it more time with --timeout, or cut its power with --force")
     }
-    context.progress("ending the machine")
+    context?.progress("ending the machine")
     machines[id]?.endWanted = .kill
     _ = try? await machine.link.call(.kill)
     if await waitForEnd(of: id, seconds: 5) { return }
@@ -227,12 +236,16 @@ extension Instances {
     guard let record = try? await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       return
     }
-    let end = await self.exit(of: record, machine)
+    let last = await self.exit(of: record, machine)
     machine.network?.terminate()
     let shortage = await dissolve(machine.group ?? groups?.group(id))
-    let exit = end.reason == "process-ended" ? shortage ?? end : end
+    let goesOn = hostGoesDown
+    let exit =
+      goesOn
+      ? InstanceExit(reason: "host-shutdown", message: "the host was shut down: \(last.message)", at: last.at)
+      : last.reason == "process-ended" ? shortage ?? last : last
     let ended = try? await update(id) {
-      $0.wanted = .stopped
+      if !goesOn { $0.wanted = .stopped }
       $0.statusCode = .stopped
       $0.pid = nil
       $0.pidStartedAt = nil

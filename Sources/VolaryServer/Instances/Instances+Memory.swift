@@ -33,6 +33,14 @@ extension Instances {
       services.logger.warning("the memory of \(record.name) stays as it is: \(APIError(host: error))")
     }
   }
+
+  /// Has what runs in a project keep to its configuration, as far as that can be changed while it runs.
+  func hold(project: String) async {
+    for record in (try? records(project: project)) ?? [] where machines[record.id] != nil {
+      await holdLimits(record)
+      await holdMemory(record)
+    }
+  }
 }
 
 extension InstanceStateObject.Guest {

@@ -19,12 +19,20 @@ actor Instances {
   /// Keys of what the daemon keeps for itself.
   enum Volatile {
     static let pending = "volatile.pending"
-    static let hardwareAddress = "volatile.eth0.hwaddr"
+    /// The address of a network card, and what its side on the host is called, by the name of the device.
+    static func hardwareAddress(_ card: String) -> String { "volatile.\(card).hwaddr" }
+    static func hostName(_ card: String) -> String { "volatile.\(card).host_name" }
     static let imageDiskSize = "volatile.image.disk"
+    /// What its machine was started with (``StartedWith``).
+    static let started = "volatile.started"
+
+    /// Those that are shown to nobody.
+    static let hidden: Set = [pending, started]
   }
 
   let services: DaemonServices
   let images: ImageStore
+  nonisolated let pools: StoragePools
   var machines: [String: RunningMachine] = [:]
   var pool = HostPool()
   /// Where groups of machines are; nil where the host gives none, and why.
@@ -33,20 +41,26 @@ actor Instances {
   /// Why instances that should run do not, by their id.
   var refusals: [String: Condition] = [:]
   private var table: InstanceTable
+  private var profiles: ProfileTable
   /// What is being done to an instance, by its id: one thing at a time.
   private var busy: [String: String] = [:]
   private var lastTicket: UInt64 = 0
+  /// Whether machines end because the host does.
+  var hostGoesDown = false
   /// Whether no daemon has been here since the host was started.
   var isFirstOfBoot = false
 
   init(_ services: DaemonServices) {
     self.services = services
     table = InstanceTable(store: services.store)
+    profiles = ProfileTable(store: services.store)
+    pools = StoragePools(dataDirectory: services.dataDirectory)
     images = ImageStore(data: URL(fileURLWithPath: services.dataDirectory, isDirectory: true))
   }
 
   nonisolated func folder(of record: InstanceRecord) -> InstanceFolder {
-    InstanceFolder("\(services.dataDirectory)/instances/\(record.id)")
+    InstanceFolder(
+      "\(services.dataDirectory)/instances/\(record.id)", diskFolder: pools.diskFolder(of: record))
   }
 
   nonisolated static func path(_ record: InstanceRecord) -> String { path(record.name) }
@@ -82,8 +96,13 @@ actor Instances {
   /// ``list(project:)`` as JSON, of which most is kept from the last time.
   func listJSON(project: String) async throws -> Data {
     try await checkProject(project)
+    try profiles.refresh()
+    let version = profiles.version
     return try table.json(
-      project: project, outlook: { .init(status: status(of: $0), conditions: conditions(of: $0)) },
+      project: project,
+      outlook: {
+        .init(status: status(of: $0), conditions: conditionsBesideItsRow(of: $0), profiles: version)
+      },
       object: object)
   }
 
@@ -92,6 +111,9 @@ actor Instances {
     return try table.records(project: project).map(Self.path)
   }
 
+  /// The rows of a project, by name.
+  func records(project: String) throws -> [InstanceRecord] { try table.records(project: project) }
+
   private func checkProject(_ project: String) async throws {
     guard try await services.store.read({ try ProjectRecord.exists($0, key: project) }) else {
       throw APIError.notFound("there is no project `\(project)`")
@@ -99,26 +121,46 @@ actor Instances {
   }
 
   func object(_ record: InstanceRecord) -> InstanceObject {
-    let devices = InstanceSettings.expanded(record.devices)
+    let profiles = profiles(of: record)
+    let known = Self.known(of: record)
     return InstanceObject(
       name: record.name, description: record.description, status: status(of: record),
       architecture: record.architecture, type: record.type, createdAt: record.createdAt,
       lastUsedAt: record.lastUsedAt, ephemeral: record.ephemeral, stateful: record.stateful,
-      config: record.config.merging(Self.known(of: record)) { own, _ in own }, devices: record.devices,
-      expandedDevices: devices, profiles: record.profiles, project: record.project,
-      conditions: conditions(of: record), exit: record.exit)
+      config: record.config.merging(known) { own, _ in own }, devices: record.devices,
+      expandedConfig: profiles.config(of: record).merging(known) { own, _ in own },
+      expandedDevices: profiles.devices(of: record), profiles: record.profiles, project: record.project,
+      conditions: conditions(of: record, profiles), exit: record.exit)
   }
 
   /// Bytes of the disks of all instances in the store, by id.
-  func storedDisks() throws -> [String: Int64] { try table.disks() }
+  func storedDisks() throws -> [String: Int64] {
+    try profiles.refresh()
+    return try table.disks(profiles: profiles.version) { record in
+      (try? settings(of: record)).map { InstanceQuota.disk($0, record) } ?? 0
+    }
+  }
 
-  private func conditions(of record: InstanceRecord) -> [Condition] {
-    [machines[record.id]?.trouble, machines[record.id]?.limitsTrouble, refusals[record.id]].compactMap { $0 }
+  /// What there is to say of an instance that is not as it should be.
+  private func conditions(of record: InstanceRecord, _ profiles: ProfileSet) -> [Condition] {
+    let known = conditionsBesideItsRow(of: record)
+    guard let machine = machines[record.id] else { return known }
+    let started = record.volatile[Volatile.started].flatMap(StartedWith.init(text:))
+    let outdated = started?.condition(now: StartedWith(record, profiles), since: machine.startedAt)
+    return known + [outdated].compactMap { $0 }
+  }
+
+  /// Of that what neither the instance's row nor its profiles tell.
+  private func conditionsBesideItsRow(of record: InstanceRecord) -> [Condition] {
+    let machine = machines[record.id]
+    return [
+      machine?.trouble, machine?.limitsTrouble, refusals[record.id], pools.condition(of: record.pool),
+    ].compactMap { $0 }
   }
 
   /// What is shown among an instance's configuration, and is not somebody's to set.
   static func known(of record: InstanceRecord) -> [String: String] {
-    var known = record.volatile.filter { $0.key != Volatile.pending }
+    var known = record.volatile.filter { !Volatile.hidden.contains($0.key) }
     known["image.alias"] = record.imageAlias
     return known
   }
@@ -165,20 +207,27 @@ actor Instances {
       state.processes = Int64(report.processes)
       state.system = report.systemObject
     } else if let network = status.network {
-      state.network["eth0"] = .init(
+      let card = (try? settings(of: record).card) ?? "eth0"
+      let interface = profiles(of: record).devices(of: record)[card]?["name"] ?? "eth0"
+      state.network[interface] = .init(
         counters: .init(
           bytesReceived: Int64(clamping: network.bytesReceived),
           bytesSent: Int64(clamping: network.bytesSent),
           packetsReceived: Int64(clamping: network.framesReceived),
           packetsSent: Int64(clamping: network.framesSent)),
-        hwaddr: record.volatile[Volatile.hardwareAddress] ?? "")
+        hwaddr: record.volatile[Volatile.hardwareAddress(card)] ?? "",
+        hostName: record.volatile[Volatile.hostName(card)] ?? "")
     }
     return state
   }
 
-  nonisolated func settings(of record: InstanceRecord) throws(APIError) -> InstanceSettings {
-    try InstanceSettings(
-      config: record.config, devices: record.devices, architecture: Self.architecture(of: record))
+  func settings(of record: InstanceRecord) throws(APIError) -> InstanceSettings {
+    try profiles(of: record).settings(of: record)
+  }
+
+  /// The profiles of an instance's project.
+  func profiles(of record: InstanceRecord) -> ProfileSet {
+    (try? profiles.set(of: record.project)) ?? ProfileSet()
   }
 
   nonisolated static func architecture(of record: InstanceRecord) -> MachineConfiguration.Architecture {

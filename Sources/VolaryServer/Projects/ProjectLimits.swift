@@ -8,6 +8,8 @@ package struct ProjectLimits: Equatable, Sendable {
   package var memory: Int64?
   /// Bytes.
   package var disk: Int64?
+  /// The host's own networks that its instances may be on.
+  package var networks: Set<String>?
 
   /// Reads `limits.instances`, `limits.cpu`, `limits.memory` and `limits.disk`; keys that begin with `user.` are
   /// anybody's own. Others are refused.
@@ -18,12 +20,15 @@ package struct ProjectLimits: Equatable, Sendable {
       case "limits.cpu": cpus = try Self.count(key, value)
       case "limits.memory": memory = try Self.bytes(key, value)
       case "limits.disk": disk = try Self.bytes(key, value)
+      case "restricted.networks.access":
+        networks = Set(value.split(separator: ",").map { $0.filter { $0 != " " } })
       case _ where key.hasPrefix("user."): continue
       default:
         throw .invalid(
           "a project has no `\(key)`",
           wayOut:
-            "it has limits.instances, limits.cpu, limits.memory, limits.disk and keys of your own in user.")
+            "it has limits.instances, limits.cpu, limits.memory, limits.disk, restricted.networks.access and keys of "
+            + "your own in user.")
       }
     }
   }

@@ -93,7 +93,7 @@ package struct ProjectRoutes: RouteGroup {
       let users = try Self.users(record.name, database)
       if let first = users.first {
         throw APIError.conflict(
-          "the project is used by \(users.count == 1 ? first : "\(users.count) instances")",
+          "the project is used by \(users.count == 1 ? first : "\(users.count) instances and profiles")",
           wayOut: "delete or move them first")
       }
       try record.delete(database)
@@ -122,12 +122,17 @@ package struct ProjectRoutes: RouteGroup {
       usedBy: try users(record.name, database))
   }
 
+  /// The profile that each project has from its beginning is no use of it.
   private static func users(_ project: String, _ database: Database) throws -> [String] {
-    try String.fetchAll(
-      database, sql: "SELECT name FROM instances WHERE project = ? ORDER BY name", arguments: [project]
-    ).map {
-      project == ProjectRecord.default ? "/1.0/instances/\($0)" : "/1.0/instances/\($0)?project=\(project)"
-    }
+    let suffix = project == ProjectRecord.default ? "" : "?project=\(project)"
+    return try String.fetchAll(
+      database,
+      sql: """
+        SELECT * FROM (SELECT '/1.0/instances/' || name FROM instances WHERE project = ?1 ORDER BY name)
+        UNION ALL SELECT * FROM (
+          SELECT '/1.0/profiles/' || name FROM profiles WHERE project = ?1 AND name != ?2 ORDER BY name)
+        """, arguments: [project, ProfileRecord.default]
+    ).map { $0 + suffix }
   }
 
   private static func checkName(_ name: String) throws(APIError) {

@@ -36,6 +36,8 @@ package struct InstanceRecord: Codable, FetchableRecord, PersistableRecord, Equa
   package var bootPriority: Int
   /// What the daemon made up and keeps: MAC addresses, ports, identities.
   package var volatile: [String: String]
+  /// The storage pool that its disk lies in, from its beginning on.
+  package var pool: String
 
   package enum Wanted: String, Codable, Sendable {
     case running, stopped
@@ -43,7 +45,7 @@ package struct InstanceRecord: Codable, FetchableRecord, PersistableRecord, Equa
 
   package enum CodingKeys: String, CodingKey, ColumnExpression {
     case id, project, name, type, description, architecture, config, devices, profiles, ephemeral, stateful
-    case wanted, pid, exit, volatile
+    case wanted, pid, exit, volatile, pool
     case createdAt = "created_at"
     case lastUsedAt = "last_used_at"
     case imageFingerprint = "image_fingerprint"
@@ -81,6 +83,7 @@ package struct InstanceRecord: Codable, FetchableRecord, PersistableRecord, Equa
     bootAutostart = false
     bootPriority = 0
     volatile = [:]
+    pool = StoragePoolRecord.default
   }
 }
 

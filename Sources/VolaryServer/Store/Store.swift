@@ -106,6 +106,8 @@ package final class Store: Sendable {
     if isDone { return }
     if !isEmpty { _ = try pool.writeWithoutTransaction { try backups.make($0, now: Date()) } }
     try StoreMigrations.all.migrate(pool)
+    // Connections that have read the tables before know columns that are not theirs any more.
+    pool.invalidateReadOnlyConnections()
   }
 
   /// SQLite's words, without the statement.

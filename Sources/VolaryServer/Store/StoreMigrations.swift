@@ -7,6 +7,8 @@ enum StoreMigrations {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1", migrate: version1)
     migrator.registerMigration("2", migrate: version2)
+    migrator.registerMigration("3-profiles", migrate: profiles)
+    migrator.registerMigration("4-storage", migrate: storage)
     return migrator
   }()
 

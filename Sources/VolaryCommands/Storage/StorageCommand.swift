@@ -1,0 +1,150 @@
+internal import ArgumentParser
+internal import Foundation
+internal import VolaryAPI
+internal import VolaryHost
+
+/// `volary storage`.
+struct StorageCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "storage", abstract: "Look at storage pools, and make more of them.",
+    subcommands: [List.self, Info.self, Show.self, Create.self, Delete.self, Set.self, Unset.self])
+
+  private static func path(_ name: String) -> String { "/1.0/storage-pools/\(APIEndpoint.escaped(name))" }
+
+  struct List: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List storage pools.", aliases: ["ls"])
+
+    @OptionGroup var format: FormatOption
+
+    func run() throws {
+      let all = try Daemon.run { client in
+        var all: [Row] = []
+        let pools = try await client.get(
+          "/1.0/storage-pools", query: [("recursion", "1")], as: [StoragePoolObject].self)
+        for pool in pools {
+          // One that is not there tells nothing.
+          let resources: StoragePoolResources? = try? await client.get(
+            StorageCommand.path(pool.name) + "/resources")
+          all.append(Row(pool: pool, resources: resources))
+        }
+        return all
+      }
+      let table = TextTable(
+        titles: ["NAME", "DRIVER", "SOURCE", "USED", "TOTAL", "PROMISED", "USED BY", "STATE"], objects: all,
+        encoder: APICoding.prettyEncoder
+      ) { row in
+        let space = row.resources?.space
+        return [row.pool.name, row.pool.driver, row.pool.config["source"] ?? ""]
+          + [space?.used, space?.total, space?.promised].map { $0.map(ByteCount.text) ?? "-" }
+          + ["\(row.pool.usedBy.count)", row.pool.status.uppercased()]
+      }
+      try format.show(table)
+    }
+  }
+
+  private struct Row: Encodable, Sendable {
+    let pool: StoragePoolObject
+    let resources: StoragePoolResources?
+
+    func encode(to encoder: any Encoder) throws { try pool.encode(to: encoder) }
+  }
+
+  struct Info: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show how much there is in a storage pool, and what is in it.")
+
+    @Argument(completion: StorageCompletion.names) var name: String
+
+    func run() throws {
+      let path = StorageCommand.path(name)
+      let (pool, resources) = try Daemon.run { client in
+        (
+          try await client.get(path, as: StoragePoolObject.self),
+          try await client.get(path + "/resources", as: JSONValue.self)
+        )
+      }
+      let shown: [String: JSONValue] = [
+        "resources": resources, "used_by": try JSONValue(encoding: pool.usedBy),
+      ]
+      print(try YAMLText.text(of: try APICoding.encode(shown)), terminator: "")
+    }
+  }
+
+  struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show a storage pool.")
+
+    @Argument(completion: StorageCompletion.names) var name: String
+
+    func run() throws {
+      let path = StorageCommand.path(name)
+      let pool: StoragePoolObject = try Daemon.run { try await $0.get(path) }
+      print(try YAMLText.text(of: try APICoding.encode(pool)), terminator: "")
+    }
+  }
+
+  struct Create: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Make a storage pool: volary storage create fast dir source=/mnt/ssd",
+      discussion: "Without a source it is a directory of the daemon's own.")
+
+    @Argument var name: String
+    @Argument(help: "dir.") var driver: String
+    @Argument(help: "key=value of its configuration.") var settings: [String] = []
+    @Option(help: "What it is for.") var description: String?
+
+    func run() throws {
+      let body = StoragePoolsPost(
+        name: name, driver: driver, description: description, config: try Settings.read(settings))
+      try Daemon.run { _ = try await $0.post("/1.0/storage-pools", body) }
+    }
+  }
+
+  struct Delete: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Delete storage pools in which nothing is.", aliases: ["rm"])
+
+    @Argument(completion: StorageCompletion.names) var names: [String]
+
+    func run() throws {
+      let paths = names.map(StorageCommand.path)
+      try Daemon.run { client in for path in paths { _ = try await client.delete(path) } }
+    }
+  }
+
+  struct Set: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Set keys: volary storage set fast user.note=x")
+
+    @Argument(completion: StorageCompletion.names) var name: String
+    @Argument(help: "key=value, once or more.") var settings: [String]
+
+    func run() throws { try StorageCommand.change(name, try Settings.read(settings)) }
+  }
+
+  struct Unset: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Take keys away.")
+
+    @Argument(completion: StorageCompletion.names) var name: String
+    @Argument var keys: [String]
+
+    func run() throws {
+      try StorageCommand.change(
+        name, Dictionary(keys.map { ($0, "") }, uniquingKeysWith: { first, _ in first }))
+    }
+  }
+
+  private static func change(_ name: String, _ config: [String: String]) throws {
+    let path = path(name)
+    try Daemon.run { client in _ = try await client.patch(path, StoragePoolPut(config: config)) }
+  }
+}
+
+/// Names of storage pools, for shells.
+enum StorageCompletion {
+  static let names = CompletionKind.custom { (_: [String], _: Int, prefix: String) in
+    let paths: [String]? = try? Daemon.ifThere { try await $0.get("/1.0/storage-pools") }
+    return (paths ?? []).map { String($0.dropFirst("/1.0/storage-pools/".count)) }.filter {
+      $0.hasPrefix(prefix)
+    }
+  }
+}

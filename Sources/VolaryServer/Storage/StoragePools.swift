@@ -1,0 +1,170 @@
+internal import Foundation
+internal import GRDB
+internal import Glibc
+internal import Synchronization
+internal import VolaryAPI
+internal import VolaryHost
+
+/// The pools as the daemon finds files by them. A pool that is not its own has a mark in its directory: without it,
+/// what is at that path is not the pool, and nothing is looked for, made or deleted there.
+final class StoragePools: Sendable {
+  /// For how long an answer about a mark holds where much depends on no more than a remark.
+  private static let memory: Duration = .seconds(1)
+  private static let markName = ".volary-pool"
+
+  private struct State {
+    var records: [String: StoragePoolRecord] = [:]
+    var remembered: [String: (at: ContinuousClock.Instant, problem: String?)] = [:]
+  }
+
+  private let dataDirectory: String
+  private let state = Mutex(State())
+
+  init(dataDirectory: String) { self.dataDirectory = dataDirectory }
+
+  /// Reads them anew, after a change.
+  func load(_ store: Store) throws {
+    let all = try store.readNow { try StoragePoolRecord.fetchAll($0) }
+    state.withLock { state in
+      state = State(records: Dictionary(all.map { ($0.name, $0) }, uniquingKeysWith: { _, last in last }))
+    }
+  }
+
+  /// The directory that a pool's files are in.
+  func source(of record: StoragePoolRecord) -> String {
+    record.config["source"]
+      ?? (record.name == StoragePoolRecord.default
+        ? dataDirectory : "\(dataDirectory)/storage-pools/\(record.name)")
+  }
+
+  /// Where the disk of an instance is: nil for the instance's own folder.
+  func diskFolder(of instance: InstanceRecord) -> String? {
+    if instance.pool == StoragePoolRecord.default { return nil }
+    let record = state.withLock { $0.records[instance.pool] }
+    // A pool that is gone from the store has no instances; a path that is nowhere is no other's.
+    return (record.map(source) ?? "/nonexistent") + "/instances/" + instance.id
+  }
+
+  /// Throws when a pool is not there now.
+  func check(_ name: String) throws(APIError) {
+    guard let problem = problem(of: name) else { return }
+    throw APIError(
+      .conflict, "the storage pool `\(name)` is not there: \(problem)",
+      wayOut: "mount it again; `volary storage show \(name)` says what it is")
+  }
+
+  /// What keeps a pool from being used; nil when it is there.
+  func problem(of name: String) -> String? {
+    guard let record = state.withLock({ $0.records[name] }) else { return "the store does not know it" }
+    let problem = Self.problem(record.mark, in: source(of: record))
+    state.withLock { $0.remembered[name] = (.now, problem) }
+    return problem
+  }
+
+  /// As ``problem(of:)``, perhaps of a moment ago.
+  func recentProblem(of name: String) -> String? {
+    if name == StoragePoolRecord.default { return nil }
+    let recent = state.withLock { $0.remembered[name] }
+    if let recent, recent.at + Self.memory > .now { return recent.problem }
+    return problem(of: name)
+  }
+
+  func condition(of name: String) -> Condition? {
+    recentProblem(of: name).map { problem in
+      Condition(
+        type: "StorageMissing", status: true, reason: "PoolUnavailable",
+        message: "the storage pool `\(name)` is not there: \(problem)", since: .never)
+    }
+  }
+
+  private static func problem(_ mark: String, in source: String) -> String? {
+    if mark.isEmpty { return nil }
+    guard let found = try? String(contentsOfFile: "\(source)/\(markName)", encoding: .utf8) else {
+      return access(source, F_OK) == 0
+        ? "\(source) is there without its mark; it is perhaps not mounted" : "there is no \(source)"
+    }
+    return found == mark + "\n" ? nil : "\(source) is another pool"
+  }
+
+  // MARK: - Directories
+
+  /// Makes a directory a pool. Throws, and leaves nothing, where it cannot be one.
+  func claim(_ record: StoragePoolRecord) throws {
+    let source = source(of: record)
+    let isOwn = record.config["source"] == nil
+    let files = FileManager.default
+    if isOwn {
+      try files.createDirectory(
+        atPath: source, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+    var isDirectory: ObjCBool = false
+    guard files.fileExists(atPath: source, isDirectory: &isDirectory), isDirectory.boolValue else {
+      throw APIError.notFound("there is no directory \(source)", wayOut: "make it: mkdir \(source)")
+    }
+    let mark = "\(source)/\(Self.markName)"
+    if access(mark, F_OK) == 0 {
+      throw APIError.conflict(
+        "\(source) is a storage pool already", wayOut: "if no daemon has it any more, remove \(mark)")
+    }
+    if access("\(source)/instances", F_OK) == 0 {
+      throw APIError.conflict(
+        "\(source) has a folder `instances` already", wayOut: "give an empty directory")
+    }
+    do {
+      try files.createDirectory(
+        atPath: "\(source)/instances", withIntermediateDirectories: false,
+        attributes: [.posixPermissions: 0o700])
+      do {
+        try Data((record.mark + "\n").utf8).write(to: URL(filePath: mark), options: .withoutOverwriting)
+      } catch {
+        rmdir("\(source)/instances")
+        throw error
+      }
+    } catch {
+      throw APIError(
+        .denied, "nothing can be made in \(source): \(error.localizedDescription)",
+        wayOut: "see whose it is with 'ls -ld \(source)'")
+    }
+  }
+
+  /// Gives a directory back, with what else is in it. One that is not there stays as it is.
+  func release(_ record: StoragePoolRecord) {
+    let source = source(of: record)
+    if Self.problem(record.mark, in: source) != nil { return }
+    rmdir("\(source)/instances")
+    unlink("\(source)/\(Self.markName)")
+    if record.config["source"] == nil { rmdir(source) }
+  }
+
+  /// Disks of instances that the store does not know. They stay: the store may be one of yesterday.
+  func strays(known: Set<String>) -> [String] {
+    let records = state.withLock { $0.records.values.filter { !$0.mark.isEmpty } }
+    return records.flatMap { record -> [String] in
+      let folder = source(of: record) + "/instances"
+      if Self.problem(record.mark, in: source(of: record)) != nil { return [] }
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+      return names.filter { !known.contains($0) }.map { "\(folder)/\($0)" }
+    }
+  }
+
+  // MARK: - Space
+
+  /// Of the file system that holds a pool.
+  func resources(of name: String, promised: Int64) throws(APIError) -> StoragePoolResources {
+    try check(name)
+    guard let record = state.withLock({ $0.records[name] }) else {
+      throw .notFound("there is no storage pool `\(name)`")
+    }
+    var system = statvfs()
+    guard statvfs(source(of: record), &system) == 0 else {
+      throw APIError(.failed, "the file system of \(source(of: record)) cannot be asked")
+    }
+    let block = Int64(system.f_frsize)
+    return StoragePoolResources(
+      space: .init(
+        used: Int64(clamping: system.f_blocks - system.f_bfree) * block,
+        total: Int64(clamping: system.f_blocks) * block, promised: promised),
+      inodes: .init(
+        used: Int64(clamping: system.f_files - system.f_ffree), total: Int64(clamping: system.f_files)))
+  }
+}

@@ -1,0 +1,22 @@
+internal import GRDB
+internal import VolaryAPI
+
+/// A row of `storage_pools`: a directory in which instances' disks lie.
+struct StoragePoolRecord: Codable, FetchableRecord, PersistableRecord, Equatable, Sendable {
+  static let databaseTableName = "storage_pools"
+  /// The pool in the daemon's own directory.
+  static let `default` = "default"
+
+  let name: String
+  var description: String
+  var driver: String
+  var config: [String: String]
+  /// What the directory's mark has to say; empty for the daemon's own directory, which has none.
+  let mark: String
+  let createdAt: Timestamp
+
+  enum CodingKeys: String, CodingKey, ColumnExpression {
+    case name, description, driver, config, mark
+    case createdAt = "created_at"
+  }
+}
