@@ -38,7 +38,7 @@ build:
 	@mkdir -p dist/bin
 	@for program in $(programs); do \
 	  install -m 755 $(built)/$$program dist/bin/ && strip --strip-debug dist/bin/$$program; done
-	@scripts/build-agent dist/bin
+	@SWIFT="$(SWIFT)" scripts/build-agent dist/bin
 	@scripts/fetch-page-parts dist/share/volary/page || true
 	@echo "dist/bin: $(programs)"
 
@@ -56,7 +56,7 @@ install:
 test: image
 	@scripts/install-packages test
 	$(SWIFT) build -c release --build-tests
-	@scripts/build-agent $(built)
+	@SWIFT="$(SWIFT)" scripts/build-agent $(built)
 	$(tests) scripts/run-tests $(SWIFT) test -c release --skip-build
 
 ## page-test: the web page in a headless Chromium, with a daemon and a guest of its own.

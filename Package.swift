@@ -233,6 +233,7 @@ let package = Package(
     .executableTarget(
       name: "volary-fuzz",
       dependencies: [
+        "AgentProtocol",
         "CLZ4", "CLZMA", "CZlib", "CZstandard", "Devices", "DiskImages", "GuestMemory", "HostSystem", "KVM",
         "Machine", "MachineControl", "RISCV", "Translator", "VolaryCommands",
         "VolaryHost",

@@ -19,4 +19,5 @@ struct FuzzTarget: Sendable {
 
   static let all =
     files + kernels + tables + virtio + pci + platform + pcPlatform + pcFirmware + boards + machine
+    + agents
 }

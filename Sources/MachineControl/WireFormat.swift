@@ -3,7 +3,7 @@
 package enum WireFormat {
   /// First bytes of every packet: "VOL" and the version of all that follows.
   package static let magic: UInt32 = UInt32(version) << 24 | 0x4c4f56
-  package static let version: UInt8 = 3
+  package static let version: UInt8 = 2
   /// Bytes of a packet at most.
   package static let maximumPacket = 64 << 10
   /// Bytes of a string at most; longer ones are cut when they are sent.

@@ -92,13 +92,14 @@ extension Instances {
 
   // MARK: - The guest's end and time
 
-  /// Has the agent switch the guest off, where there is one.
-  func askAgentToEnd(_ id: String) async {
-    guard let machine = machines[id], machine.report != nil else { return }
-    _ = try? await AgentStream.open(machine.link, patience: .seconds(2)) { stream in
+  /// Has the agent switch the guest off, where there is one; false when nobody has taken it on.
+  func askAgentToEnd(_ id: String) async -> Bool {
+    guard let machine = machines[id], machine.report != nil else { return false }
+    let isHeard = try? await AgentStream.open(machine.link, patience: .seconds(2)) { stream in
       try await stream.send(AgentFrame(.powerOff, [0]))
       return try await stream.nextFrame()?.kind == .done
     }
+    return isHeard ?? nil ?? false
   }
 
   /// Tells a guest that has stood still what time it is.

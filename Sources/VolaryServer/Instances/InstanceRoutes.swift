@@ -49,7 +49,8 @@ package struct InstancePart: DaemonPart {
       .get("/1.0/instances/{name}", "One instance", right: .view, query: [.project]) { call in
         await instances.object(try await instances.find(call["name"], project: call.project))
       },
-      .change(.put, "/1.0/instances/{name}", "Set what an instance is", right: .operate, query: [.project]) {
+      // An operation for Incus's client, which waits for one; done when it is answered all the same.
+      .begin(.put, "/1.0/instances/{name}", "Set what an instance is", right: .operate, query: [.project]) {
         (call, body: InstancePut) in
         try await change(call) { record in
           record.description = body.description ?? ""
@@ -58,6 +59,7 @@ package struct InstancePart: DaemonPart {
           record.profiles = body.profiles ?? record.profiles
           record.ephemeral = body.ephemeral ?? false
         }
+        return try await done("Updating instance", call["name"], call)
       },
       .change(
         .patch, "/1.0/instances/{name}", "Change some of an instance", right: .operate, query: [.project]
@@ -74,9 +76,10 @@ package struct InstancePart: DaemonPart {
           if let ephemeral = body.ephemeral { record.ephemeral = ephemeral }
         }
       },
-      .change(.post, "/1.0/instances/{name}", "Rename an instance", right: .operate, query: [.project]) {
+      .begin(.post, "/1.0/instances/{name}", "Rename an instance", right: .operate, query: [.project]) {
         (call, body: InstancePost) in
         try await instances.rename(call["name"], to: body.name, project: call.project)
+        return try await done("Renaming instance", body.name, call)
       },
       .begin(.delete, "/1.0/instances/{name}", "Delete an instance", right: .operate, query: [.project]) {
         call in
@@ -135,6 +138,14 @@ package struct InstancePart: DaemonPart {
     let found = try call.filter(all)
     if recursion == 0 { return try .tagged(found.map { Instances.path($0.name) }, for: call) }
     return try .tagged(found, for: call)
+  }
+
+  /// An operation that has nothing left to do.
+  private func done(_ what: String, _ name: String, _ call: Call) async throws -> OperationObject {
+    try await instances.services.operations.create(
+      what, project: call.project, resources: ["instances": [Instances.path(name)]],
+      requestor: call.requireIdentity()
+    ) { _ in [:] }
   }
 
   private func change(_ call: Call, _ body: @escaping @Sendable (inout InstanceRecord) -> Void) async throws {

@@ -193,10 +193,8 @@ extension Instances {
     if !force {
       context?.progress("asking the guest to end")
       machines[id]?.endWanted = .stop
-      machine.link.askGuestToEnd()
-      await askAgentToEnd(id)
       if machine.architecture == .amd64 { _ = try? await machine.link.call(.stop) }
-      if await waitForEnd(of: id, seconds: Double(seconds)) { return }
+      if await askToEnd(id, machine, seconds: Double(seconds)) { return }
       machines[id]?.endWanted = nil
       throw APIError(
         .timedOut, "the guest of `\(name)` has not ended in \(seconds) seconds",
@@ -210,6 +208,19 @@ extension Instances {
     if let identity = machine.identity { try? ForeignProcess(identity)?.signal(SIGKILL) }
     if await waitForEnd(of: id, seconds: 5) { return }
     throw APIError(.failed, "the process of `\(name)` does not end")
+  }
+
+  /// Asks the guest to end until it does, for so long: one that was just started does not hear it yet.
+  private func askToEnd(_ id: String, _ machine: RunningMachine, seconds: Double) async -> Bool {
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    var hasAgentHeard = false
+    repeat {
+      machine.link.askGuestToEnd()
+      if !hasAgentHeard { hasAgentHeard = await askAgentToEnd(id) }
+      let left = (deadline - .now) / .seconds(1)
+      if await waitForEnd(of: id, seconds: min(2, max(left, 0.1))) { return true }
+    } while ContinuousClock.now < deadline
+    return false
   }
 
   /// Waits for the end of a machine, for so long; false when it goes on.
