@@ -106,6 +106,11 @@ struct FileTransfer: Sendable {
         throw VolaryError(
           .usage, "\(instance)\(source) is a folder", wayOut: "give --recursive for all that is in it")
       }
+      // A guest could name a link and then a folder by one name, and have us write behind the link.
+      var status = stat()
+      if lstat(target, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
+        throw VolaryError(.conflict, "\(target) is there already, and is no folder")
+      }
       try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
       let names: [String] = try await client.get(path, query: query(source))
       for name in names {
