@@ -47,6 +47,8 @@ export function showConsole(holder, name) {
   let tail = "";
   let wanted = false;
   let isRunning = false;
+  // Whether it was said that there is no terminal, which is not to be taken away again.
+  let isMissing = false;
   let failures = 0;
   let timer;
 
@@ -64,9 +66,11 @@ export function showConsole(holder, name) {
   async function makeTerminal() {
     try {
       await (loading ??= load());
+      isMissing = false;
     } catch {
       loading = undefined;
       wanted = false;
+      isMissing = true;
       log.hidden = false;
       setText(log, "The console in the browser needs xterm.js, which this host does not have.\n"
         + "On the daemon's host run `make build` and `make install` again, or on Debian 13: sudo apt install node-xterm\n"
@@ -189,7 +193,7 @@ export function showConsole(holder, name) {
       isRunning = runs;
       connect.disabled = !runs;
       connect.title = runs ? "" : "The instance does not run";
-      if (begins && !terminal) log.hidden = true;
+      if (begins && !terminal && !isMissing) log.hidden = true;
     },
     // What a guest that has ended said last.
     showLog(text) {
