@@ -127,6 +127,8 @@ extension EndToEndTests {
         ✘ Test one() failed after 0.1 seconds with 1 issue.
         ✘ Test "with a name" with 2 test cases failed after 0.1 seconds with 1 issue.
         ✘ Test case passing 1 argument x → 3 to three(_:) recorded an issue: Time limit was exceeded
+        ✘ Test long() recorded an issue at C.swift:1:2: Expectation failed: c
+        \((1...20).map { "\($0)" }.joined(separator: "\n"))
         ✘ Suite X failed after 0.1 seconds.
         error: Process 'x' exited with unexpected signal code 11
 
@@ -155,6 +157,19 @@ extension EndToEndTests {
               B.swift:3:4: Caught error: e
           ✘ case passing 1 argument x → 3 to three(_:)
               Time limit was exceeded
+          ✘ long()
+              C.swift:1:2: Expectation failed: c
+                1
+                …
+                12
+                13
+                14
+                15
+                16
+                17
+                18
+                19
+                20
           error: Process 'x' exited with unexpected signal code 11
           did not end: three(_:)
 

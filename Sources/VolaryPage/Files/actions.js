@@ -42,24 +42,24 @@ async function carryOut(action, name) {
   if (!action.state) return await finish(await remove(place, inProject()));
   try { return await change(action.state); } catch (error) {
     if (error.status !== TIMED_OUT) throw error;
-    const isWanted = await confirm({
+    const isToBeCut = await confirm({
       title: `Cut the power of ${name}?`, text: `Its guest has not ended in time. When the power is cut, what it has not written is lost.`,
       action: "Cut power", isDangerous: true,
     });
-    if (!isWanted) throw error;
+    if (!isToBeCut) throw error;
     return await change({ ...action.state, force: true });
   }
 }
 
-// Asks, does it, and tells. True when it was done.
-async function run(action, instance) {
-  const { name } = instance;
-  if (action.question) {
-    const isWanted = await confirm({
-      title: `${action.title} ${name}?`, text: action.question(name), action: action.title, isDangerous: action.isDangerous,
-    });
-    if (!isWanted) return false;
-  }
+// True when it needs no question, or the answer is yes.
+async function isWanted(action, { name }) {
+  return !action.question || await confirm({
+    title: `${action.title} ${name}?`, text: action.question(name), action: action.title, isDangerous: action.isDangerous,
+  });
+}
+
+// Does it, and tells. True when it was done.
+async function run(action, { name }) {
   return await attempt(`${action.title} ${name}`, async () => {
     await carryOut(action, name);
     say(`${name}: ${action.title.toLowerCase()} is done.`);
@@ -81,7 +81,7 @@ export function showActions(holder, instance, { isPage = false, onDone = () => {
       "aria-label": isPage ? undefined : `${action.title} ${instance.name}`,
       onclick: async () => {
         // Not disabled, or it would lose the focus.
-        if (button.hasAttribute("aria-busy")) return;
+        if (button.hasAttribute("aria-busy") || !await isWanted(action, instance)) return;
         button.setAttribute("aria-busy", "true");
         const isDone = await run(action, instance);
         button.removeAttribute("aria-busy");

@@ -49,6 +49,20 @@ export function reconcile(container, items, keyOf, make, update) {
 let lastIdentifier = 0;
 export const identifier = (word) => `${word}-${++lastIdentifier}`;
 
+// `task`, never twice at a time, or an old answer could be shown over a new one. Who asks while it runs gets one more
+// run after it, which sees what has happened since.
+export function oneAtATime(task) {
+  let running;
+  let next;
+  return function run() {
+    if (!running) return running = task().finally(() => { running = undefined; });
+    return next ??= running.then(() => {
+      next = undefined;
+      return run();
+    });
+  };
+}
+
 // Calls `task` again and again while `element` is on the page and the page is seen; each time it waits for the end of
 // the last, and longer when that took long.
 export function every(milliseconds, element, task) {

@@ -4,7 +4,7 @@ import { get, inProject, path, text } from "./api.js";
 import { showActions } from "./actions.js";
 import { chart } from "./chart.js";
 import { showConsole } from "./console.js";
-import { every, h, setText } from "./dom.js";
+import { every, h, oneAtATime, setText } from "./dom.js";
 import { bytes, percent, rate, time } from "./format.js";
 import { icon } from "./icons.js";
 import { reason, showState } from "./instances.js";
@@ -66,12 +66,11 @@ export function showInstance(view, { parameters: [name], onEvent }) {
   let shown = "";
   let tailOf = "";
 
-  async function refresh() {
+  const refresh = oneAtATime(async () => {
     try {
       const instance = await get(path("instances", name), inProject());
       instance.state = await get(`${path("instances", name)}/state`, inProject());
-      if (!section.isConnected) return;
-      draw(instance);
+      if (section.isConnected) draw(instance);
     } catch (error) {
       if (error.status === 404) {
         // Deleted by somebody, or ephemeral and stopped.
@@ -81,7 +80,7 @@ export function showInstance(view, { parameters: [name], onEvent }) {
         }
       } else complain(error, name);
     }
-  }
+  });
 
   function draw(instance) {
     if (chip.dataset.state && chip.dataset.state !== instance.status) say(`${name}: ${instance.status}`);

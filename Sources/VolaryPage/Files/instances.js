@@ -3,7 +3,7 @@
 import { get, inProject } from "./api.js";
 import { showActions } from "./actions.js";
 import { sparkline } from "./chart.js";
-import { every, h, reconcile, setText } from "./dom.js";
+import { every, h, oneAtATime, reconcile, setText } from "./dom.js";
 import { age, bytes, percent } from "./format.js";
 import { icon } from "./icons.js";
 import { complain, say } from "./notices.js";
@@ -90,15 +90,12 @@ export function showInstances(view, { onEvent }) {
     setText(count, all.length ? `${running} running, ${all.length} in all${words.length ? `, ${found.length} shown` : ""}` : "");
   }
 
-  let isReading = false;
-  async function refresh() {
-    if (isReading) return;
-    isReading = true;
+  const refresh = oneAtATime(async () => {
     try {
       all = (await get("/1.0/instances", inProject({ recursion: 2 }))).sort((a, b) => a.name.localeCompare(b.name));
       if (section.isConnected) draw();
-    } catch (error) { complain(error, "Instances"); } finally { isReading = false; }
-  }
+    } catch (error) { complain(error, "Instances"); }
+  });
 
   onEvent((event) => {
     if (!event || (event.type === "lifecycle" && event.metadata.action?.startsWith("instance-"))) refresh();
