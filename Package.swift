@@ -203,7 +203,7 @@ let package = Package(
     .testTarget(
       name: "VolaryServerTests",
       dependencies: [
-        "HostPrograms", "VolaryAPI", "VolaryPage", "VolaryServer",
+        "HostPrograms", "VolaryAPI", "VolaryHost", "VolaryPage", "VolaryServer",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "HummingbirdCore", package: "hummingbird"),

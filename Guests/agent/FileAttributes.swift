@@ -9,7 +9,7 @@ struct FileAttributes {
 
   init(_ reader: inout FilePacketReader) throws(Failure) {
     let flags = try reader.integer()
-    if flags & 1 != 0 { size = try reader.size() }
+    if flags & 1 != 0 { size = try reader.offset() }
     if flags & 2 != 0 { owner = (try reader.integer(), try reader.integer()) }
     if flags & 4 != 0 { permissions = try reader.integer() }
     if flags & 8 != 0 { times = (try reader.integer(), try reader.integer()) }

@@ -1,36 +1,7 @@
 import System
 
-/// SFTP's packets: their kinds, and the answers.
+/// SFTP's answers.
 enum FileMessage {
-  static let initialize: UInt8 = 1
-  static let version: UInt8 = 2
-  static let open: UInt8 = 3
-  static let close: UInt8 = 4
-  static let read: UInt8 = 5
-  static let write: UInt8 = 6
-  static let lstat: UInt8 = 7
-  static let fstat: UInt8 = 8
-  static let setstat: UInt8 = 9
-  static let fsetstat: UInt8 = 10
-  static let opendir: UInt8 = 11
-  static let readdir: UInt8 = 12
-  static let remove: UInt8 = 13
-  static let mkdir: UInt8 = 14
-  static let rmdir: UInt8 = 15
-  static let realpath: UInt8 = 16
-  static let stat: UInt8 = 17
-  static let rename: UInt8 = 18
-  static let readlink: UInt8 = 19
-  static let symlink: UInt8 = 20
-  static let extended: UInt8 = 200
-
-  private static let statusAnswer: UInt8 = 101
-  private static let handleAnswer: UInt8 = 102
-  static let data: UInt8 = 103
-  private static let nameAnswer: UInt8 = 104
-  private static let attributesAnswer: UInt8 = 105
-  private static let extendedAnswer: UInt8 = 201
-
   // Codes of a status.
   static let ok: UInt32 = 0
   static let end: UInt32 = 1
@@ -43,7 +14,7 @@ enum FileMessage {
 
   static func status(_ id: UInt32, _ code: UInt32, _ words: StaticString) -> [UInt8] {
     var answer = FilePacket()
-    answer.byte(statusAnswer)
+    answer.byte(FilePacketKind.status)
     answer.integer(id)
     answer.integer(code)
     answer.string([UInt8](words))
@@ -74,7 +45,7 @@ enum FileMessage {
 
   static func handle(_ id: UInt32, _ number: Int) -> [UInt8] {
     var answer = FilePacket()
-    answer.byte(handleAnswer)
+    answer.byte(FilePacketKind.handle)
     answer.integer(id)
     answer.integer(UInt32(4))
     answer.integer(UInt32(truncatingIfNeeded: number))
@@ -83,7 +54,7 @@ enum FileMessage {
 
   static func attributes(_ id: UInt32, _ status: agent_statx) -> [UInt8] {
     var answer = FilePacket()
-    answer.byte(attributesAnswer)
+    answer.byte(FilePacketKind.attributes)
     answer.integer(id)
     answer.attributes(status)
     return answer.bytes
@@ -92,7 +63,7 @@ enum FileMessage {
   /// One name, and nothing of what it is.
   static func name(_ id: UInt32, _ path: [UInt8]) -> [UInt8] {
     var answer = FilePacket()
-    answer.byte(nameAnswer)
+    answer.byte(FilePacketKind.name)
     answer.integer(id)
     answer.integer(UInt32(1))
     answer.string(path)
@@ -104,7 +75,7 @@ enum FileMessage {
   /// Names of a folder with what they are; of one that has gone meanwhile nothing is said.
   static func names(_ id: UInt32, _ names: [[UInt8]], in folder: [UInt8]) -> [UInt8] {
     var answer = FilePacket()
-    answer.byte(nameAnswer)
+    answer.byte(FilePacketKind.name)
     answer.integer(id)
     answer.integer(UInt32(truncatingIfNeeded: names.count))
     for name in names {
@@ -123,7 +94,7 @@ enum FileMessage {
   /// The 11 numbers of statvfs@openssh.com.
   static func space(_ id: UInt32, _ space: agent_statfs) -> [UInt8] {
     var answer = FilePacket()
-    answer.byte(extendedAnswer)
+    answer.byte(FilePacketKind.extendedReply)
     answer.integer(id)
     let identity =
       UInt64(UInt32(bitPattern: space.identity.0)) << 32 | UInt64(UInt32(bitPattern: space.identity.1))
@@ -184,8 +155,6 @@ struct FilePacketReader {
     guard value < 1 << 62 else { throw Failure(code: Failure.invalid) }
     return Int(value)
   }
-
-  mutating func size() throws(Failure) -> Int { try offset() }
 
   private mutating func number(_ count: Int) throws(Failure) -> UInt64 {
     guard bytes.count - place >= count else { throw Failure(code: Failure.invalid) }

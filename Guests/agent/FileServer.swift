@@ -62,9 +62,9 @@ struct FileServer {
   // MARK: - Requests
 
   private mutating func answer(_ packet: [UInt8]) -> [UInt8]? {
-    if packet[0] == FileMessage.initialize {
+    if packet[0] == FilePacketKind.initialize {
       var version = FilePacket()
-      version.byte(FileMessage.version)
+      version.byte(FilePacketKind.version)
       version.integer(UInt32(3))
       for (name, data) in FileMessage.extensions {
         version.string([UInt8](name))
@@ -83,51 +83,51 @@ struct FileServer {
     _ kind: UInt8, _ id: UInt32, _ reader: inout FilePacketReader
   ) throws(Failure) -> [UInt8] {
     switch kind {
-    case FileMessage.open: return FileMessage.handle(id, try openFile(&reader))
-    case FileMessage.close:
+    case FilePacketKind.open: return FileMessage.handle(id, try openFile(&reader))
+    case FilePacketKind.close:
       let number = try reader.handle()
       switch try handle(number) {
       case .file(let file, _): Kernel.close(file)
       case .folder(let folder, _, _, _): Kernel.close(folder)
       }
       handles[number] = nil
-    case FileMessage.read: return try readFile(id, &reader)
-    case FileMessage.write:
+    case FilePacketKind.read: return try readFile(id, &reader)
+    case FilePacketKind.write:
       let file = try file(&reader)
       let offset = try reader.offset()
       try write(try reader.string(), to: file, at: offset)
-    case FileMessage.lstat:
+    case FilePacketKind.lstat:
       return FileMessage.attributes(id, try Kernel.status(try reader.path(), follows: false))
-    case FileMessage.stat: return FileMessage.attributes(id, try Kernel.status(try reader.path()))
-    case FileMessage.fstat:
+    case FilePacketKind.stat: return FileMessage.attributes(id, try Kernel.status(try reader.path()))
+    case FilePacketKind.fstat:
       return FileMessage.attributes(id, try Kernel.status([], of: try file(&reader).descriptor))
-    case FileMessage.setstat:
+    case FilePacketKind.setstat:
       let path = try reader.path()
       try FileAttributes(&reader).apply(to: path)
-    case FileMessage.fsetstat:
+    case FilePacketKind.fsetstat:
       let file = try file(&reader)
       // By the name under which the kernel has it, so that there is one way for both.
       try FileAttributes(&reader).apply(to: [UInt8]("/proc/self/fd/") + [UInt8](decimal: file.descriptor))
-    case FileMessage.opendir:
+    case FilePacketKind.opendir:
       let path = try reader.path()
       let folder = try Kernel.open(path, Kernel.OpenFlags.directory)
       return FileMessage.handle(id, try keep(.folder(folder, path: path, left: [], isRead: false)))
-    case FileMessage.readdir: return try readFolder(id, try reader.handle())
-    case FileMessage.remove: try onPath(AGENT_SYS_unlinkat, try reader.path())
-    case FileMessage.mkdir:
+    case FilePacketKind.readdir: return try readFolder(id, try reader.handle())
+    case FilePacketKind.remove: try onPath(AGENT_SYS_unlinkat, try reader.path())
+    case FilePacketKind.mkdir:
       let path = try reader.path()
       let attributes = try FileAttributes(&reader)
       try onPath(AGENT_SYS_mkdirat, path, Int(attributes.permissions ?? 0o777) & 0o7777)
       // The size of a folder is nobody's to set.
       try attributes.apply(to: path, withSize: false)
     // AT_REMOVEDIR.
-    case FileMessage.rmdir: try onPath(AGENT_SYS_unlinkat, try reader.path(), 0x200)
-    case FileMessage.realpath: return FileMessage.name(id, try resolve(try reader.path()))
-    case FileMessage.rename:
+    case FilePacketKind.rmdir: try onPath(AGENT_SYS_unlinkat, try reader.path(), 0x200)
+    case FilePacketKind.realpath: return FileMessage.name(id, try resolve(try reader.path()))
+    case FilePacketKind.rename:
       // RENAME_NOREPLACE: what is there stays.
       try onPaths(AGENT_SYS_renameat2, try reader.path(), try reader.path(), flags: 1)
-    case FileMessage.readlink: return FileMessage.name(id, try target(of: try reader.path()))
-    case FileMessage.symlink:
+    case FilePacketKind.readlink: return FileMessage.name(id, try target(of: try reader.path()))
+    case FilePacketKind.symlink:
       // In OpenSSH's order, which is the other way round than the draft's and what clients send.
       let target = try reader.path()
       let link = try reader.path()
@@ -136,7 +136,7 @@ struct FileServer {
           _ = try Kernel.call(AGENT_SYS_symlinkat, target, Kernel.atCurrentDirectory, link)
         }
       }
-    case FileMessage.extended: return try carryOutExtended(id, &reader)
+    case FilePacketKind.extended: return try carryOutExtended(id, &reader)
     default: return FileMessage.status(id, FileMessage.unsupported, "this is no request that is known here")
     }
     return FileMessage.status(id, FileMessage.ok, "done")
@@ -213,7 +213,7 @@ struct FileServer {
     let bytes = try Kernel.read(file.descriptor, max(count, 1), at: offset)
     if bytes.isEmpty { return FileMessage.status(id, FileMessage.end, "the end of the file") }
     var answer = FilePacket()
-    answer.byte(FileMessage.data)
+    answer.byte(FilePacketKind.data)
     answer.integer(id)
     answer.string(bytes)
     return answer.bytes

@@ -8,7 +8,6 @@ struct Failure: Error {
   static let interrupted = 4
   static let noExecFormat = 8
   static let again = 11
-  static let exists = 17
   static let invalid = 22
 }
 

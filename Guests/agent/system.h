@@ -26,10 +26,10 @@ static inline long agent_call(long number, long a, long b, long c, long d, long 
 // arch/x86/entry/syscalls/syscall_64.tbl
 #define AGENT_CALLS(X) \
   X(read, 0) X(write, 1) X(close, 3) X(mmap, 9) X(munmap, 11) X(rt_sigaction, 13) X(rt_sigprocmask, 14) \
-  X(ioctl, 16) X(pread, 17) X(pwrite, 18) X(sendto, 44) X(recvfrom, 45) X(socket, 41) X(bind, 49) \
-  X(listen, 50) X(getsockname, 51) X(getpeername, 52) X(setsockopt, 54) X(clone, 56) X(execve, 59) X(exit, 231) \
-  X(wait4, 61) X(kill, 62) X(uname, 63) X(fsync, 74) X(ftruncate, 77) X(chdir, 80) X(fchmod, 91) X(fchown, 93) \
-  X(setsid, 112) X(setgroups, 116) X(setresuid, 117) X(setresgid, 119) X(sync, 162) X(reboot, 169) \
+  X(ioctl, 16) X(pread, 17) X(pwrite, 18) X(socket, 41) X(bind, 49) \
+  X(listen, 50) X(clone, 56) X(execve, 59) X(exit, 231) \
+  X(wait4, 61) X(kill, 62) X(uname, 63) X(fsync, 74) X(chdir, 80) \
+  X(setsid, 112) X(setgroups, 116) X(setresuid, 117) X(setresgid, 119) \
   X(getdents, 217) X(clock_settime, 227) X(openat, 257) X(mkdirat, 258) X(fchownat, 260) X(unlinkat, 263) \
   X(linkat, 265) X(symlinkat, 266) X(readlinkat, 267) X(fchmodat, 268) X(ppoll, 271) X(utimensat, 280) \
   X(accept, 288) X(dup3, 292) X(pipe, 293) X(renameat2, 316) X(statx, 332) X(statfs, 137) X(truncate, 76) X(umask, 95)
@@ -54,10 +54,10 @@ static inline long agent_call(long number, long a, long b, long c, long d, long 
 // include/uapi/asm-generic/unistd.h
 #define AGENT_CALLS(X) \
   X(read, 63) X(write, 64) X(close, 57) X(mmap, 222) X(munmap, 215) X(rt_sigaction, 134) X(rt_sigprocmask, 135) \
-  X(ioctl, 29) X(pread, 67) X(pwrite, 68) X(sendto, 206) X(recvfrom, 207) X(socket, 198) X(bind, 200) \
-  X(listen, 201) X(getsockname, 204) X(getpeername, 205) X(setsockopt, 208) X(clone, 220) X(execve, 221) \
-  X(exit, 94) X(wait4, 260) X(kill, 129) X(uname, 160) X(fsync, 82) X(ftruncate, 46) X(chdir, 49) X(fchmod, 52) \
-  X(fchown, 55) X(setsid, 157) X(setgroups, 159) X(setresuid, 147) X(setresgid, 149) X(sync, 81) X(reboot, 142) \
+  X(ioctl, 29) X(pread, 67) X(pwrite, 68) X(socket, 198) X(bind, 200) \
+  X(listen, 201) X(clone, 220) X(execve, 221) \
+  X(exit, 94) X(wait4, 260) X(kill, 129) X(uname, 160) X(fsync, 82) X(chdir, 49) \
+  X(setsid, 157) X(setgroups, 159) X(setresuid, 147) X(setresgid, 149) \
   X(getdents, 61) X(clock_settime, 112) X(openat, 56) X(mkdirat, 34) X(fchownat, 54) X(unlinkat, 35) \
   X(linkat, 37) X(symlinkat, 36) X(readlinkat, 78) X(fchmodat, 53) X(ppoll, 73) X(utimensat, 88) \
   X(accept, 242) X(dup3, 24) X(pipe, 59) X(renameat2, 276) X(statx, 291) X(statfs, 43) X(truncate, 45) X(umask, 166)

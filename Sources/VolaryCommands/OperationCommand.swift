@@ -37,7 +37,7 @@ struct OperationCommand: ParsableCommand {
     func run() throws {
       let path = OperationCommand.path(id)
       let operation: OperationObject = try Daemon.run { try await $0.get(path) }
-      print(try YAMLText.text(of: try APICoding.encode(operation)), terminator: "")
+      try YAMLText.show(operation)
     }
   }
 

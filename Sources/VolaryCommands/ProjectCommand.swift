@@ -51,7 +51,7 @@ struct ProjectCommand: ParsableCommand {
     func run() throws {
       let path = ProjectCommand.path(name)
       let project: ProjectObject = try Daemon.run { try await $0.get(path) }
-      print(try YAMLText.text(of: try APICoding.encode(project)), terminator: "")
+      try YAMLText.show(project)
     }
   }
 

@@ -1,7 +1,13 @@
 package import Foundation
+internal import VolaryAPI
 
 /// JSON documents as YAML: strings and numbers are written alike in both.
 package enum YAMLText {
+  /// Prints a value of the API's.
+  static func show(_ value: some Encodable) throws {
+    print(try text(of: try APICoding.encode(value)), terminator: "")
+  }
+
   package static func text(of json: Data) throws -> String {
     let document = try JSONSerialization.jsonObject(with: json, options: .fragmentsAllowed)
     return try lines(document).joined(separator: "\n") + "\n"

@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import VolaryAPI
+import VolaryHost
 import VolaryServer
 
 /// What a host promises to instances, and what it does not.
@@ -103,7 +104,7 @@ struct HostPoolTests {
 
   /// By the kernel's own words (proc(5)).
   @Test func readsTheHost() throws {
-    let fields = HostCapacity.fields(
+    let fields = HostMemory.fields(
       meminfo: "MemTotal:       16303664 kB\nMemAvailable:    9000000 kB\nHugePages_Total:       0\n")
     #expect(fields == ["MemTotal": 16_303_664 << 10, "MemAvailable": 9_000_000 << 10])
     let here = HostCapacity.measure(dataDirectory: "/tmp")

@@ -66,10 +66,7 @@ package final class APIClient: Sendable {
     let reply = try await raw(
       method, path, query: query, headers: headers, body: body, seconds: seconds)
     if reply.status < 400 { return reply }
-    if let envelope = try? APICoding.decode(ErrorEnvelope.self, from: reply.body) { throw envelope.apiError }
-    throw APIError(
-      APIError.Code(status: reply.status), "the daemon answered \(method) \(path) with status \(reply.status)"
-    )
+    throw Self.failure(reply.status, reply.body, to: "\(method) \(path)")
   }
 
   /// Sends one request and gives its answer as it is.
@@ -111,7 +108,8 @@ package final class APIClient: Sendable {
       let response = try await http.execute(request, timeout: .hours(24))
       let status = Int(response.status.code)
       if status < 400 { return }
-      throw Self.failure(status, try await response.body.collect(upTo: Self.largestAnswer))
+      let body = try await response.body.collect(upTo: Self.largestAnswer)
+      throw Self.failure(status, Data(body.readableBytesView), to: "POST \(path)")
     } catch { throw APIError(connecting: endpoint, error) }
   }
 
@@ -127,7 +125,8 @@ package final class APIClient: Sendable {
     }
     let status = Int(response.status.code)
     if status >= 400 {
-      throw Self.failure(status, try await response.body.collect(upTo: Self.largestAnswer))
+      let body = try await response.body.collect(upTo: Self.largestAnswer)
+      throw Self.failure(status, Data(body.readableBytesView), to: "GET \(path)")
     }
     for try await piece in response.body { try await take(piece) }
   }
@@ -138,10 +137,10 @@ package final class APIClient: Sendable {
     }
   }
 
-  private static func failure(_ status: Int, _ body: ByteBuffer) -> APIError {
-    let body = Data(body.readableBytesView)
+  /// What an answer that is an error says.
+  private static func failure(_ status: Int, _ body: Data, to request: String) -> APIError {
     if let envelope = try? APICoding.decode(ErrorEnvelope.self, from: body) { return envelope.apiError }
-    return APIError(APIError.Code(status: status), "the daemon answered with status \(status)")
+    return APIError(APIError.Code(status: status), "the daemon answered \(request) with status \(status)")
   }
 
   /// Bytes of an answer that this client is willing to hold.

@@ -22,7 +22,7 @@ struct ConfigCommand: ParsableCommand {
     func run() throws {
       guard let name else {
         let shown = ["config": try JSONValue(encoding: try ConfigCommand.daemon())]
-        print(try YAMLText.text(of: try APICoding.encode(shown)), terminator: "")
+        try YAMLText.show(shown)
         return
       }
       let instance = try ConfigCommand.read(name, project)
@@ -30,7 +30,7 @@ struct ConfigCommand: ParsableCommand {
         "config": try JSONValue(encoding: instance.config),
         "devices": try JSONValue(encoding: expanded ? instance.expandedDevices : instance.devices),
       ]
-      print(try YAMLText.text(of: try APICoding.encode(shown)), terminator: "")
+      try YAMLText.show(shown)
     }
   }
 

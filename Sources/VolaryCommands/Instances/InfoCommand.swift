@@ -31,8 +31,7 @@ struct InfoCommand: ParsableCommand {
     }
     guard let name else {
       let reply = try Daemon.run { try await $0.send("GET", "/1.0") }
-      return print(
-        try YAMLText.text(of: try APICoding.encode(reply.metadata(as: JSONValue.self))), terminator: "")
+      return try YAMLText.show(try reply.metadata(as: JSONValue.self))
     }
     let (path, query, showLog) = ("/1.0/instances/\(APIEndpoint.escaped(name))", project.query, showLog)
     if showLog {
@@ -48,7 +47,7 @@ struct InfoCommand: ParsableCommand {
       )
     }
     let both: JSONValue = .object(["instance": instance, "state": state])
-    print(try YAMLText.text(of: try APICoding.encode(both)), terminator: "")
+    try YAMLText.show(both)
   }
 }
 

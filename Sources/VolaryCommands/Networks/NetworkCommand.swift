@@ -65,7 +65,7 @@ struct NetworkCommand: ParsableCommand {
     func run() throws {
       let (path, query) = (NetworkCommand.path(name), project.query)
       let network: NetworkObject = try Daemon.run { try await $0.get(path, query: query) }
-      print(try YAMLText.text(of: try APICoding.encode(network)), terminator: "")
+      try YAMLText.show(network)
     }
   }
 
@@ -79,7 +79,7 @@ struct NetworkCommand: ParsableCommand {
     func run() throws {
       let (path, query) = (NetworkCommand.path(name) + "/state", project.query)
       let state: NetworkStateObject = try Daemon.run { try await $0.get(path, query: query) }
-      print(try YAMLText.text(of: try APICoding.encode(state)), terminator: "")
+      try YAMLText.show(state)
     }
   }
 

@@ -38,7 +38,7 @@ struct ProfileCommand: ParsableCommand {
 
     func run() throws {
       let profile = try ProfileCommand.read(name, project)
-      print(try YAMLText.text(of: try APICoding.encode(profile)), terminator: "")
+      try YAMLText.show(profile)
     }
   }
 

@@ -66,7 +66,7 @@ struct StorageCommand: ParsableCommand {
       let shown: [String: JSONValue] = [
         "resources": resources, "used_by": try JSONValue(encoding: pool.usedBy),
       ]
-      print(try YAMLText.text(of: try APICoding.encode(shown)), terminator: "")
+      try YAMLText.show(shown)
     }
   }
 
@@ -78,7 +78,7 @@ struct StorageCommand: ParsableCommand {
     func run() throws {
       let path = StorageCommand.path(name)
       let pool: StoragePoolObject = try Daemon.run { try await $0.get(path) }
-      print(try YAMLText.text(of: try APICoding.encode(pool)), terminator: "")
+      try YAMLText.show(pool)
     }
   }
 

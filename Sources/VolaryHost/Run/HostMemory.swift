@@ -10,12 +10,19 @@ package enum HostMemory {
 
   /// As ``total``, from the file's text.
   static func total(meminfo text: String) -> UInt64? {
-    var kibibytes: [Substring: UInt64] = [:]
+    let bytes = fields(meminfo: text)
+    return bytes["MemTotal"].map { UInt64($0 + (bytes["SwapTotal"] ?? 0)) }
+  }
+
+  /// Bytes by name, of /proc/meminfo.
+  package static func fields(meminfo text: String) -> [String: Int64] {
+    var fields: [String: Int64] = [:]
     for line in text.split(separator: "\n") {
       let words = line.split(separator: " ")
-      if words.count == 3, words[2] == "kB" { kibibytes[words[0].dropLast()] = UInt64(words[1]) }
+      if words.count == 3, words[2] == "kB", let number = Int64(words[1]), (0..<1 << 50).contains(number) {
+        fields[String(words[0].dropLast())] = number << 10
+      }
     }
-    guard let memory = kibibytes["MemTotal"] else { return nil }
-    return (memory + (kibibytes["SwapTotal"] ?? 0)) << 10
+    return fields
   }
 }

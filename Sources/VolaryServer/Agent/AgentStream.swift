@@ -1,8 +1,6 @@
 internal import AgentProtocol
-internal import Glibc
 internal import HostSystem
 internal import NIOCore
-internal import NIOPosix
 internal import VolaryAPI
 internal import VolaryHost
 
@@ -52,12 +50,7 @@ final class AgentStream: @unchecked Sendable {  // one task reads it
   ) async throws -> Result? {
     let socket: UnixSocket
     do { socket = try link.connect(toPort: AgentProtocol.port) } catch { return nil }
-    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .withConnectedSocket(fcntl(socket.descriptor.raw, F_DUPFD_CLOEXEC, 0)) { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-        }
-      }
+    let channel = try await socket.channel()
     return try await channel.executeThenClose { inbound, outbound in
       let stream = AgentStream(channel.channel, inbound, outbound)
       guard try await stream.isGreeted(within: patience) else { return nil }

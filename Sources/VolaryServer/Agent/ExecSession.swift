@@ -45,9 +45,7 @@ actor ExecSession {
       case .terminal: [.input, .control]
       }
     secrets = Dictionary(
-      uniqueKeysWithValues: roles.map { role in
-        (role.rawValue, (0..<4).map { _ in String(UInt64.random(in: 0...UInt64.max), radix: 16) }.joined())
-      })
+      uniqueKeysWithValues: roles.map { ($0.rawValue, ConsoleSession.secret()) })
   }
 
   // MARK: - The program

@@ -33,29 +33,6 @@ final class FileClient: @unchecked Sendable {  // one task uses it
     static let truncate = Opening(rawValue: 16)
   }
 
-  private enum Kind {
-    static let initialize: UInt8 = 1
-    static let open: UInt8 = 3
-    static let close: UInt8 = 4
-    static let read: UInt8 = 5
-    static let write: UInt8 = 6
-    static let lstat: UInt8 = 7
-    static let setstat: UInt8 = 9
-    static let opendir: UInt8 = 11
-    static let readdir: UInt8 = 12
-    static let remove: UInt8 = 13
-    static let mkdir: UInt8 = 14
-    static let rmdir: UInt8 = 15
-    static let stat: UInt8 = 17
-    static let readlink: UInt8 = 19
-    static let symlink: UInt8 = 20
-    static let status: UInt8 = 101
-    static let handle: UInt8 = 102
-    static let data: UInt8 = 103
-    static let name: UInt8 = 104
-    static let attributes: UInt8 = 105
-  }
-
   private let stream: AgentStream
   private var received = ByteBuffer()
   private var lastID: UInt32 = 0
@@ -66,7 +43,7 @@ final class FileClient: @unchecked Sendable {  // one task uses it
     try await stream.send(AgentFrame(.files))
     var hello = ByteBuffer()
     hello.writeInteger(UInt32(5))
-    hello.writeInteger(Kind.initialize)
+    hello.writeInteger(FilePacketKind.initialize)
     hello.writeInteger(UInt32(3))
     try await stream.writer.write(hello)
     _ = try await nextPacket()
@@ -75,13 +52,15 @@ final class FileClient: @unchecked Sendable {  // one task uses it
   // MARK: - Requests
 
   func attributes(of path: String, follows: Bool = false) async throws -> Attributes {
-    var answer = try await ask(follows ? Kind.stat : Kind.lstat, about: path) { $0.writeText(path) }
-    try Self.expect(&answer, Kind.attributes, about: path)
+    var answer = try await ask(follows ? FilePacketKind.stat : FilePacketKind.lstat, about: path) {
+      $0.writeText(path)
+    }
+    try Self.expect(&answer, FilePacketKind.attributes, about: path)
     return try Self.attributes(&answer)
   }
 
   func open(_ path: String, _ opening: Opening, mode: UInt32? = nil) async throws -> [UInt8] {
-    try await handle(Kind.open, path) {
+    try await handle(FilePacketKind.open, path) {
       $0.writeText(path)
       $0.writeInteger(opening.rawValue)
       $0.writeAttributes(mode: mode)
@@ -90,13 +69,13 @@ final class FileClient: @unchecked Sendable {  // one task uses it
 
   /// Up to ``piece`` bytes; nil at the end.
   func read(_ handle: [UInt8], at offset: UInt64) async throws -> ByteBuffer? {
-    var answer = try await ask(Kind.read, about: "", endIsFine: true) {
+    var answer = try await ask(FilePacketKind.read, about: "", endIsFine: true) {
       $0.writeBytesWithLength(handle)
       $0.writeInteger(offset)
       $0.writeInteger(UInt32(Self.piece))
     }
-    if answer.getInteger(at: answer.readerIndex, as: UInt8.self) == Kind.status { return nil }
-    try Self.expect(&answer, Kind.data, about: "")
+    if answer.getInteger(at: answer.readerIndex, as: UInt8.self) == FilePacketKind.status { return nil }
+    try Self.expect(&answer, FilePacketKind.data, about: "")
     return try answer.readBuffer()
   }
 
@@ -104,7 +83,7 @@ final class FileClient: @unchecked Sendable {  // one task uses it
     var rest = bytes
     var place = offset
     while let piece = rest.readSlice(length: min(rest.readableBytes, Self.piece)), piece.readableBytes > 0 {
-      try await done(Kind.write, about: "") {
+      try await done(FilePacketKind.write, about: "") {
         $0.writeBytesWithLength(handle)
         $0.writeInteger(place)
         $0.writeInteger(UInt32(piece.readableBytes))
@@ -115,19 +94,19 @@ final class FileClient: @unchecked Sendable {  // one task uses it
   }
 
   func close(_ handle: [UInt8]) async throws {
-    try await done(Kind.close, about: "") { $0.writeBytesWithLength(handle) }
+    try await done(FilePacketKind.close, about: "") { $0.writeBytesWithLength(handle) }
   }
 
   /// Names in a folder, but for `.` and `..`.
   func names(in path: String) async throws -> [String] {
-    let handle = try await handle(Kind.opendir, path) { $0.writeText(path) }
+    let handle = try await handle(FilePacketKind.opendir, path) { $0.writeText(path) }
     var names: [String] = []
     while true {
-      var answer = try await ask(Kind.readdir, about: path, endIsFine: true) {
+      var answer = try await ask(FilePacketKind.readdir, about: path, endIsFine: true) {
         $0.writeBytesWithLength(handle)
       }
-      if answer.getInteger(at: answer.readerIndex, as: UInt8.self) == Kind.status { break }
-      try Self.expect(&answer, Kind.name, about: path)
+      if answer.getInteger(at: answer.readerIndex, as: UInt8.self) == FilePacketKind.status { break }
+      try Self.expect(&answer, FilePacketKind.name, about: path)
       for _ in 0..<(try answer.readNumber()) {
         let name = try answer.readText()
         _ = try answer.readBuffer()
@@ -141,35 +120,37 @@ final class FileClient: @unchecked Sendable {  // one task uses it
   }
 
   func target(of path: String) async throws -> String {
-    var answer = try await ask(Kind.readlink, about: path) { $0.writeText(path) }
-    try Self.expect(&answer, Kind.name, about: path)
+    var answer = try await ask(FilePacketKind.readlink, about: path) { $0.writeText(path) }
+    try Self.expect(&answer, FilePacketKind.name, about: path)
     _ = try answer.readNumber()
     return try answer.readText()
   }
 
   func makeLink(_ path: String, to target: String) async throws {
-    try await done(Kind.symlink, about: path) {
+    try await done(FilePacketKind.symlink, about: path) {
       $0.writeText(target)
       $0.writeText(path)
     }
   }
 
   func makeFolder(_ path: String, mode: UInt32) async throws {
-    try await done(Kind.mkdir, about: path) {
+    try await done(FilePacketKind.mkdir, about: path) {
       $0.writeText(path)
       $0.writeAttributes(mode: mode)
     }
   }
 
   func set(_ path: String, user: UInt32? = nil, group: UInt32? = nil, mode: UInt32? = nil) async throws {
-    try await done(Kind.setstat, about: path) {
+    try await done(FilePacketKind.setstat, about: path) {
       $0.writeText(path)
       $0.writeAttributes(owner: user.flatMap { user in group.map { (user, $0) } }, mode: mode)
     }
   }
 
   func remove(_ path: String, isFolder: Bool) async throws {
-    try await done(isFolder ? Kind.rmdir : Kind.remove, about: path) { $0.writeText(path) }
+    try await done(isFolder ? FilePacketKind.rmdir : FilePacketKind.remove, about: path) {
+      $0.writeText(path)
+    }
   }
 
   // MARK: - Packets
@@ -178,7 +159,7 @@ final class FileClient: @unchecked Sendable {  // one task uses it
     _ kind: UInt8, _ path: String, _ body: (inout ByteBuffer) -> Void
   ) async throws -> [UInt8] {
     var answer = try await ask(kind, about: path, body)
-    try Self.expect(&answer, Kind.handle, about: path)
+    try Self.expect(&answer, FilePacketKind.handle, about: path)
     return Array(try answer.readBuffer().readableBytesView)
   }
 
@@ -203,7 +184,7 @@ final class FileClient: @unchecked Sendable {  // one task uses it
     guard let kind: UInt8 = answer.readInteger(), answer.readInteger(as: UInt32.self) == lastID else {
       throw Self.malformed
     }
-    if kind == Kind.status { try Self.check(answer, about: path, endIsFine) }
+    if kind == FilePacketKind.status { try Self.check(answer, about: path, endIsFine) }
     var result = ByteBuffer()
     result.writeInteger(kind)
     result.writeImmutableBuffer(answer)

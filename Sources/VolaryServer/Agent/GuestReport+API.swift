@@ -14,7 +14,7 @@ extension GuestReport {
           bytesSent: Int64(clamping: interface.counters[3]),
           packetsReceived: Int64(clamping: interface.counters[0]),
           packetsSent: Int64(clamping: interface.counters[1])),
-        hwaddr: Self.hexadecimal(interface.hardwareAddress), mtu: Int(interface.mtu),
+        hwaddr: interface.hardwareAddress.prefix(8).hexadecimalWithColons, mtu: Int(interface.mtu),
         state: interface.flags & 0x1 != 0 ? "up" : "down", type: isLoopback ? "loopback" : "broadcast")
       network.addresses = interface.addresses.prefix(64).map(Self.address)
       networks[Self.text(interface.name, most: 16)] = network
@@ -45,10 +45,6 @@ extension GuestReport {
       family: isFour ? "inet" : "inet6",
       address: String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self),
       netmask: "\(address.prefix)", scope: scope)
-  }
-
-  private static func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.prefix(8).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
   }
 
   /// Printable ASCII, and not too much of it.

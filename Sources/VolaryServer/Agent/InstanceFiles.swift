@@ -36,7 +36,7 @@ struct InstanceFiles: RouteGroup {
         query: [.project, Self.path]
       ) { call in
         let path = try Self.path(call)
-        try await withFiles(call) { files in
+        try await withFiles(of: try await find(call)) { files in
           try await files.remove(path, isFolder: try await files.attributes(of: path).isFolder)
         }
       },
@@ -45,8 +45,7 @@ struct InstanceFiles: RouteGroup {
         right: .use, query: [.project], answer: .nothing,
         tunnel: .init(
           check: { call in
-            let record = try await instances.find(call["name"], project: call.project)
-            _ = try await instances.agentLink(of: record)
+            _ = try await instances.agentLink(of: try await find(call))
           }, run: { try await tunnel($0, $1, $2) }),
         action: .respond { _ in
           throw APIError(.upgradeRequired, "this path is SFTP: ask for it with `Upgrade: sftp`")
@@ -54,11 +53,14 @@ struct InstanceFiles: RouteGroup {
     ]
   }
 
+  private func find(_ call: Call) async throws -> InstanceRecord {
+    try await instances.find(call["name"], project: call.project)
+  }
+
   private func withFiles<Result: Sendable>(
-    _ call: Call, _ body: @Sendable (FileClient) async throws -> Result
+    of record: InstanceRecord, _ body: @Sendable (FileClient) async throws -> Result
   ) async throws -> Result {
-    let record = try await instances.find(call["name"], project: call.project)
-    return try await instances.withAgent(of: record) { try await body(try await FileClient($0)) }
+    try await instances.withAgent(of: record) { try await body(try await FileClient($0)) }
   }
 
   private static func path(_ call: Call) throws -> String {
@@ -72,9 +74,9 @@ struct InstanceFiles: RouteGroup {
 
   private func get(_ call: Call) async throws -> Reply {
     let path = try Self.path(call)
-    let record = try await instances.find(call["name"], project: call.project)
+    let record = try await find(call)
     let (link, patience) = try await instances.agentLink(of: record)
-    let beginning = try await withFiles(call) { try await Self.begin($0, path) }
+    let beginning = try await withFiles(of: record) { try await Self.begin($0, path) }
     switch beginning {
     case .folder(let attributes, let names):
       var reply = try Reply.sync(names)
@@ -87,7 +89,7 @@ struct InstanceFiles: RouteGroup {
     case .file(let attributes):
       // A connection of its own, which the answer may never come to need.
       let body = ResponseBody { writer in
-        _ = try await AgentStream.open(link, patience: patience) { stream in
+        let isSent: Void? = try await AgentStream.open(link, patience: patience) { stream in
           let files = try await FileClient(stream)
           let handle = try await files.open(path, .read)
           var offset: UInt64 = 0
@@ -96,6 +98,8 @@ struct InstanceFiles: RouteGroup {
             try await writer.write(piece)
           }
         }
+        // An answer that ends in the ordinary way would be an empty file.
+        guard isSent != nil else { throw Instances.missingAgent(record.name) }
         try await writer.finish(nil)
       }
       var reply = Reply(headers: [.contentType: Self.bytes], body: .stream(body))
@@ -129,7 +133,7 @@ struct InstanceFiles: RouteGroup {
   private func put(_ call: Call, _ body: RequestBody) async throws -> Reply {
     let path = try Self.path(call)
     let wish = try FileWish(call.headers)
-    try await withFiles(call) { files in
+    try await withFiles(of: try await find(call)) { files in
       switch wish.kind {
       case .folder:
         if (try? await files.attributes(of: path, follows: true))?.isFolder != true {
@@ -168,8 +172,7 @@ struct InstanceFiles: RouteGroup {
     _ call: Call, _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>,
     _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
   ) async throws {
-    let record = try await instances.find(call["name"], project: call.project)
-    try await instances.withAgent(of: record) { stream in
+    try await instances.withAgent(of: try await find(call)) { stream in
       try await stream.send(AgentFrame(.files))
       let (writer, ending) = (stream.writer, stream.ending)
       let fromClient = Task {

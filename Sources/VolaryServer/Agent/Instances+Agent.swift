@@ -93,23 +93,22 @@ extension Instances {
   // MARK: - The guest's end and time
 
   /// Has the agent switch the guest off, where there is one; false when nobody has taken it on.
-  func askAgentToEnd(_ id: String) async -> Bool {
-    guard let machine = machines[id], machine.report != nil else { return false }
-    let isHeard = try? await AgentStream.open(machine.link, patience: .seconds(2)) { stream in
-      try await stream.send(AgentFrame(.powerOff, [0]))
-      return try await stream.nextFrame()?.kind == .done
-    }
-    return isHeard ?? nil ?? false
-  }
+  func askAgentToEnd(_ id: String) async -> Bool { await order(AgentFrame(.powerOff, [0]), of: id) }
 
   /// Tells a guest that has stood still what time it is.
   func setClock(_ id: String) async {
-    guard let machine = machines[id], machine.report != nil else { return }
-    _ = try? await AgentStream.open(machine.link, patience: .seconds(2)) { stream in
-      var time = AgentWriter()
-      time.integer(UInt64(max(0, Date().timeIntervalSince1970) * 1e9))
-      try await stream.send(AgentFrame(.setTime, time.bytes))
+    var time = AgentWriter()
+    time.integer(UInt64(max(0, Date().timeIntervalSince1970) * 1e9))
+    _ = await order(AgentFrame(.setTime, time.bytes), of: id)
+  }
+
+  /// Whether the agent, where there is one, has done something at once.
+  private func order(_ frame: AgentFrame, of id: String) async -> Bool {
+    guard let machine = machines[id], machine.report != nil else { return false }
+    let isDone = try? await AgentStream.open(machine.link, patience: .seconds(2)) { stream in
+      try await stream.send(frame)
       return try await stream.nextFrame()?.kind == .done
     }
+    return isDone ?? false
   }
 }

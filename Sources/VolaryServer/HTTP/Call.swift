@@ -16,7 +16,7 @@ package struct Call: Sendable {
   package let parameters: [String: String]
   package let query: QueryValues
   package let headers: HTTPFields
-  package let body: ByteBuffer
+  package internal(set) var body: ByteBuffer
   package let peer: Peer
 
   /// A value of the route's path. Empty when the route has no such braces, which is a mistake of the route.

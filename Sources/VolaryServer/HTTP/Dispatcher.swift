@@ -67,7 +67,7 @@ package struct Dispatcher: Sendable {
     var call = try await admit(
       route, match, path: path, query: query, request.headers, isHead: request.method == .head, from: peer)
     if let action = route.webSocket, Self.asksForWebSocket(request.headers) { try await action.check(call) }
-    if let action = route.tunnel, method.isSafe { try await action.check(call) }
+    if let action = route.tunnel { try await action.check(call) }
     let reply: Reply
     switch route.action {
     case .stream(let respond):
@@ -109,9 +109,9 @@ package struct Dispatcher: Sendable {
     let length = call.headers[.contentLength].flatMap { Int($0) } ?? 0
     if length > Self.largestBody { throw Self.tooLarge }
     if length == 0, call.headers[.transferEncoding] == nil { return call }
-    let bytes: ByteBuffer
+    var call = call
     do {
-      bytes = try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
+      call.body = try await withThrowingTaskGroup(of: ByteBuffer.self) { group in
         group.addTask { try await body.collect(upTo: Self.largestBody) }
         group.addTask {
           try await Task.sleep(for: Self.bodyPatience)
@@ -121,10 +121,7 @@ package struct Dispatcher: Sendable {
         return try await group.next() ?? ByteBuffer()
       }
     } catch is NIOTooManyBytesError { throw Self.tooLarge }
-    return Call(
-      identity: call.identity, method: call.method, isHead: call.isHead, path: call.path,
-      parameters: call.parameters,
-      query: call.query, headers: call.headers, body: bytes, peer: call.peer)
+    return call
   }
 
   /// A POST with an Idempotency-Key is carried out once.
@@ -135,64 +132,50 @@ package struct Dispatcher: Sendable {
     return try await keys.respond(to: call, key: key) { try await respond(call) }
   }
 
-  // MARK: - Websockets
+  // MARK: - Upgrades
 
-  /// Whether a request to open a websocket is granted. When not, the request is answered as any other, which
-  /// says why.
-  func grantsWebSocket(_ target: String, _ headers: HTTPFields, from peer: Peer) async -> Bool {
+  /// Whether a request to open a websocket or a tunnel is granted. When not, the request is answered as any other,
+  /// which says why.
+  func grants(
+    _ upgrade: UpgradeGate.Upgrade, _ target: String, _ headers: HTTPFields, from peer: Peer
+  ) async -> Bool {
     do {
-      let (action, call) = try await webSocket(target, headers, from: peer)
-      try await action.check(call)
+      switch upgrade {
+      case .webSocket:
+        let (action, call) = try await find(\.webSocket, target, headers, from: peer)
+        try await action.check(call)
+      case .tunnel:
+        let (action, call) = try await find(\.tunnel, target, headers, from: peer)
+        try await action.check(call)
+      }
       return true
     } catch { return false }
   }
 
   func run(_ socket: WebSocket, _ target: String, _ headers: HTTPFields, from peer: Peer) async throws {
     do {
-      let (action, call) = try await webSocket(target, headers, from: peer)
+      let (action, call) = try await find(\.webSocket, target, headers, from: peer)
       try await action.run(call, socket)
     } catch let error as APIError {
       throw WebSocketClosure(error.code == .gone ? .tooSlow : .policyViolation, error.message)
     }
   }
 
-  private func webSocket(
-    _ target: String, _ headers: HTTPFields, from peer: Peer
-  ) async throws -> (Route.WebSocketAction, Call) {
-    let (path, query) = try Self.split(target)
-    let match = try table.find(path)
-    guard let route = match.methods[.get], let action = route.webSocket else {
-      throw APIError.invalid("\(path) is no websocket")
-    }
-    try Self.checkOrigin(headers, host: headers[.hostField])
-    return (action, try await admit(route, match, path: path, query: query, headers, from: peer))
-  }
-
-  // MARK: - Tunnels
-
-  func grantsTunnel(_ target: String, _ headers: HTTPFields, from peer: Peer) async -> Bool {
-    do {
-      let (action, call) = try await tunnel(target, headers, from: peer)
-      try await action.check(call)
-      return true
-    } catch { return false }
-  }
-
   func run(
     _ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>, _ target: String, _ headers: HTTPFields,
     from peer: Peer
   ) async throws {
-    let (action, call) = try await tunnel(target, headers, from: peer)
+    let (action, call) = try await find(\.tunnel, target, headers, from: peer)
     try await channel.executeThenClose { try await action.run(call, $0, $1) }
   }
 
-  private func tunnel(
-    _ target: String, _ headers: HTTPFields, from peer: Peer
-  ) async throws -> (Route.TunnelAction, Call) {
+  private func find<Action>(
+    _ action: KeyPath<Route, Action?>, _ target: String, _ headers: HTTPFields, from peer: Peer
+  ) async throws -> (Action, Call) {
     let (path, query) = try Self.split(target)
     let match = try table.find(path)
-    guard let route = match.methods[.get], let action = route.tunnel else {
-      throw APIError.invalid("\(path) is no tunnel")
+    guard let route = match.methods[.get], let action = route[keyPath: action] else {
+      throw APIError.invalid("\(path) cannot be upgraded to that")
     }
     try Self.checkOrigin(headers, host: headers[.hostField])
     return (action, try await admit(route, match, path: path, query: query, headers, from: peer))

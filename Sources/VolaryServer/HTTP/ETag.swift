@@ -23,6 +23,9 @@ package struct ETag: Equatable, Sendable {
 }
 
 extension Sequence<UInt8> {
+  /// As addresses of network cards are written: `52:54:00:12:34:56`.
+  var hexadecimalWithColons: String { map { [$0].hexadecimal }.joined(separator: ":") }
+
   /// Two digits a byte.
   var hexadecimal: String {
     var text = ""

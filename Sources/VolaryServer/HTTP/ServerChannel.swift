@@ -113,11 +113,7 @@ package struct ServerChannel: HTTPChannelHandler {
     let gate = UpgradeGate { channel, head, upgrade in
       peer(of: channel).flatMap { peer in
         channel.eventLoop.makeFutureWithTask {
-          let headers = HTTPFields(reading: head.headers)
-          return switch upgrade {
-          case .webSocket: await dispatcher.grantsWebSocket(head.uri, headers, from: peer)
-          case .tunnel: await dispatcher.grantsTunnel(head.uri, headers, from: peer)
-          }
+          await dispatcher.grants(upgrade, head.uri, HTTPFields(reading: head.headers), from: peer)
         }
       }
     }

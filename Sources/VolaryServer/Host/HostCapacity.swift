@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Glibc
+internal import VolaryHost
 
 /// What the host has for machines, and what of it is in use, by whomever.
 package struct HostCapacity: Equatable, Sendable {
@@ -30,7 +31,7 @@ package struct HostCapacity: Equatable, Sendable {
 
   /// Asks the host's kernel. What it does not say is 0.
   package static func measure(dataDirectory: String) -> HostCapacity {
-    let memory = fields(meminfo: text("/proc/meminfo"))
+    let memory = HostMemory.fields(meminfo: text("/proc/meminfo"))
     let total = memory["MemTotal"] ?? 0
     var room = statvfs()
     let hasRoom = statvfs(dataDirectory, &room) == 0
@@ -44,18 +45,6 @@ package struct HostCapacity: Equatable, Sendable {
       diskUsed: hasRoom ? Int64(clamping: room.f_blocks - room.f_bavail) * block : 0,
       load: (0..<3).map { $0 < words.count ? Double(words[$0]) ?? 0 : 0 },
       processes: words.count > 3 ? Int(words[3].split(separator: "/").last ?? "") ?? 0 : 0)
-  }
-
-  /// Bytes by name, of /proc/meminfo (proc(5)).
-  package static func fields(meminfo text: String) -> [String: Int64] {
-    var fields: [String: Int64] = [:]
-    for line in text.split(separator: "\n") {
-      let words = line.split(separator: " ")
-      if words.count == 3, words[2] == "kB", let number = Int64(words[1]), number < 1 << 50 {
-        fields[String(words[0].dropLast())] = number << 10
-      }
-    }
-    return fields
   }
 
   private static func text(_ path: String) -> String {

@@ -3,7 +3,6 @@ internal import Glibc
 internal import HostSystem
 internal import MachineControl
 internal import NIOCore
-internal import NIOPosix
 internal import Synchronization
 internal import VolaryAPI
 internal import VolaryHost
@@ -91,7 +90,8 @@ final class ConsoleSession: Sendable {
     (ended, end) = AsyncStream.makeStream(of: Void.self)
   }
 
-  private static func secret() -> String {
+  /// By which a websocket of an operation is known.
+  static func secret() -> String {
     (0..<4).map { _ in String(UInt64.random(in: 0...UInt64.max), radix: 16) }.joined()
   }
 
@@ -123,12 +123,7 @@ final class ConsoleSession: Sendable {
   }
 
   private func relay(_ socket: WebSocket) async throws {
-    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .withConnectedSocket(fcntl(stream.descriptor.raw, F_DUPFD_CLOEXEC, 0)) { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-        }
-      }
+    let channel = try await stream.channel()
     try await channel.executeThenClose { inbound, outbound in
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { for try await bytes in inbound { try await socket.send(bytes) } }

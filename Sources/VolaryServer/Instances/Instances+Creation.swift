@@ -159,15 +159,14 @@ extension Instances {
     try check(object(record))
     var intended = record
     body(&intended)
-    if let settings = try? settings(of: intended), let old = try? self.settings(of: record) {
-      try admitDisk(intended, settings, old: InstanceQuota.disk(old, record), try await ratios())
-    }
-    if let new = try? settings(of: intended), new.network != (try? settings(of: record))?.network {
-      try await checkNetwork(new)
-    }
+    let (old, new) = (try? settings(of: record), try? settings(of: intended))
+    if let new, new.network != old?.network { try await checkNetwork(new) }
+    let ratios = try await ratios()
+    // Nothing may fail between what is set aside and what gives it back.
+    if let old, let new { try admitDisk(intended, new, old: InstanceQuota.disk(old, record), ratios) }
     defer { pool.settleDisk(record.id) }
     let promise = pool[record.id]
-    try admitMemory(intended, try await ratios())
+    try admitMemory(intended, ratios)
     var isWritten = false
     defer { if !isWritten, let promise, machines[record.id] != nil { pool.adopt(promise, of: record.id) } }
     let changed = try await services.store.write { database in

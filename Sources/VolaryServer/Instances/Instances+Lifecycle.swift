@@ -62,7 +62,7 @@ extension Instances {
       var record = record
       Self.nameCard(&record, settings)
       try await self.checkPool(record.pool)
-      let plan = try await self.plan(record)
+      let plan = try await self.plan(record, settings)
       try await self.admit(record, plan, try await self.ratios())
       let names = record.volatile
       do {
@@ -72,7 +72,7 @@ extension Instances {
           $0.statusCode = .starting
           $0.volatile = names
         }
-        try await self.begin(record, plan)
+        try await self.begin(record, plan, diskSize: settings.diskSize)
       } catch {
         await self.withdraw(id)
         let failure = APIError(host: error)
@@ -86,8 +86,7 @@ extension Instances {
     }
   }
 
-  private func plan(_ record: InstanceRecord) throws -> InstancePlan {
-    let settings = try settings(of: record)
+  private func plan(_ record: InstanceRecord, _ settings: InstanceSettings) throws -> InstancePlan {
     if let total = HostMemory.total, settings.memory > total {
       throw APIError(
         .unprocessable,
@@ -106,15 +105,14 @@ extension Instances {
       growsDisk: settings.diskSize ?? 0 > size, append: settings.append)
   }
 
-  private func begin(_ record: InstanceRecord, _ plan: InstancePlan) async throws {
-    let wantedSize = try settings(of: record).diskSize
+  private func begin(_ record: InstanceRecord, _ plan: InstancePlan, diskSize: UInt64?) async throws {
     var plan = plan
     plan.group = groups?.group(record.id)
     let wanted = plan
     let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
     let (link, process, network) = try await offThread("start") {
       do {
-        if let wantedSize { try wanted.folder.growDisk(to: wantedSize) }
+        if let diskSize { try wanted.folder.growDisk(to: diskSize) }
         let machine = try InstanceStarter.start(wanted)
         let link = try MachineLink(machine) { continuation.yield($0) }
         return (link, machine.process, machine.network)

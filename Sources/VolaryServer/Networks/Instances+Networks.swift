@@ -9,9 +9,9 @@ extension Instances {
   static func nameCard(_ record: inout InstanceRecord, _ settings: InstanceSettings) {
     let key = Volatile.hardwareAddress(settings.card)
     if let chosen = settings.hardwareAddress {
-      record.volatile[key] = text(chosen)
+      record.volatile[key] = chosen.hexadecimalWithColons
     } else if record.volatile[key] == nil {
-      record.volatile[key] = text(InstancePlan.makeHardwareAddress())
+      record.volatile[key] = InstancePlan.makeHardwareAddress().hexadecimalWithColons
     }
     if case .host = settings.network, record.volatile[Volatile.hostName(settings.card)] == nil {
       record.volatile[Volatile.hostName(settings.card)] = InstancePlan.makeHostDevice()
@@ -31,7 +31,7 @@ extension Instances {
     let projects = try await services.store.read { try ProjectRecord.fetchAll($0).map(\.name) }
     var users: [String: [String]] = [:]
     for project in projects.sorted() where identity.reaches(project: project) {
-      let suffix = project == ProjectRecord.default ? "" : "?project=\(project)"
+      let suffix = ProjectRecord.suffix(project)
       for record in try records(project: project) {
         for device in profiles(of: record).devices(of: record).values where device["type"] == "nic" {
           let name = device["nictype"] == nil ? device["network"] ?? "nat" : device["parent"] ?? ""
@@ -40,9 +40,5 @@ extension Instances {
       }
     }
     return users
-  }
-
-  private static func text(_ address: [UInt8]) -> String {
-    address.map { String(UInt16(0x100) + UInt16($0), radix: 16).dropFirst() }.joined(separator: ":")
   }
 }

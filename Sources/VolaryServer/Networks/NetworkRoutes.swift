@@ -99,8 +99,7 @@ struct NetworkRoutes: RouteGroup {
         bytesSent: Int64(clamping: link.counters.bytesSent),
         packetsReceived: Int64(clamping: link.counters.packetsReceived),
         packetsSent: Int64(clamping: link.counters.packetsSent)),
-      hwaddr: link.hardwareAddress.map { String(UInt16(0x100) + UInt16($0), radix: 16).dropFirst() }
-        .joined(separator: ":"),
+      hwaddr: link.hardwareAddress.hexadecimalWithColons,
       mtu: link.mtu, state: link.isUp ? "up" : "down",
       type: link.isLoopback ? "loopback" : link.isPointToPoint ? "point-to-point" : "broadcast",
       bridge: link.kind == "bridge" ? .init(upperDevices: members) : nil)

@@ -65,7 +65,7 @@ struct ProfileRoutes: RouteGroup {
       ProfileRecord(
         project: call.project, name: body.name, description: body.description ?? "",
         config: body.config ?? [:], devices: body.devices ?? [:]))
-    try Self.checkName(record.name)
+    try ObjectName.check(record.name, of: "profile")
     try InstanceSettings.checkPart(config: record.config, devices: record.devices)
     try await services.store.write { database in
       try Self.checkProject(record.project, database)
@@ -95,7 +95,7 @@ struct ProfileRoutes: RouteGroup {
 
   private func rename(_ call: Call, to new: String) async throws {
     let (name, project) = (call["name"], call.project)
-    try Self.checkName(new)
+    try ObjectName.check(new, of: "profile")
     try await services.store.write { database in
       let record = try Self.find(database, name, project)
       if name == ProfileRecord.default {
@@ -193,7 +193,7 @@ struct ProfileRoutes: RouteGroup {
   }
 
   private static func object(_ record: ProfileRecord, _ database: Database) throws -> ProfileObject {
-    let suffix = record.project == ProjectRecord.default ? "" : "?project=\(record.project)"
+    let suffix = ProjectRecord.suffix(record.project)
     return ProfileObject(
       name: record.name, description: record.description, config: record.config, devices: record.devices,
       project: record.project,
@@ -209,17 +209,5 @@ struct ProfileRoutes: RouteGroup {
         SELECT * FROM instances WHERE project = ?
         AND EXISTS (SELECT 1 FROM json_each(profiles) WHERE value = ?) ORDER BY name
         """, arguments: [project, profile])
-  }
-
-  private static func checkName(_ name: String) throws(APIError) {
-    let isName = name.unicodeScalars.allSatisfy {
-      $0.isASCII
-        && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "-_.".unicodeScalars.contains($0))
-    }
-    guard isName, (1...63).contains(name.utf8.count),
-      name.first?.isLetter == true || name.first?.isNumber == true
-    else {
-      throw .invalid("the name of a profile has 1 to 63 letters, digits, - _ or . and begins with no sign")
-    }
   }
 }

@@ -58,7 +58,7 @@ package struct ProjectRoutes: RouteGroup {
   // MARK: - Changes
 
   private func make(_ call: Call, _ body: ProjectsPost) async throws -> String {
-    try Self.checkName(body.name)
+    try ObjectName.check(body.name, of: "project")
     let config = (body.config ?? [:]).filter { !$0.value.isEmpty }
     _ = try ProjectLimits(config)
     let record = ProjectRecord(name: body.name, description: body.description ?? "", config: config)
@@ -124,7 +124,6 @@ package struct ProjectRoutes: RouteGroup {
 
   /// The profile that each project has from its beginning is no use of it.
   private static func users(_ project: String, _ database: Database) throws -> [String] {
-    let suffix = project == ProjectRecord.default ? "" : "?project=\(project)"
     return try String.fetchAll(
       database,
       sql: """
@@ -132,18 +131,6 @@ package struct ProjectRoutes: RouteGroup {
         UNION ALL SELECT * FROM (
           SELECT '/1.0/profiles/' || name FROM profiles WHERE project = ?1 AND name != ?2 ORDER BY name)
         """, arguments: [project, ProfileRecord.default]
-    ).map { $0 + suffix }
-  }
-
-  private static func checkName(_ name: String) throws(APIError) {
-    let isName = name.unicodeScalars.allSatisfy {
-      $0.isASCII
-        && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "-_.".unicodeScalars.contains($0))
-    }
-    guard isName, (1...63).contains(name.utf8.count),
-      name.first?.isLetter == true || name.first?.isNumber == true
-    else {
-      throw .invalid("the name of a project has 1 to 63 letters, digits, - _ or . and begins with no sign")
-    }
+    ).map { $0 + ProjectRecord.suffix(project) }
   }
 }

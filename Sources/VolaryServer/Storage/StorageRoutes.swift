@@ -83,7 +83,7 @@ struct StorageRoutes: RouteGroup {
   // MARK: - Changes
 
   private func make(_ call: Call, _ body: StoragePoolsPost) async throws -> String {
-    try Self.checkName(body.name)
+    try ObjectName.check(body.name, of: "storage pool")
     guard body.driver ?? "dir" == "dir" else {
       throw APIError.invalid("there is no storage driver `\(body.driver ?? "")`", wayOut: "there is `dir`")
     }
@@ -183,7 +183,7 @@ struct StorageRoutes: RouteGroup {
   private static func path(_ name: String) -> String { "\(paths)/\(APIEndpoint.escaped(name))" }
 
   private static func path(of record: InstanceRecord) -> String {
-    Instances.path(record) + (record.project == ProjectRecord.default ? "" : "?project=\(record.project)")
+    Instances.path(record) + ProjectRecord.suffix(record.project)
   }
 
   private static func taken(_ name: String) -> APIError {
@@ -208,8 +208,7 @@ struct StorageRoutes: RouteGroup {
     let profiles = try ProfileRecord.fetchAll(database)
       .filter { profile in profile.devices.values.contains { $0["type"] == "disk" && $0["pool"] == pool } }
       .map { profile in
-        let suffix = profile.project == ProjectRecord.default ? "" : "?project=\(profile.project)"
-        return ("/1.0/profiles/\(profile.name)\(suffix)", profile.project)
+        ("/1.0/profiles/\(profile.name)\(ProjectRecord.suffix(profile.project))", profile.project)
       }
     return instances + profiles
   }
@@ -249,18 +248,5 @@ struct StorageRoutes: RouteGroup {
       URL(filePath: path).resolvingSymlinksInPath().path(percentEncoded: false).split(separator: "/")
     }
     return paths[0].starts(with: paths[1]) || paths[1].starts(with: paths[0])
-  }
-
-  private static func checkName(_ name: String) throws(APIError) {
-    let isName = name.unicodeScalars.allSatisfy {
-      $0.isASCII
-        && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "-_.".unicodeScalars.contains($0))
-    }
-    guard isName, (1...63).contains(name.utf8.count),
-      name.first?.isLetter == true || name.first?.isNumber == true
-    else {
-      throw .invalid(
-        "the name of a storage pool has 1 to 63 letters, digits, - _ or . and begins with no sign")
-    }
   }
 }

@@ -16,6 +16,9 @@ package struct ProjectRecord: Codable, FetchableRecord, PersistableRecord, Equat
     case createdAt = "created_at"
   }
 
+  /// What the path of something in a project ends with: the default project goes without saying.
+  static func suffix(_ project: String) -> String { project == `default` ? "" : "?project=\(project)" }
+
   package init(name: String, description: String, config: [String: String], createdAt: Timestamp = .now) {
     self.name = name
     self.description = description
