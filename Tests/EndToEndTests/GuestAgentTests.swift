@@ -67,6 +67,46 @@ extension EndToEndTests {
       try house.expect(["exec", "web", "--", "true"], code: 5, naming: "start it first")
     }
 
+    /// An image without cloud-init: its first process lets keys in, and the disk for cloud-init is there to be read.
+    @Test func keysAndDataAtTheFirstStart() throws {
+      let house = try TestHouse()
+      let blob = Data(repeating: 7, count: 51).base64EncodedString()
+      let keys = try house.folder.file(
+        "mine.pub", Array("# mine\nssh-ed25519 \(blob) it's\nssh-rsa \(blob)\n".utf8))
+      let data = try house.folder.file("data", Array("#cloud-config\npackages: [curl]\n".utf8))
+      try house.expect(
+        Self.launch + ["--cloud-init", data], code: 2, naming: "has no cloud-init")
+      try house.expect(Self.launch + ["--cloud-init", "\(data)-not"], code: 4, naming: "\(data)-not")
+      try house.expect(Self.launch + ["--ssh-key", data], code: 2, naming: "public keys")
+      try house.expect(
+        Self.launch + ["-c", "cloud-init.ssh-keys.a=root:x"], code: 2, naming: "cloud-init.ssh-keys.a")
+      #expect(try house.run(["list", "-q"]).output == "")
+      // What all are told, those without cloud-init are told too.
+      try house.expect(["profile", "create", "all", "cloud-init.user-data=#!/bin/sh\necho it's me\n"])
+      try house.expect(
+        Self.launch + ["-p", "default", "-p", "all", "--ssh-key", keys])
+      func ask(_ script: String) throws -> String {
+        try house.run(["exec", "web", "--", "sh", "-c", script]).output
+      }
+      let authorized = "ssh-ed25519 \(blob) it's\nssh-rsa \(blob)\n600\n"
+      let question = "cat .ssh/authorized_keys; stat -c %a .ssh/authorized_keys"
+      #expect(try ask(question) == authorized)
+      #expect(
+        try ask(
+          "mount -o ro /dev/disk/by-label/cidata /mnt 2>/dev/null || mount -o ro /dev/vdb /mnt; ls /mnt; head -c 500 /mnt/meta-data"
+        )
+        .hasPrefix("meta-data\nuser-data\n{\"instance-id\":\""))
+      #expect(try ask("cat /mnt/user-data").contains("\n\n#!/bin/sh\necho it's me\n\n--"))
+      #expect(try ask("echo x >/dev/vdb").isEmpty)
+      #expect(try ask("cat /etc/hostname; umount /mnt") == "web\n")
+      try house.expect(["stop", "web", "--timeout", "100"])
+      try house.expect(["rename", "web", "other"])
+      try house.expect(["start", "other"])
+      #expect(
+        try house.run(["exec", "other", "--", "sh", "-c", "\(question); cat /etc/hostname"]).output
+          == authorized + "other\n")
+    }
+
     @Test func aTerminal() throws {
       let house = try TestHouse()
       try house.expect(Self.launch)

@@ -74,6 +74,18 @@ struct LaunchCommand: ParsableCommand {
       "A port of the host that leads to one of the guest; again for more.", valueName: "host:guest"))
   var publish: [String] = []
 
+  @Option(
+    help: ArgumentHelp("User data for cloud-init in the guest, read at its first start.", valueName: "file"),
+    completion: .file())
+  var cloudInit: String?
+
+  @Option(
+    parsing: .singleValue,
+    help: ArgumentHelp(
+      "A public key that may log in as the guest's root by SSH; again for more.", valueName: "file"),
+    completion: .file(extensions: ["pub"]))
+  var sshKey: [String] = []
+
   @Flag(help: "Delete the instance when it stops.")
   var ephemeral = false
 
@@ -117,6 +129,8 @@ struct LaunchCommand: ParsableCommand {
     if let cpus { config["limits.cpu"] = "\(cpus)" }
     if let memory { config["limits.memory"] = "\(memory)" }
     if let engine { config["volary.engine"] = engine }
+    if let cloudInit { config["cloud-init.user-data"] = try Settings.read(file: cloudInit) }
+    for file in sshKey { config.merge(try Settings.readKeys(file)) { _, new in new } }
     var devices = try Settings.readDevices(device, inherited)
     let root = inherited["root"] ?? Settings.rootDisk
     if let disk { devices["root", default: root].merge(["size": "\(disk)"]) { _, new in new } }
@@ -153,6 +167,31 @@ enum Settings {
       }
       settings[String(parts[0])] = String(parts[1])
     }
+    return settings
+  }
+
+  static func read(file: String) throws(VolaryError) -> String {
+    do { return try String(contentsOfFile: file, encoding: .utf8) } catch {
+      throw VolaryError(.notFound, "cannot read \(file) as text")
+    }
+  }
+
+  /// Each key of a file such as ~/.ssh/id_ed25519.pub, as a key of the configuration.
+  static func readKeys(_ file: String) throws(VolaryError) -> [String: String] {
+    let lines = try read(file: file).split(separator: "\n").filter { !$0.hasPrefix("#") }
+    let stem = (file as NSString).lastPathComponent.split(separator: ".").first ?? "key"
+    let name = String(stem.map { $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) ? $0 : "-" })
+    var settings: [String: String] = [:]
+    for (number, line) in lines.enumerated() {
+      let value = "root:\(line)"
+      guard CloudInit.Key(value) != nil else {
+        throw VolaryError(
+          .usage, "\(file) holds something other than public keys",
+          wayOut: line.contains("PRIVATE KEY") ? "give the file that ends with .pub" : nil)
+      }
+      settings["cloud-init.ssh-keys.\(name)\(number == 0 ? "" : "-\(number + 1)")"] = value
+    }
+    if settings.isEmpty { throw VolaryError(.usage, "\(file) holds no public key") }
     return settings
   }
 

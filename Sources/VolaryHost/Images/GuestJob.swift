@@ -26,6 +26,8 @@ package struct GuestJob: Sendable {
   /// The terminal's size in characters.
   package var columns: Int?
   package var rows: Int?
+  /// Keys for SSH, which a guest without cloud-init is given by its first process.
+  package var keys: [CloudInit.Key] = []
 
   package init(mode: Mode, arguments: [String] = []) {
     self.mode = mode
@@ -42,6 +44,7 @@ package struct GuestJob: Sendable {
     if let rows { lines.append(("rows", Array("\(rows)".utf8))) }
     if let hostname { lines.append(("hostname", Array(hostname.utf8))) }
     if let workingDirectory { lines.append(("cwd", Array(workingDirectory.utf8))) }
+    lines += keys.map { ("key", Array($0.description.utf8)) }
     // The guest gathers both in one list, so the environment comes first.
     lines += environment.map { ("env", $0) } + arguments.map { ("arg", $0) }
     var text: [UInt8] = []

@@ -31,11 +31,16 @@ package struct InstancePlan: Sendable {
   package var group: ControlGroup?
   /// Words behind those of the kernel's command line.
   package var append: String?
+  /// By which cloud-init knows that the guest is new; the instance's own, which stays.
+  package var identifier: String
+  /// What the guest is told at its first start.
+  package var cloudInit: CloudInit
 
   package init(
     name: String, folder: InstanceFolder, architecture: MachineConfiguration.Architecture,
     engine: MachineConfiguration.Engine = .auto, cpus: Int, memory: UInt64, network: Network,
-    hardwareAddress: [UInt8], hostDevice: String = "", growsDisk: Bool = false, append: String? = nil
+    hardwareAddress: [UInt8], hostDevice: String = "", growsDisk: Bool = false, append: String? = nil,
+    identifier: String = "", cloudInit: CloudInit = CloudInit()
   ) {
     self.name = name
     self.folder = folder
@@ -48,6 +53,8 @@ package struct InstancePlan: Sendable {
     self.hostDevice = hostDevice
     self.growsDisk = growsDisk
     self.append = append
+    self.identifier = identifier
+    self.cloudInit = cloudInit
   }
 
   /// A name for the host's side of a network card, by chance: no other program's devices begin so.

@@ -118,6 +118,7 @@ package struct InstanceStarter {
   private func job() throws(VolaryError) -> Descriptor {
     var job = GuestJob(mode: .serve)
     job.hostname = plan.name
+    job.keys = plan.cloudInit.keys
     do {
       let file = try Descriptor.memory(name: "job")
       let agent = GuestAgent.program(for: plan.architecture)
@@ -130,7 +131,7 @@ package struct InstanceStarter {
   private var hasDisk: Bool { access(plan.folder.disk, F_OK) == 0 }
 
   private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {
-    guard hasDisk else { return [] }
+    guard hasDisk else { return try seed() }
     let disk = try open(plan.folder.disk, O_RDWR, "the disk")
     do { try disk.lock(exclusive: true) } catch {
       throw VolaryError(.conflict, "\(plan.name): the disk \(plan.folder.disk) is in use (\(error))")
@@ -139,9 +140,23 @@ package struct InstanceStarter {
     do { size = try disk.size() } catch {
       throw VolaryError("\(plan.name): cannot read the size of \(plan.folder.disk): \(error)")
     }
-    return [
+    return try [
       .init(file: add(disk), format: .raw, size: UInt64(size), serial: MachineLauncher.rootDiskSerial)
-    ]
+    ] + seed()
+  }
+
+  /// The disk that cloud-init reads, where there is something for it. It is in memory alone.
+  private mutating func seed() throws(VolaryError) -> [MachineConfiguration.Disk] {
+    if plan.cloudInit.isEmpty { return [] }
+    do {
+      let bytes = try plan.cloudInit.disk(instance: plan.identifier, hostname: plan.name)
+      let file = try Descriptor.memory(name: "seed")
+      try bytes.withUnsafeBytes { try file.writeAll($0) }
+      return [
+        .init(
+          file: add(file), format: .raw, size: UInt64(bytes.count), readOnly: true, serial: CloudInit.label)
+      ]
+    } catch { throw VolaryError("\(plan.name): cannot write the disk for cloud-init: \(error)") }
   }
 
   private mutating func connect(

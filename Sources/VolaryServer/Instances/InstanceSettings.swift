@@ -31,6 +31,8 @@ struct InstanceSettings: Sendable {
   var hardwareAddress: [UInt8]?
   /// Words for the kernel.
   var append: String?
+  /// What its guest is told at its first start.
+  var cloudInit = CloudInit()
   /// What its processes may take of the host.
   var limits = MachineLimits()
 
@@ -79,6 +81,15 @@ struct InstanceSettings: Sendable {
       case "boot.stop.priority": stopPriority = try Self.integer(key, value)
       case "volary.engine": engine = try Self.engine(value, architecture)
       case "volary.append": append = try Self.append(value, architecture)
+      case "cloud-init.user-data": cloudInit.userData = value
+      case "cloud-init.vendor-data": cloudInit.vendorData = value
+      case "cloud-init.network-config": cloudInit.networkConfig = value
+      case _ where key.hasPrefix("cloud-init.ssh-keys."):
+        guard let key = CloudInit.Key(value) else {
+          throw .invalid(
+            "`\(key)` has to be a user and a public key", wayOut: "such as `root:ssh-ed25519 AAAA…`")
+        }
+        cloudInit.keys.append(key)
       default:
         guard ["user.", "image.", "volatile."].contains(where: key.hasPrefix) else {
           throw .invalid(
@@ -86,7 +97,8 @@ struct InstanceSettings: Sendable {
             wayOut: "keys of your own begin with `user.`; the others are limits.cpu, limits.memory, "
               + "limits.cpu.allowance, limits.cpu.priority, limits.disk.priority, boot.autostart, "
               + "boot.autostart.priority, boot.autostart.delay, boot.host_shutdown_timeout, "
-              + "boot.stop.priority, volary.engine and volary.append")
+              + "boot.stop.priority, cloud-init.user-data, cloud-init.vendor-data, cloud-init.network-config, "
+              + "cloud-init.ssh-keys.NAME, volary.engine and volary.append")
         }
       }
     }

@@ -28,6 +28,7 @@ extension Instances {
         "the root disk of \(ByteSize(bytes: size)) is smaller than the image's",
         wayOut: "give at least \(ByteSize(bytes: UInt64(least)))")
     }
+    try Self.checkCloudInit(record, image)
     record.bootAutostart = settings.autostart ?? false
     record.bootPriority = settings.priority
     record.volatile[Volatile.pending] = Pending.creation.rawValue
@@ -67,6 +68,17 @@ extension Instances {
       try? await services.store.write { _ = try new.delete($0) }
       throw error
     }
+  }
+
+  /// What only cloud-init reads is for images that have it; what a profile says to all, others do not heed.
+  private static func checkCloudInit(_ record: InstanceRecord, _ image: StoredImage) throws {
+    guard let packages = image.record.packages, packages["cloud-init"] == nil,
+      let key = ["user-data", "vendor-data", "network-config"].map({ "cloud-init.\($0)" })
+        .first(where: { record.config[$0]?.isEmpty == false })
+    else { return }
+    throw APIError(
+      .unprocessable, "the image \(image.record.name) has no cloud-init, which reads `\(key)`",
+      wayOut: "build one with `volary image build --package cloud-init --package systemd-sysv --package udev`")
   }
 
   private func findImage(_ post: InstancesPost) async throws -> StoredImage {

@@ -102,7 +102,8 @@ extension Instances {
       cpus: settings.cpus, memory: settings.memory, network: settings.network,
       hardwareAddress: bytes.count == 6 ? bytes : InstancePlan.makeHardwareAddress(),
       hostDevice: record.volatile[Volatile.hostName(settings.card)] ?? InstancePlan.makeHostDevice(),
-      growsDisk: settings.diskSize ?? 0 > size, append: settings.append)
+      growsDisk: settings.diskSize ?? 0 > size, append: settings.append, identifier: record.id,
+      cloudInit: settings.cloudInit)
   }
 
   private func begin(_ record: InstanceRecord, _ plan: InstancePlan, diskSize: UInt64?) async throws {

@@ -9,7 +9,7 @@ struct StartedWith: Codable, Equatable {
 
   /// What a machine has no part in, and what changes while it runs.
   private static let others = [
-    "user.", "image.", "volatile.", "boot.", "limits.cpu.", "limits.disk.",
+    "user.", "image.", "volatile.", "boot.", "limits.cpu.", "limits.disk.", "cloud-init.",
   ]
   private static let memory = "limits.memory"
 

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import HostPrograms
 import Testing
 import VolaryHost
@@ -56,6 +57,70 @@ struct GuestJobTests {
     let (words, variables) = try decode(GuestJob(mode: .tty), with: shell)
     #expect(words.isEmpty)
     #expect(variables == ["tty", "linux", "", "", "volary", "/root", "0"])
+  }
+
+  /// The guest's own functions, on files of the host's, by the busybox that the guest has too.
+  @Test(.enabled(if: hasProgram("busybox"), "busybox is not installed"))
+  func keysAreAuthorizedOnce() throws {
+    let folder = try TemporaryFolder()
+    let root = folder.url.path
+    let key = "ssh-ed25519 \(Data(repeating: 7, count: 51).base64EncodedString()) it's \\ mine"
+    var job = GuestJob(mode: .serve)
+    job.keys = try ["me:\(key)", "you:\(key)", "me:\(key)2", "nobody-here:\(key)"].map {
+      try #require(CloudInit.Key($0))
+    }
+    try Data(job.encoded()).write(to: folder.url.appendingPathComponent("job"))
+    let script = try String(contentsOf: guestFolder.appendingPathComponent("machine-init"), encoding: .utf8)
+      .replacingOccurrences(of: "b=/usr/lib/volary/busybox", with: "b=busybox")
+      .replacingOccurrences(of: "</etc/passwd", with: "<\(root)/passwd")
+      .replacingOccurrences(of: "/usr/bin/cloud-init", with: "\(root)/cloud-init")
+    try Data(script.utf8).write(to: folder.url.appendingPathComponent("functions"))
+    try Data(
+      "me:x:\(getuid()):\(getgid()):Me:\(root)/me:/bin/sh\nyou:x:\(getuid()):\(getgid())::\(root)/you:/bin/sh\n"
+        .utf8
+    )
+    .write(to: folder.url.appendingPathComponent("passwd"))
+    for home in ["me", "you", "elsewhere"] {
+      try FileManager.default.createDirectory(atPath: "\(root)/\(home)", withIntermediateDirectories: false)
+    }
+    try FileManager.default.createSymbolicLink(
+      atPath: "\(root)/you/.ssh", withDestinationPath: "\(root)/elsewhere")
+    let twice =
+      "VOLARY_INIT_FUNCTIONS=yes; . \(root)/functions; run_job() { :; }; with_job <\(root)/job; with_job <\(root)/job"
+    _ = try run("busybox", ["sh", "-c", twice])
+    let file = "\(root)/me/.ssh/authorized_keys"
+    #expect(try String(contentsOfFile: file, encoding: .utf8) == "\(key)\n\(key)2\n")
+    let permissions = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int
+    #expect(permissions == 0o600)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(root)/elsewhere").isEmpty)
+    // Where cloud-init is, it does this.
+    try Data().write(to: folder.url.appendingPathComponent("cloud-init"))
+    chmod("\(root)/cloud-init", 0o755)
+    try FileManager.default.removeItem(atPath: "\(root)/me/.ssh")
+    _ = try run("busybox", ["sh", "-c", twice])
+    #expect(!FileManager.default.fileExists(atPath: "\(root)/me/.ssh"))
+  }
+
+  @Test(
+    .enabled(if: hasProgram("busybox"), "busybox is not installed"),
+    arguments: [
+      ("volary", "", "web", "web"), ("", "", "web", "web"), ("web", "web", "new", "new"),
+      ("own", "web", "new", "own"),
+      ("own", "", "web", "own"), ("web", "web", "web", "web"),
+    ])
+  func hostsNameIsKeptUnlessChosenInTheGuest(old: String, last: String, name: String, kept: String) throws {
+    let folder = try TemporaryFolder()
+    let root = folder.url.path
+    let script = try String(contentsOf: guestFolder.appendingPathComponent("machine-init"), encoding: .utf8)
+      .replacingOccurrences(of: "b=/usr/lib/volary/busybox", with: "b=busybox")
+      .replacingOccurrences(of: "/etc/hostname", with: "\(root)/hostname")
+      .replacingOccurrences(of: "/usr/lib/volary/hostname", with: "\(root)/last")
+    try Data(script.utf8).write(to: folder.url.appendingPathComponent("functions"))
+    if !old.isEmpty { try Data("\(old)\n".utf8).write(to: folder.url.appendingPathComponent("hostname")) }
+    if !last.isEmpty { try Data("\(last)\n".utf8).write(to: folder.url.appendingPathComponent("last")) }
+    _ = try run(
+      "busybox", ["sh", "-c", "VOLARY_INIT_FUNCTIONS=yes; . \(root)/functions; hostname=\(name); keep_name"])
+    #expect(try String(contentsOfFile: "\(root)/hostname", encoding: .utf8) == "\(kept)\n")
   }
 
   @Test func zeroByteIsRefused() {
