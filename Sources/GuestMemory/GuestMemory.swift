@@ -89,6 +89,9 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
   /// access it has not cached is much faster on them; the host's memory is taken in larger pieces then.
   package func preferLargePages() { _ = madvise(mapping.base, size, MADV_HUGEPAGE) }
 
+  /// Bytes of the host's memory behind it, each page once however often it is mapped.
+  package var storedBytes: UInt64 { (try? descriptor.storedBytes()).map { UInt64(clamping: $0) } ?? 0 }
+
   // MARK: - Addresses
 
   /// Where RAM ends: behind the last region.

@@ -60,4 +60,11 @@ package final class Descriptor: Sendable {
     _ = try retrying { Int(fstat(raw, &status)) }
     return Int64(status.st_size)
   }
+
+  /// Bytes that the host holds of the file, without its holes.
+  package func storedBytes() throws(Errno) -> Int64 {
+    var status = stat()
+    _ = try retrying { Int(fstat(raw, &status)) }
+    return Int64(status.st_blocks) * 512
+  }
 }

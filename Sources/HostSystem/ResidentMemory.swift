@@ -6,13 +6,25 @@ package final class ResidentMemory: Sendable {
 
   package init() throws(Errno) { file = try Descriptor.open("/proc/self/statm", O_RDONLY) }
 
-  /// Bytes in use, shared ones included (proc(5), statm's second field); 0 when the host does not say.
-  package var bytes: UInt64 {
+  /// Bytes in use, shared ones included as often as they are mapped (proc(5), statm's second field); 0 when the host
+  /// does not say.
+  package var bytes: UInt64 { fields.resident }
+
+  /// Bytes of this process alone, without files and shared memory.
+  package var ownBytes: UInt64 {
+    let fields = fields
+    return fields.resident - min(fields.shared, fields.resident)
+  }
+
+  private var fields: (resident: UInt64, shared: UInt64) {
     var text = [UInt8](repeating: 0, count: 128)
     let count = text.withUnsafeMutableBytes { pread(file.raw, $0.baseAddress, $0.count, 0) }
-    guard count > 0 else { return 0 }
-    let fields = text[..<count].split(separator: UInt8(ascii: " "))
-    guard fields.count > 1, let pages = UInt64(String(decoding: fields[1], as: UTF8.self)) else { return 0 }
-    return pages * UInt64(getpagesize())
+    guard count > 0 else { return (0, 0) }
+    let pages = text[..<count].split(separator: UInt8(ascii: " ")).map {
+      UInt64(String(decoding: $0, as: UTF8.self)) ?? 0
+    }
+    guard pages.count > 2 else { return (0, 0) }
+    let size = UInt64(getpagesize())
+    return (pages[1] * size, pages[2] * size)
   }
 }

@@ -205,7 +205,8 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       state: hasEnded ? .ended : !hasStarted ? .configured : machine.isRunning ? .running : .paused,
       engine: engine, runningTime: machine.runningTime,
       instructions: machine.board.instructionsRetired, exits: machine.board.exits,
-      residentMemory: resident?.bytes ?? 0,
+      // Windows map the guest's memory a second time, which its process would be seen to use twice.
+      residentMemory: machine.board.memory.storedBytes + machine.board.codeBytes + (resident?.ownBytes ?? 0),
       balloon: UInt64(balloon?.actualPages ?? 0) * UInt64(GuestMemory.pageSize),
       processID: getpid(), guestResets: guestResets.load(ordering: .relaxed),
       disks: devices?.diskActivity ?? [], network: devices?.networkActivity,

@@ -3,13 +3,17 @@ package import Logging
 package import VolaryAPI
 
 extension APIError {
+  static let diskIsFull = APIError(
+    .noSpace, "the disk that holds the daemon's data is full",
+    wayOut: "make room on it, by deleting an instance or an image that is not needed or otherwise")
+
   /// Any error as one that can be sent. What nobody foresaw is logged, and the client is told no more than that.
   package init(anything error: any Error, logger: Logger) {
     switch error {
     case let error as APIError: self = error
     case let error as any APIErrorConvertible: self = error.apiError
     case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
-      self.init(.noSpace, "the disk that holds the daemon's data is full")
+      self = .diskIsFull
     case is CancellationError: self.init(.unavailable, "the daemon is ending")
     default:
       logger.error("unexpected: \(error)")

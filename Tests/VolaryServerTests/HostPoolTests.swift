@@ -78,6 +78,13 @@ struct HostPoolTests {
     #expect(
       refused.wayOut
         == "delete an instance, set the size of its disk to 10.0 GiB or less, or raise core.overcommit_disk")
+    // No size is named that its image does not fit in.
+    let tooLarge = try #require(
+      refusal {
+        try pool.promiseDisk(
+          20 * gibibyte, least: 12 * gibibyte, to: "c", name: "c", others: stored, host, ratios)
+      })
+    #expect(tooLarge.wayOut == "delete an instance, or raise core.overcommit_disk")
     #expect(pool.promisedDisk(stored) == 90 * gibibyte)
     #expect(pool.promisedDisk(stored.merging(["b": 50 * gibibyte]) { $1 }) == 90 * gibibyte)
     pool.settleDisk("b")

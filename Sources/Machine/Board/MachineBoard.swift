@@ -40,4 +40,6 @@ package protocol MachineBoard: AnyObject, Sendable {
   var instructionsRetired: [UInt64] { get }
   /// Times that guest code was left to handle something elsewhere.
   var exits: UInt64 { get }
+  /// Bytes of translated code; 0 where there is none.
+  var codeBytes: UInt64 { get }
 }

@@ -80,5 +80,6 @@ extension PCBoard: MachineBoard {
   package func end() { machine.pause() }
 
   package var instructionsRetired: [UInt64] { [] }
+  package var codeBytes: UInt64 { 0 }
   package var exits: UInt64 { bus.accesses }
 }

@@ -25,5 +25,6 @@ extension VirtBoard: MachineBoard {
   package func end() { cluster.end() }
 
   package var instructionsRetired: [UInt64] { cluster.harts.map(\.instructionsRetired) }
+  package var codeBytes: UInt64 { cluster.codeBytes }
   package var exits: UInt64 { cluster.harts.reduce(0) { $0 + $1.exits } }
 }

@@ -27,6 +27,8 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
   package let clock: MachineClock
   /// Translated code; nil when the interpreter runs the machine.
   package let code: CodeStore?
+  /// Bytes of translated code; 0 without it.
+  package var codeBytes: UInt64 { UInt64(code?.statistics.codeBytes ?? 0) }
   package private(set) var harts: [Hart] = []
   /// What is run often, on whichever hart.
   let heat = HeatTable()

@@ -71,9 +71,10 @@ package struct HostPool: Sendable {
   // MARK: - Disks
 
   /// Sets disk space aside for an instance until ``settleDisk(_:)``, when the store has its disk or it has none.
-  /// `others` are the disks of all other instances in the store, by id and in bytes; `old` is what it has.
+  /// `others` are the disks of all other instances in the store, by id and in bytes; `old` is what it has, and `least`
+  /// what it cannot be smaller than.
   package mutating func promiseDisk(
-    _ bytes: Int64, old: Int64 = 0, to id: String, name: String, others: [String: Int64],
+    _ bytes: Int64, old: Int64 = 0, least: Int64 = 0, to id: String, name: String, others: [String: Int64],
     _ capacity: HostCapacity, _ ratios: OvercommitRatios
   ) throws(APIError) {
     if bytes > old {
@@ -81,7 +82,8 @@ package struct HostPool: Sendable {
         name, wanted: bytes, others: promisedDisk(others, without: id),
         Need(
           what: " of disk space", has: capacity.disk, ratio: ratios.disk, setting: OvercommitRatios.diskKey,
-          key: "the size of its disk", relief: "delete an instance", amount: ByteCount.text))
+          key: "the size of its disk", relief: "delete an instance", amount: ByteCount.text,
+          least: max(old, least)))
     }
     disks[id] = bytes
   }
@@ -106,6 +108,8 @@ package struct HostPool: Sendable {
     let key: String
     let relief: String
     let amount: (Int64) -> String
+    /// What the instance cannot do with less than.
+    var least: Int64 = 1
   }
 
   private static func check(
@@ -118,7 +122,7 @@ package struct HostPool: Sendable {
     // A host that does not say what it has is not held to it.
     guard need.has > 0, wanted > left else { return }
     let ratio = String(format: "%g", need.ratio)
-    let smaller = left > 0 ? ", set \(need.key) to \(need.amount(left)) or less" : ""
+    let smaller = left >= max(1, need.least) ? ", set \(need.key) to \(need.amount(left)) or less" : ""
     throw APIError.conflict(
       "`\(name)` wants \(need.amount(wanted))\(need.what); \(need.amount(others)) are promised to other instances, "
         + "and no more than \(need.amount(limit)) may be (\(ratio) times the host's \(need.amount(need.has)))",

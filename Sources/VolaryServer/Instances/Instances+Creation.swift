@@ -78,7 +78,8 @@ extension Instances {
     else { return }
     throw APIError(
       .unprocessable, "the image \(image.record.name) has no cloud-init, which reads `\(key)`",
-      wayOut: "build one with `volary image build --package cloud-init --package systemd-sysv --package udev`")
+      wayOut: "build one with `volary image build --package cloud-init --package systemd-sysv --package udev`"
+    )
   }
 
   private func findImage(_ post: InstancesPost) async throws -> StoredImage {

@@ -30,9 +30,10 @@ extension Instances {
   func admitDisk(
     _ record: InstanceRecord, _ settings: InstanceSettings, old: Int64 = 0, _ ratios: OvercommitRatios
   ) throws {
+    let least = record.volatile[Volatile.imageDiskSize].flatMap { Int64($0) } ?? 0
     try pool.promiseDisk(
-      InstanceQuota.disk(settings, record), old: old, to: record.id, name: record.name, others: storedDisks(),
-      capacity, ratios)
+      InstanceQuota.disk(settings, record), old: old, least: least, to: record.id, name: record.name,
+      others: storedDisks(), capacity, ratios)
   }
 
   /// Notes that an instance that should run could not be started.

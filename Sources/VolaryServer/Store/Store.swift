@@ -119,6 +119,6 @@ package final class Store: Sendable {
   /// What a full disk means to whoever asked for something.
   private static func readable(_ error: any Error) -> any Error {
     guard let error = error as? DatabaseError, error.resultCode == .SQLITE_FULL else { return error }
-    return APIError(.noSpace, "the disk that holds the daemon's data is full")
+    return APIError.diskIsFull
   }
 }
