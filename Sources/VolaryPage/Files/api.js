@@ -38,12 +38,15 @@ export function target(place, query = {}) {
   return pairs.length ? `${place}?${new URLSearchParams(pairs)}` : place;
 }
 
-export async function send(method, place, { query, body, signal } = {}) {
+// `tag` is what a change is made to: the daemon refuses it (412) where that is no more.
+export async function send(method, place, { query, body, signal, tag } = {}) {
   let response;
   try {
     response = await fetch(target(place, query), {
       method, signal, cache: "no-store", credentials: "same-origin",
-      headers: { ...authorization(), ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+      headers: {
+        ...authorization(), ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...(tag ? { "If-Match": tag } : {}),
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (error) {
@@ -72,9 +75,15 @@ async function metadata(method, place, options) {
 
 export const get = (place, query, signal) => metadata("GET", place, { query, signal });
 export const post = (place, body, query) => metadata("POST", place, { body, query });
-export const put = (place, body, query) => metadata("PUT", place, { body, query });
+export const put = (place, body, query, tag) => metadata("PUT", place, { body, query, tag });
 export const remove = (place, query) => metadata("DELETE", place, { query });
 export const text = async (place, query) => (await send("GET", place, { query })).text();
+
+// With the name of the state that was read, for a change to it.
+export async function getTagged(place, query) {
+  const response = await send("GET", place, { query });
+  return { value: (await response.json()).metadata, tag: response.headers.get("ETag") };
+}
 
 // In the project that is looked at.
 export const inProject = (query = {}) => ({ project: session.project, ...query });

@@ -62,3 +62,24 @@ export function sparkline() {
   const element = s("svg", { class: "spark", viewBox: `0 0 ${size.width} ${size.height}`, "aria-hidden": "true" }, path);
   return { element, set: (values) => path.setAttribute("d", line(values.slice(-size.points), 100, size)) };
 }
+
+// The part of a gauge from which on it is nearly full, and full.
+const [NEARLY, FULL] = [80, 95];
+
+// How much of something is taken, as a bar.
+export function gauge(title) {
+  const bar = s("rect", { height: 8 });
+  const element = s("svg", {
+    class: "gauge", viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "meter", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": 100,
+  }, bar);
+  return {
+    element,
+    set(part, words) {
+      const value = Math.round(100 * part);
+      bar.setAttribute("width", Math.min(100, value));
+      element.setAttribute("aria-valuenow", value);
+      element.setAttribute("aria-valuetext", words);
+      element.dataset.level = value >= FULL ? "full" : value >= NEARLY ? "nearly" : "low";
+    },
+  };
+}

@@ -1,72 +1,64 @@
-// The form for a new instance. What is wrong stands beside its field; what the daemon says of a field too.
+// The form for a new instance.
 
 import { finish, get, inProject, post } from "./api.js";
-import { h, identifier, setText } from "./dom.js";
+import { isPort, given, portDevices, portTexts, rootOf, usualRoot } from "./devices.js";
+import { h, setText } from "./dom.js";
+import { checker, field, form, input, SIZE } from "./form.js";
 import { bytes, nameIn } from "./format.js";
-import { linkTo } from "./instances.js";
+import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
-
-const SIZE = /^\d+(\.\d+)?\s*([KMGT]i?B?|B)?$/i;
-const PORT = /^((\d{1,3}\.){3}\d{1,3}:)?(\d{1,5}):(\d{1,5})(\/(tcp|udp))?$/;
-
-// A field with its label, hint and the place for what is wrong with it.
-function field({ name, label, hint = "", control }) {
-  const [id, hintId, errorId] = [identifier(name), identifier("hint"), identifier("error")];
-  control.id = id;
-  control.name = name;
-  control.setAttribute("aria-describedby", `${hintId} ${errorId}`);
-  const error = h("p", { class: "field-error", id: errorId, role: "alert" });
-  const element = h("div", { class: "field", "data-field": name }, h("label", { for: id }, label), control,
-    h("p", { class: "hint", id: hintId }, hint), error);
-  const tell = (text) => {
-    setText(error, text);
-    if (text) control.setAttribute("aria-invalid", "true");
-    else control.removeAttribute("aria-invalid");
-  };
-  control.addEventListener("input", () => tell(""));
-  return { element, control, tell, get value() { return control.value.trim(); } };
-}
-
-const input = (attributes) => h("input", { type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "none", ...attributes });
+import { profileRows } from "./rows.js";
+import { poolChoice } from "./settings.js";
 
 // Which field an error of the daemon is about, by the words that it names things with.
 const subjects = [
-  ["memory", /limits\.memory|\bmemory\b/], ["cpus", /limits\.cpu|\bCPUs?\b/], ["disk", /\bdisk\b/],
-  ["ports", /\bproxy\b|publish|\bport\b/], ["image", /\bimage\b/], ["name", /\bname\b|an instance `/],
+  ["memory", /limits\.memory|\bmemory\b/], ["cpus", /limits\.cpu|\bCPUs?\b/], ["pool", /\bstorage pool\b/], ["disk", /\bdisk\b/],
+  ["ports", /\bproxy\b|publish|\bport\b/], ["image", /\bimage\b/], ["profiles", /\bprofile\b/], ["name", /\bname\b|an instance `/],
 ];
 
-function device(text) {
-  const [, address, , host, guest, , transport = "tcp"] = PORT.exec(text);
-  return { type: "proxy", listen: `${transport}:${address ? address.slice(0, -1) : "127.0.0.1"}:${host}`, connect: `${transport}:127.0.0.1:${guest}` };
-}
+// What an instance has when nobody says otherwise.
+const USUAL = ["default"];
 
 export function showCreate(view) {
   const fields = {
     image: field({ name: "image", label: "Image", control: h("select", { required: true }) }),
     name: field({ name: "name", label: "Name", hint: "Letters, digits and dashes. One is made up when this is empty.", control: input({ maxlength: 63 }) }),
-    cpus: field({ name: "cpus", label: "CPUs", control: input({ type: "number", min: 1, max: 64, value: "1", inputmode: "numeric" }) }),
-    memory: field({ name: "memory", label: "Memory", hint: "With a unit, such as 512MiB or 2GiB.", control: input({ value: "1GiB" }) }),
-    disk: field({ name: "disk", label: "Disk", hint: "Empty for as large as the image's.", control: input({ placeholder: "20GiB" }) }),
+    cpus: field({ name: "cpus", label: "CPUs", hint: "Empty for what its profiles say.", control: input({ type: "number", min: 1, max: 64, inputmode: "numeric" }) }),
+    memory: field({ name: "memory", label: "Memory", hint: "With a unit, such as 2GiB.", control: input({}) }),
+    disk: field({ name: "disk", label: "Disk", hint: "With a unit, such as 20GiB.", control: input({}) }),
     ports: field({ name: "ports", label: "Published ports", hint: "HOST:GUEST, with commas between: 8080:80, 2222:22. They are open on the host's loopback.", control: input({ placeholder: "8080:80" }) }),
   };
+  let profiles = [];
+  const names = () => fields.profiles?.names ?? USUAL;
+  const choices = h("div");
   const start = h("input", { type: "checkbox", checked: true });
   const ephemeral = h("input", { type: "checkbox" });
-  const problem = h("p", { class: "field-error", role: "alert" });
-  const submit = h("button", { class: "main", type: "submit" }, "Create");
   const bar = h("progress", { max: 1, "aria-label": "Progress" });
   const phase = h("p", { class: "quiet", role: "status" });
   const progress = h("div", { class: "progress", hidden: true }, bar, phase);
-  const form = h("form", { class: "card form", novalidate: true, onsubmit: (event) => { event.preventDefault(); create(); } },
-    fields.image.element, fields.name.element,
-    h("div", { class: "three" }, fields.cpus.element, fields.memory.element, fields.disk.element), fields.ports.element,
-    h("label", { class: "check" }, start, "Start it at once"),
-    h("label", { class: "check" }, ephemeral, "Ephemeral: deleted when it stops"),
-    problem, progress,
-    h("div", { class: "buttons" }, submit, h("a", { class: "button", href: "#/instances" }, "Cancel")));
-  const section = h("section", { "aria-labelledby": "title" }, h("div", { class: "head" }, h("h1", { id: "title" }, "Create an instance")), form);
+  const section = h("section", { "aria-labelledby": "title" }, h("div", { class: "head" }, h("h1", { id: "title" }, "Create an instance")), form({
+    content: [
+      fields.image.element, fields.name.element,
+      h("div", { class: "three" }, fields.cpus.element, fields.memory.element, fields.disk.element), fields.ports.element, choices,
+      h("label", { class: "check" }, start, "Start it at once"),
+      h("label", { class: "check" }, ephemeral, "Ephemeral: deleted when it stops"), progress,
+    ],
+    action: "Create", back: "#/instances", submit: create,
+    fieldOf: (message) => fields[subjects.find(([name, words]) => fields[name] && words.test(message))?.[0]],
+  }));
   view.replaceChildren(section);
   fields.image.control.focus();
+  showGiven();
   fillImages();
+  fillChoices();
+
+  // What goes for an empty field, in it.
+  function showGiven() {
+    const { config, devices } = given(profiles, names());
+    fields.cpus.control.placeholder = config["limits.cpu"] ?? "1";
+    fields.memory.control.placeholder = config["limits.memory"] ?? "1GiB";
+    fields.disk.control.placeholder = rootOf(devices)?.[1].size ?? "the image's";
+  }
 
   async function fillImages() {
     try {
@@ -77,38 +69,57 @@ export function showCreate(view) {
     } catch (error) { complain(error, "Images"); }
   }
 
-  // Complains beside the fields; true when there is nothing to complain about.
-  function check() {
-    const wrong = [];
-    const demand = (one, isRight, text) => { one.tell(isRight ? "" : text); if (!isRight) wrong.push(one); };
-    const { image, name, cpus, memory, disk, ports } = fields;
-    demand(image, image.value, "Choose an image. On the host: volary image build debian/13");
-    demand(name, /^([A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?)?$/.test(name.value), "A name begins with a letter and has letters, digits and dashes.");
-    demand(cpus, /^[1-9]\d{0,2}$/.test(cpus.value), "A number, 1 or more.");
-    demand(memory, SIZE.test(memory.value), "A size with its unit, such as 1GiB.");
-    demand(disk, !disk.value || SIZE.test(disk.value), "A size with its unit, such as 20GiB, or nothing.");
-    demand(ports, portTexts().every((text) => PORT.test(text)), "Pairs such as 8080:80, with commas between.");
-    wrong[0]?.control.focus();
-    return wrong.length === 0;
+  // Profiles and pools, where there is more than one.
+  async function fillChoices() {
+    try {
+      const [all, pools] = await Promise.all(["/1.0/profiles", "/1.0/storage-pools"].map((place) => get(place, inProject({ recursion: 1 }))));
+      profiles = all;
+      showGiven();
+      if (profiles.length > 1) {
+        fields.profiles = profileRows({ all: profiles, chosen: USUAL, onChange: showGiven });
+        choices.append(fields.profiles.element);
+      }
+      if (pools.length > 1) {
+        fields.pool = field({ name: "pool", label: "Storage pool", hint: "Its disk stays there.", control: poolChoice(pools, "", "As the profiles say") });
+        choices.append(fields.pool.element);
+      }
+    } catch (error) { complain(error, "Profiles and pools"); }
   }
 
-  const portTexts = () => fields.ports.value.split(/[\s,]+/).filter(Boolean);
+  // Complains beside the fields; true when there is nothing to complain about.
+  function check() {
+    const { image, name, cpus, memory, disk, ports } = fields;
+    const all = checker();
+    all.demand(image, image.value, "Choose an image. On the host: volary image build debian/13");
+    all.demand(name, /^([A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?)?$/.test(name.value), "A name begins with a letter and has letters, digits and dashes.");
+    all.demand(cpus, cpus.control.validity.valid && /^([1-9]\d{0,2})?$/.test(cpus.value), "A number, 1 or more, or nothing.");
+    all.demand(memory, !memory.value || SIZE.test(memory.value), "A size with its unit, such as 1GiB, or nothing.");
+    all.demand(disk, !disk.value || SIZE.test(disk.value), "A size with its unit, such as 20GiB, or nothing.");
+    all.demand(ports, portTexts(ports.value).every(isPort), "Pairs such as 8080:80, with commas between.");
+    return all.isRight;
+  }
+
+  // A root disk of its own where something is said of it, otherwise as the profiles have it.
+  function rootDevice(devices) {
+    const [size, pool] = [fields.disk.value, fields.pool?.value];
+    if (!size && !pool) return {};
+    const [name, device] = rootOf(devices) ?? usualRoot();
+    return { [name]: { ...device, ...(pool ? { pool } : {}), ...(size ? { size } : {}) } };
+  }
 
   function request() {
-    const devices = {};
-    if (fields.disk.value) devices.root = { type: "disk", path: "/", pool: "default", size: fields.disk.value };
-    portTexts().forEach((text, at) => { devices[`publish${at}`] = device(text); });
+    const { devices } = given(profiles, names());
+    const config = Object.entries({ "limits.cpu": fields.cpus.value, "limits.memory": fields.memory.value }).filter(([, value]) => value);
     return {
       name: fields.name.value || undefined, source: { type: "image", fingerprint: fields.image.value },
-      config: { "limits.cpu": fields.cpus.value, "limits.memory": fields.memory.value }, devices,
+      config: Object.fromEntries(config), profiles: fields.profiles?.names,
+      devices: { ...rootDevice(devices), ...portDevices(fields.ports.value, {}, new Set(Object.keys(devices))) },
       ephemeral: ephemeral.checked, start: start.checked,
     };
   }
 
   async function create() {
-    setText(problem, "");
     if (!check()) return;
-    submit.disabled = true;
     try {
       const operation = await post("/1.0/instances", request(), inProject());
       progress.hidden = false;
@@ -120,18 +131,7 @@ export function showCreate(view) {
       });
       const name = nameIn(operation.resources.instances[0]);
       say(`${name} is made.`);
-      if (section.isConnected) location.hash = linkTo(name);
-    } catch (error) { tell(error); } finally {
-      submit.disabled = false;
-      progress.hidden = true;
-    }
-  }
-
-  function tell(error) {
-    const text = error.text ?? String(error);
-    const subject = subjects.find(([, words]) => words.test(error.message))?.[0];
-    if (!subject) return setText(problem, text);
-    fields[subject].tell(text);
-    fields[subject].control.focus();
+      if (section.isConnected) location.hash = linkTo("instances", name);
+    } finally { progress.hidden = true; }
   }
 }

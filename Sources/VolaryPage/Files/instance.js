@@ -4,11 +4,14 @@ import { get, inProject, path, text } from "./api.js";
 import { showActions } from "./actions.js";
 import { chart } from "./chart.js";
 import { showConsole } from "./console.js";
+import { deviceText } from "./devices.js";
 import { every, h, oneAtATime, setText } from "./dom.js";
 import { bytes, percent, rate, time } from "./format.js";
 import { icon } from "./icons.js";
 import { reason, showState } from "./instances.js";
+import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
+import { facts, pairTable } from "./pairs.js";
 import { Meter } from "./usage.js";
 
 const INTERVAL = 2000;
@@ -20,19 +23,6 @@ function plain(log) {
   return log.replace(/\x1b(\[[0-9;?]*[ -\/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-_])/g, "").replace(/\r+\n/g, "\n").replace(/[^\n\t\x20-\uffff]/g, "");
 }
 
-function facts(rows) {
-  return h("dl", { class: "facts" }, ...rows.flatMap(([title, value]) => [h("dt", {}, title), h("dd", {}, value)]));
-}
-
-function keys(title, values) {
-  const rows = Object.entries(values).sort(([a], [b]) => a.localeCompare(b));
-  return h("div", { class: "card" }, h("h2", {}, title),
-    rows.length ? h("table", { class: "pairs" }, h("tbody", {}, ...rows.map(([key, value]) =>
-      h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, value))))) : h("p", { class: "quiet" }, "Nothing of its own."));
-}
-
-const deviceText = (device) => Object.entries(device).map(([key, value]) => `${key}=${value}`).sort().join(", ");
-
 // Where ports of the host lead to, and addresses that the guest is known to have.
 function addresses(instance) {
   const ports = Object.values(instance.expanded_devices).filter((device) => device.type === "proxy")
@@ -40,6 +30,8 @@ function addresses(instance) {
   const own = Object.values(instance.state?.network ?? {}).flatMap((card) => card.addresses.map((entry) => entry.address));
   return [...own, ...ports].join(", ") || "none that are known";
 }
+
+const profileLinks = (names) => h("p", { class: "users" }, ...names.flatMap((one, at) => [at ? ", " : null, h("a", { href: linkTo("profiles", one) }, one)]));
 
 export function showInstance(view, { parameters: [name], onEvent }) {
   const chip = h("span", { class: "chip" });
@@ -57,7 +49,8 @@ export function showInstance(view, { parameters: [name], onEvent }) {
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" },
       h("a", { class: "button plain", href: "#/instances", "aria-label": "Back to the instances" }, icon("back")),
-      h("h1", { id: "title" }, name), chip),
+      h("h1", { id: "title" }, name), chip,
+      h("a", { class: "button last", href: `${linkTo("instances", name)}/edit`, "data-edit": true }, icon("edit"), "Edit")),
     why, actions,
     h("div", { class: "grid charts" }, ...Object.values(charts).map((one) => one.element)),
     log, about);
@@ -113,19 +106,20 @@ export function showInstance(view, { parameters: [name], onEvent }) {
     const own = Object.fromEntries(Object.entries(instance.config).filter(([key]) => !/^(volatile|image)\./.test(key)));
     about.replaceChildren(
       h("div", { class: "card" }, h("h2", {}, "About"), facts([
+        ...(instance.description ? [["Description", instance.description]] : []),
         ["Architecture", instance.architecture], ["CPUs", instance.expanded_config["limits.cpu"] ?? "1"],
         ["Memory", instance.expanded_config["limits.memory"] ?? "1GiB"],
         ["Disk", disk ? `${bytes(disk.usage)} of ${bytes(disk.total)} on the host` : "–"],
         ["Addresses", addresses(instance)],
         ["Image", instance.config["image.alias"] ?? "–"],
+        ["Profiles", instance.profiles.length ? profileLinks(instance.profiles) : "none"],
         ["Ephemeral", instance.ephemeral ? "yes: deleted when it stops" : "no"],
         ["Created", time(instance.created_at)], ["Started", time(state.started_at)],
         ["Ended last", instance.exit ? `${instance.exit.message} (${time(instance.exit.at)})` : "never"],
-        ...(instance.description ? [["Description", instance.description]] : []),
       ])),
       h("div", { class: "stack" },
-        keys("Configuration", own),
-        keys("Devices", Object.fromEntries(Object.entries(instance.expanded_devices).map(([key, device]) => [key, deviceText(device)])))));
+        pairTable("Configuration", own),
+        pairTable("Devices", Object.fromEntries(Object.entries(instance.expanded_devices).map(([key, device]) => [key, deviceText(device)])))));
   }
 
   async function showTail() {

@@ -6,6 +6,7 @@ import { sparkline } from "./chart.js";
 import { every, h, oneAtATime, reconcile, setText } from "./dom.js";
 import { age, bytes, percent } from "./format.js";
 import { icon } from "./icons.js";
+import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
 import { Meter } from "./usage.js";
 
@@ -25,12 +26,10 @@ export function showState(chip, instance) {
   setText(chip, instance.status);
 }
 
-export const linkTo = (name) => `#/instances/${encodeURIComponent(name)}`;
-
 function makeRow(instance) {
   const cell = (name, title) => h("td", { class: name, "data-title": title });
   const row = h("tr", { "data-row": instance.name },
-    h("th", { scope: "row" }, h("a", { href: linkTo(instance.name), "data-row-link": true }, instance.name),
+    h("th", { scope: "row" }, h("a", { href: linkTo("instances", instance.name), "data-row-link": true }, instance.name),
       h("span", { class: "under" })),
     h("td", { class: "state", "data-title": "State" }, h("span", { class: "chip" }), h("span", { class: "under reason" })),
     cell("cpu", "CPU"), cell("memory", "Memory"), cell("disk", "Disk"), cell("since", "Up"),

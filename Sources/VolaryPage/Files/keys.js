@@ -4,7 +4,9 @@ import { explain } from "./dialogs.js";
 import { h } from "./dom.js";
 
 const OFF = "volary.keys-off";
-const sections = { i: "#/instances", m: "#/images", o: "#/operations", e: "#/events" };
+const sections = {
+  i: "#/instances", m: "#/images", p: "#/profiles", n: "#/networks", s: "#/storage", o: "#/operations", e: "#/events",
+};
 let waitsForSection = 0;
 
 const isOn = () => localStorage.getItem(OFF) !== "1";
@@ -47,8 +49,9 @@ export function listenForKeys() {
 const rows = [
   [["?"], "This list"], [["/"], "Search"], [["j"], "The next row"], [["k"], "The row before"],
   [["Enter"], "Open the row"], [["c"], "Create an instance"], [["g", "i"], "Instances"], [["g", "m"], "Images"],
+  [["g", "p"], "Profiles"], [["g", "n"], "Networks"], [["g", "s"], "Storage"],
   [["g", "o"], "Operations"], [["g", "e"], "Events"], [["t"], "System's theme, light, dark"],
-  [["Ctrl", "]"], "Out of the console, back to the page"],
+  [["Esc"], "Out of a form, without a change"], [["Ctrl", "]"], "Out of the console, back to the page"],
 ];
 
 export function showKeys() {

@@ -3,23 +3,33 @@
 import { get, link } from "./api.js";
 import { showCreate } from "./create.js";
 import { h, setText } from "./dom.js";
+import { showEdit } from "./edit.js";
 import { keepEvent, showEvents } from "./events.js";
 import { icon } from "./icons.js";
 import { showImages } from "./images.js";
 import { showInstance } from "./instance.js";
 import { showInstances } from "./instances.js";
 import { listenForKeys, showKeys } from "./keys.js";
+import { showNetworks } from "./networks.js";
 import { clearNotices, complain } from "./notices.js";
 import { showOperations } from "./operations.js";
+import { showNewProfile, showProfile, showProfiles } from "./profiles.js";
 import { session, takeTokenFromAddress } from "./session.js";
 import { showSignIn, whoIsThis } from "./signin.js";
+import { showNewPool, showStorage } from "./storage.js";
 import { events } from "./stream.js";
 
 const sections = [
-  { path: "instances", title: "Instances", sign: "instances" }, { path: "images", title: "Images", sign: "images" },
-  { path: "operations", title: "Operations", sign: "operations" }, { path: "events", title: "Events", sign: "events" },
+  ["instances", "Instances"], ["images", "Images"], ["profiles", "Profiles"], ["networks", "Networks"], ["storage", "Storage"],
+  ["operations", "Operations"], ["events", "Events"],
 ];
-const views = { instances: showInstances, create: showCreate, images: showImages, operations: showOperations, events: showEvents };
+// By the address: `list` of a section, `one` of what it lists, and the forms.
+const views = {
+  instances: { list: showInstances, one: showInstance, edit: true }, images: { list: showImages },
+  profiles: { list: showProfiles, one: showProfile, edit: true }, networks: { list: showNetworks }, storage: { list: showStorage },
+  operations: { list: showOperations }, events: { list: showEvents },
+  create: { list: showCreate, of: "instances" }, "new-profile": { list: showNewProfile, of: "profiles" }, "new-pool": { list: showNewPool, of: "storage" },
+};
 
 const view = document.getElementById("view");
 const nav = document.getElementById("nav");
@@ -27,25 +37,32 @@ const tools = document.getElementById("tools");
 let isIn = false;
 let leaveView = () => {};
 let listener = () => {};
+let shown = "";
 
 // MARK: sections
 
 function route() {
   if (!isIn) return;
   const [section = "instances", ...parameters] = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decodeURIComponent);
-  const show = section === "instances" && parameters.length ? showInstance : views[section] ?? showInstances;
+  const place = views[section] ?? views.instances;
+  const show = parameters.length && place.one
+    ? parameters[1] === "edit" && place.edit ? (holder) => showEdit(holder, section, parameters[0]) : place.one
+    : place.list;
   leaveView();
   clearNotices();
   listener = () => {};
   leaveView = show(view, { parameters, onEvent: (task) => { listener = task; } }) ?? (() => {});
   document.title = `${parameters[0] ?? view.querySelector("h1")?.textContent ?? ""} – Volary`;
   for (const anchor of nav.querySelectorAll("a")) {
-    const isHere = anchor.hash === `#/${section === "create" ? "instances" : section}`;
+    const isHere = anchor.hash === `#/${place.of ?? section}`;
     if (isHere) anchor.setAttribute("aria-current", "page");
     else anchor.removeAttribute("aria-current");
   }
-  // Where the reading goes on, unless the section has put the focus somewhere.
-  if (!view.contains(document.activeElement)) document.getElementById("main").focus({ preventScroll: true });
+  // Where the reading goes on, unless the section has put the focus somewhere: coming back, at the link that led away.
+  const isBack = shown.startsWith(`${location.hash}/`) || views[shown.split("/")[1]]?.of === section;
+  const way = isBack && [...view.querySelectorAll("a")].find((anchor) => anchor.hash === shown);
+  shown = location.hash;
+  if (!view.contains(document.activeElement)) (way || document.getElementById("main")).focus({ preventScroll: true });
   scrollTo(0, 0);
 }
 
@@ -53,11 +70,13 @@ function route() {
 
 function showFrame(server, projects) {
   nav.hidden = false;
-  nav.replaceChildren(...sections.map(({ path, title, sign }) => h("a", { href: `#/${path}` }, icon(sign), h("span", {}, title))));
+  nav.replaceChildren(...sections.map(([path, title]) => h("a", { href: `#/${path}` }, icon(path), h("span", {}, title))));
   const choice = h("select", { "aria-label": "Project", onchange: () => {
     session.project = choice.value;
     events.restart();
-    if (location.hash.startsWith("#/instances/")) location.hash = "#/instances";
+    // What is shown there may be in the other project alone.
+    const [, section, name] = location.hash.split("/");
+    if (name) location.hash = `#/${section}`;
     else route();
   } }, ...projects.map((name) => h("option", { value: name, selected: name === session.project }, name)));
   const keys = h("button", { type: "button", class: "plain", "aria-label": "Keyboard shortcuts", title: "Keyboard shortcuts (?)", onclick: showKeys }, icon("help"));
