@@ -3,9 +3,12 @@ package import Logging
 package import VolaryAPI
 
 extension APIError {
-  static let diskIsFull = APIError(
-    .noSpace, "the disk that holds the daemon's data is full",
-    wayOut: "make room on it, by deleting an instance or an image that is not needed or otherwise")
+  /// Of the disk that holds the daemon's data.
+  static func diskIsFull(_ directory: String) -> APIError {
+    APIError(
+      .noSpace, "the disk of \(directory) is full",
+      wayOut: "make room there: delete an instance or an image that is not needed")
+  }
 
   /// Any error as one that can be sent. What nobody foresaw is logged, and the client is told no more than that.
   package init(anything error: any Error, logger: Logger) {
@@ -13,7 +16,7 @@ extension APIError {
     case let error as APIError: self = error
     case let error as any APIErrorConvertible: self = error.apiError
     case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
-      self = .diskIsFull
+      self = .diskIsFull("the daemon's data")
     case is CancellationError: self.init(.unavailable, "the daemon is ending")
     default:
       logger.error("unexpected: \(error)")

@@ -9,6 +9,28 @@ extension EndToEndTests {
       object[key] as? [String: String] ?? [:]
     }
 
+    private func curl(_ house: TestHouse, _ arguments: [String]) throws -> String {
+      let fixed = ["-sS", "-i", "--unix-socket", "\(house.folder.path)/volaryd.sock"]
+      return try ProgramRun("curl", fixed + arguments).finish().output
+    }
+
+    /// Somebody's change is in the way of another; what comes and goes by itself is not.
+    @Test func changesAreMadeOverWhatWasRead() throws {
+      let house = try TestHouse(withTinyImage: ())
+      try house.expect(["launch", "tiny", "a"])
+      let url = "http://localhost/1.0/instances/a"
+      let head = try curl(house, [url]).split(separator: "\r\n")
+      let line = try #require(head.first { $0.lowercased().hasPrefix("etag:") })
+      let tag = String(line.dropFirst(5)).trimmingCharacters(in: .whitespaces)
+      // It is another state of it, of which this one is not known yet.
+      try house.expect(["pause", "a"])
+      #expect(try curl(house, ["-H", "If-None-Match: \(tag)", url]).hasPrefix("HTTP/1.1 200"))
+      let patch = ["-X", "PATCH", "-H", "If-Match: \(tag)", "-d", #"{"config":{"user.a":"b"}}"#, url]
+      #expect(try curl(house, patch).hasPrefix("HTTP/1.1 200"))
+      #expect(try curl(house, patch).hasPrefix("HTTP/1.1 412"))
+      #expect(strings(try house.get("/1.0/instances/a"), "config")["user.a"] == "b")
+    }
+
     private func network(_ object: [String: Any]) -> String? {
       (object["expanded_devices"] as? [String: [String: String]])?["eth0"]?["network"]
     }

@@ -10,8 +10,6 @@ import { complain, say } from "./notices.js";
 import { settings } from "./settings.js";
 
 const CHANGED = 412;
-// How often a change is made anew to what has changed in state alone.
-const ATTEMPTS = 5;
 
 const isSet = ([key]) => !/^(volatile|image)\./.test(key);
 
@@ -34,14 +32,9 @@ class Overtaken extends Error {
 }
 
 async function saveOver(place, before, tag, body) {
-  for (let attempt = 1; ; attempt++) {
-    try { return await put(place, body, inProject(), tag); } catch (error) {
-      if (error.status !== CHANGED || attempt === ATTEMPTS) throw error;
-      const now = await getTagged(place, inProject());
-      const parts = difference(before, now.value);
-      if (parts.length) throw new Overtaken(parts);
-      ({ tag } = now);
-    }
+  try { return await put(place, body, inProject(), tag); } catch (error) {
+    if (error.status !== CHANGED) throw error;
+    throw new Overtaken(difference(before, await get(place, inProject())));
   }
 }
 
@@ -105,7 +98,7 @@ export function showEdit(view, section, name) {
   function showConflict(holder, parts) {
     const again = h("button", { type: "button", onclick: load }, "Read it anew");
     holder.replaceChildren(h("div", { class: "notice warn", role: "alert" },
-      h("p", {}, `${name} was changed by somebody else meanwhile (${parts.join(", ")}). Nothing is saved. When it is read anew, what was typed here is gone.`), again));
+      h("p", {}, `${name} was changed by somebody else meanwhile${parts.length ? ` (${parts.join(", ")})` : ""}. Nothing is saved. When it is read anew, what was typed here is gone.`), again));
     again.focus();
   }
 }

@@ -31,12 +31,11 @@ package struct Call: Sendable {
     return identity
   }
 
-  /// Throws unless If-Match, when it is there, names what is there now (RFC 9110, section 13.1.1). `current` is
-  /// what a GET of the same path gives.
-  package func checkMatch(_ current: some Encodable) throws {
+  /// Throws unless If-Match, when it is there, names what is to be replaced as it is now (RFC 9110, section 13.1.1).
+  /// `current` is what a GET of the same path gives.
+  func checkMatch(_ current: some Replaceable) throws {
     guard let wanted = headers[.ifMatch] else { return }
-    let tag = ETag(of: try APICoding.encode(current))
-    if !tag.matches(wanted) {
+    if !ETag.names(part: try current.replacedJSON, in: wanted) {
       throw APIError(
         .preconditionFailed, "it was changed meanwhile", wayOut: "read it again and repeat the change")
     }

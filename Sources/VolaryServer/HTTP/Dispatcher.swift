@@ -120,7 +120,12 @@ package struct Dispatcher: Sendable {
         defer { group.cancelAll() }
         return try await group.next() ?? ByteBuffer()
       }
-    } catch is NIOTooManyBytesError { throw Self.tooLarge }
+    } catch is NIOTooManyBytesError {
+      throw Self.tooLarge
+    } catch let error where !(error is APIError || error is CancellationError) {
+      // The connection has ended, or what came is no HTTP. Such an error may hold some of the body: no log has it.
+      throw APIError.invalid("the body of the request did not come whole")
+    }
     return call
   }
 

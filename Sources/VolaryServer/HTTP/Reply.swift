@@ -58,8 +58,12 @@ extension Reply {
     return reply
   }
 
-  /// Why there is no other answer.
+  /// Characters of an error that are sent.
+  private static let longestError = 2048
+
+  /// Why there is no other answer. Names that others gave may stand in it: it stays one line of some length.
   package static func failed(_ error: APIError) -> Reply {
+    let error = APIError(error.code, line(error.message), wayOut: error.wayOut.map(line))
     // An error is three strings and a number, which JSON always has.
     var reply = json((try? EnvelopeWriter.error(error)) ?? Data())
     let code = error.code == .unreachable ? APIError.Code.unavailable : error.code
@@ -67,14 +71,27 @@ extension Reply {
     return reply
   }
 
+  private static func line(_ text: String) -> String {
+    var scalars = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars.prefix(longestError) {
+      switch scalar.properties.generalCategory {
+      case .control, .lineSeparator, .paragraphSeparator: scalars.append("?")
+      default: scalars.append(scalar)
+      }
+    }
+    return String(scalars)
+  }
+
   /// What a GET gives, with its tag; nothing when the client has it already.
   static func tagged(_ metadata: some Encodable, for call: Call) throws -> Reply {
-    tagged(json: try APICoding.encode(metadata), for: call)
+    tagged(
+      json: try APICoding.encode(metadata), replacing: try (metadata as? any Replaceable)?.replacedJSON,
+      for: call)
   }
 
   /// As ``tagged(_:for:)``, of what is JSON already.
-  static func tagged(json representation: Data, for call: Call) -> Reply {
-    let tag = ETag(of: representation)
+  static func tagged(json representation: Data, replacing part: Data? = nil, for call: Call) -> Reply {
+    let tag = ETag(of: representation, replacing: part)
     var reply = sync(json: representation)
     if let known = call.headers[.ifNoneMatch], tag.matches(known) {
       reply = Reply(status: .notModified, body: .bytes(ByteBuffer()))

@@ -4,7 +4,7 @@ package import VolaryAPI
 
 // The kinds of routes: what a handler takes and gives is in its type, so that declaration and code agree.
 extension Route {
-  /// One object. Its ETag is the hash of what is given.
+  /// One object, with its ``ETag``.
   package static func get<Object: Codable & Sendable>(
     _ path: String, _ summary: String, right: Right, query: [QueryParameter] = [],
     _ handler: @escaping @Sendable (Call) async throws -> Object

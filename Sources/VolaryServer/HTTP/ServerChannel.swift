@@ -22,6 +22,8 @@ package struct ServerChannel: HTTPChannelHandler {
   package struct Value: ServerChildChannelValue {
     package let channel: any Channel
     let outcome: EventLoopFuture<Outcome>
+    /// What it is counted under.
+    let origin: String
   }
 
   enum Outcome: Sendable {
@@ -51,18 +53,24 @@ package struct ServerChannel: HTTPChannelHandler {
         channel.close(promise: nil)
         throw ChannelError.alreadyClosed
       }
-      channel.closeFuture.whenComplete { _ in bounds.leave(origin) }
-      if let tls {
-        // Who it is that shows a certificate is looked at with each request.
-        let handler = NIOSSLServerHandler(context: tls) { _, verdict in verdict.succeed(.certificateVerified)
-        }
-        try channel.pipeline.syncOperations.addHandler(handler)
+      do { return Value(channel: channel, outcome: try begin(channel, logger: logger), origin: origin) } catch {
+        bounds.leave(origin)
+        throw error
       }
-      let outcome = try configure(channel, logger: logger)
-      let deadline = channel.eventLoop.scheduleTask(in: Self.firstHead) { channel.close(promise: nil) }
-      outcome.whenComplete { _ in deadline.cancel() }
-      return Value(channel: channel, outcome: outcome)
     }
+  }
+
+  private func begin(_ channel: any Channel, logger: Logger) throws -> EventLoopFuture<Outcome> {
+    try channel.pipeline.syncOperations.addHandler(SaidBeforeEnd())
+    if let tls {
+      // Who it is that shows a certificate is looked at with each request.
+      let handler = NIOSSLServerHandler(context: tls) { _, verdict in verdict.succeed(.certificateVerified) }
+      try channel.pipeline.syncOperations.addHandler(handler)
+    }
+    let outcome = try configure(channel, logger: logger)
+    let deadline = channel.eventLoop.scheduleTask(in: Self.firstHead) { channel.close(promise: nil) }
+    outcome.whenComplete { _ in deadline.cancel() }
+    return outcome
   }
 
   /// Whose connections it counts among: a user's or an address's.
@@ -155,6 +163,8 @@ package struct ServerChannel: HTTPChannelHandler {
   // MARK: - Its course
 
   package func handle(value: Value, logger: Logger) async {
+    // A connection that has been dropped counts until nothing goes on any more that it began: streams notice late.
+    defer { bounds.leave(value.origin) }
     // It may have gone before it asked.
     guard let outcome = try? await value.outcome.get(), let peer = try? await peer(of: value.channel).get()
     else { return }

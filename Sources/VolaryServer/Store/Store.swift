@@ -54,7 +54,7 @@ package final class Store: Sendable {
   ) async throws -> Value {
     do {
       return try await Task { [pool] in try await pool.write(body) }.value
-    } catch { throw Self.readable(error) }
+    } catch { throw readable(error) }
   }
 
   /// Makes a backup unless there is one of the last day, and returns its path.
@@ -117,8 +117,8 @@ package final class Store: Sendable {
   }
 
   /// What a full disk means to whoever asked for something.
-  private static func readable(_ error: any Error) -> any Error {
+  private func readable(_ error: any Error) -> any Error {
     guard let error = error as? DatabaseError, error.resultCode == .SQLITE_FULL else { return error }
-    return APIError.diskIsFull
+    return APIError.diskIsFull(directory)
   }
 }
