@@ -117,7 +117,7 @@ struct FileServer {
     case FilePacketKind.mkdir:
       let path = try reader.path()
       let attributes = try FileAttributes(&reader)
-      try onPath(AGENT_SYS_mkdirat, path, Int(attributes.permissions ?? 0o777) & 0o7777)
+      try onPath(AGENT_SYS_mkdirat, path, Int(attributes.permissions ?? 0o755) & 0o7777)
       // The size of a folder is nobody's to set.
       try attributes.apply(to: path, withSize: false)
     // AT_REMOVEDIR.

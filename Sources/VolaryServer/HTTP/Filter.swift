@@ -103,7 +103,9 @@ extension Filter.Clause {
     guard let found else { return comparison == .ne }
     if let number = found.number, let wanted = Double(self.value) { return compare(number, wanted) }
     guard let text = Self.text(found) else { return comparison == .ne }
-    return compare(text, self.value)
+    // As in Incus, whether letters are large or small is nothing that makes a difference between words.
+    return comparison == .eq || comparison == .ne
+      ? compare(text.lowercased(), self.value.lowercased()) : compare(text, self.value)
   }
 
   private func compare<Value: Comparable>(_ left: Value, _ right: Value) -> Bool {

@@ -108,7 +108,8 @@ final class ConsoleSession: Sendable {
 
   func connect(_ secret: String, _ socket: WebSocket) async throws {
     if secret == controlSecret {
-      // Words such as a new size of the window, for which a serial line has no use.
+      // Words such as a new size of the window, for which a serial line has no use. Who closes it leaves the console.
+      defer { end.finish() }
       for try await _ in socket.messages {}
       return
     }

@@ -189,6 +189,43 @@ package struct InstanceMetrics: Sendable {
   }
 }
 
+extension InstanceMetrics {
+  /// As Incus has them, for its client's `top` and what others have made for its metrics. Of memory and disks that the
+  /// guest has, what the host has in use for them is in use.
+  package static func incusText(_ samples: [Sample]) -> String {
+    var metrics = InstanceMetrics()
+    let running = samples.filter(\.isRunning)
+    func add(
+      _ name: String, _ type: String, _ help: String, _ labels: [String: String] = [:],
+      _ value: (Sample) -> Double?
+    ) {
+      metrics.begin(name, type, help)
+      for sample in running {
+        guard let value = value(sample) else { continue }
+        let own = ["name": sample.name, "project": sample.project, "type": "virtual-machine"]
+        metrics.add(name, labels.merging(own) { $1 }, value)
+      }
+    }
+    add(
+      "incus_cpu_seconds_total", "counter", "Processor time of the machine's process.",
+      ["cpu": "0", "mode": "user"]
+    ) { Double($0.state.cpu.usage) / 1e9 }
+    add("incus_cpu_effective_total", "gauge", "Virtual CPUs.") { Double($0.processors) }
+    add("incus_memory_MemTotal_bytes", "gauge", "The guest's memory.") { Double($0.memory) }
+    add("incus_memory_MemAvailable_bytes", "gauge", "What of it the host has not in use.") {
+      Double(max(0, $0.memory - $0.state.memory.usage))
+    }
+    let root = ["device": "root", "mountpoint": "/"]
+    add("incus_filesystem_size_bytes", "gauge", "The root disk as the guest sees it.", root) {
+      $0.state.disk["root"].map { Double($0.total) }
+    }
+    add("incus_filesystem_free_bytes", "gauge", "What of it takes no room on the host.", root) {
+      $0.state.disk["root"].map { Double(max(0, $0.total - $0.usage)) }
+    }
+    return metrics.lines.joined(separator: "\n") + "\n"
+  }
+}
+
 extension Instances {
   /// How many machines are asked at a time for what they use.
   private static let askedAtOnce = 16

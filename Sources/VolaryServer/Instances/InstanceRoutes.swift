@@ -31,7 +31,7 @@ package struct InstancePart: DaemonPart {
     [
       "virtual-machines", "instances", "console", "console_vga_type", "instance_all_projects",
       "container_full", "container_backup",
-      "instance_create_start",
+      "instance_create_start", "metrics",
     ] + InstanceExec(instances).apiExtensions + InstanceFiles(instances).apiExtensions + images.apiExtensions
       + ResourceRoutes(instances).apiExtensions + profiles.apiExtensions
       + NetworkRoutes(instances: instances).apiExtensions + StorageRoutes(instances).apiExtensions
@@ -120,6 +120,15 @@ package struct InstancePart: DaemonPart {
             samples, operations: await instances.services.operations.runningCount, version: volaryVersion,
             host: host)
           return .bytes(text.utf8, type: InstanceMetrics.mediaType)
+        }),
+      Route(
+        .get, "/1.0/metrics", "What running instances use, by Incus's names", right: .view,
+        query: [.project],
+        answer: .bytes(type: InstanceMetrics.mediaType),
+        action: .respond { call in
+          let all = try await instances.samples(for: try call.requireIdentity())
+          let wanted = call.query["project"].map { project in all.filter { $0.project == project } } ?? all
+          return .bytes(InstanceMetrics.incusText(wanted).utf8, type: InstanceMetrics.mediaType)
         }),
     ] + InstanceConsole(instances).routes + InstanceExec(instances).routes + InstanceFiles(instances).routes
       + images.routes + ResourceRoutes(instances).routes + profiles.routes
