@@ -20,7 +20,7 @@ tests = VOLARY_TEST_DATA=$(VOLARY_DATA) \
   VOLARY_TEST_KERNEL=$(VOLARY_DATA)/images/debian_13_riscv64/kernel \
   VOLARY_TEST_INITRD=$(VOLARY_DATA)/images/debian_13_riscv64/initrd
 
-.PHONY: run build image install test page-test lockstep golden fuzz check soak bench bench-translator format lint clean
+.PHONY: run build image install test page-test client-test lockstep golden fuzz check soak bench bench-translator format lint clean
 
 ## run: a shell in a Debian 13 machine; where input is no terminal, a short command in one.
 run: build
@@ -63,6 +63,13 @@ test: image
 page-test: image
 	@scripts/install-packages page
 	Tests/Page/page --programs dist/bin --data $(VOLARY_DATA) $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
+
+## client-test: Debian's incus client, Prometheus and cloud-init, with a daemon and guests of their own.
+client-test: image
+	@scripts/install-packages client
+	Tests/Clients/cloud-init --programs dist/bin --data $(VOLARY_DATA)
+	Tests/Clients/incus --programs dist/bin --data $(VOLARY_DATA)
+	Tests/Clients/prometheus --programs dist/bin --data $(VOLARY_DATA)
 
 ## lockstep: interpreter and translator side by side, on random programs and a boot.
 lockstep: image

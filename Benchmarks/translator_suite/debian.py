@@ -1,5 +1,5 @@
 """Debian packages: the guest's image, and a tree of the same release's packages for the host's own processor."""
-import hashlib, json, os, re, shutil, subprocess, sys
+import hashlib, json, os, re, shutil, subprocess, sys, tempfile
 
 # What the programs of the suite come from, in the guest and natively.
 PACKAGES = ["python3", "sqlite3", "zstd", "xz-utils", "gzip", "gcc", "libc6-dev", "perl", "openssl", "7zip", "dash",
@@ -7,7 +7,8 @@ PACKAGES = ["python3", "sqlite3", "zstd", "xz-utils", "gzip", "gcc", "libc6-dev"
 # Only in the native tree: the compiler for the suite's own programs, and the peer.
 NATIVE_PACKAGES = ["gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross", "qemu-system-riscv"]
 IMAGE = "bench/13"
-RELEASE, CODENAME = "debian/13", "trixie"
+RELEASE = "debian/13"
+FETCH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "scripts", "fetch-debian")
 
 
 def cache():
@@ -67,27 +68,26 @@ def require_tree():
         return tree
     say(f"unpacking Debian {RELEASE} for amd64 below {cache()}, once; nothing of it is installed")
     shutil.rmtree(tree, ignore_errors=True)
-    work = os.path.join(cache(), "apt")
-    shutil.rmtree(work, ignore_errors=True)
-    apt = workspace(work, image_file("/etc/apt/sources.list.d/debian.sources"))
     # Suites that the archive lacks (a copy without security updates) are left out, as the image build does.
-    subprocess.run(apt + ["-qq", "update"], check=True, stderr=subprocess.DEVNULL)
-    subprocess.run(apt + ["-qq", "--download-only", "install", "?essential"] + PACKAGES + NATIVE_PACKAGES, check=True,
-                   stdout=subprocess.DEVNULL)
-    os.makedirs(tree)
-    archives = sorted(os.listdir(f"{work}/archives"), key=lambda name: (not name.startswith("base-files_"), name))
-    versions = {}
-    for name in archives:
-        if not name.endswith(".deb"):
-            continue
-        file = f"{work}/archives/{name}"
-        subprocess.run(["dpkg-deb", "-x", file, tree], check=True)
-        package, version = subprocess.run(["dpkg-deb", "-W", "--showformat=${Package} ${Version}", file], check=True,
-                                          stdout=subprocess.PIPE, text=True).stdout.split()
-        versions[package] = version
+    sources = image_file("/etc/apt/sources.list.d/debian.sources")
+    if b"URIs:" not in sources:
+        sys.exit("translator: the image names no archive that can be reached: " + sources.decode(errors="replace"))
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/debian.sources", "wb") as file:
+            file.write(sources)
+        # The versions of the guest, wherever the archive still has them; rebuilds (+b1) differ by architecture.
+        with open(f"{folder}/preferences", "w") as file:
+            for package, version in record()["packages"].items():
+                file.write(f"Package: {package}\nPin: version {without_rebuild(version)}*\nPin-Priority: 1001\n\n")
+        options = ["--dependencies", "all", "--sources", f"{folder}/debian.sources",
+                   "--preferences", f"{folder}/preferences"]
+        fetched = subprocess.run([FETCH] + options + [tree, "?essential"] + PACKAGES + NATIVE_PACKAGES)
+    if fetched.returncode != 0:
+        sys.exit(1)
+    with open(f"{tree}/.packages") as file:
+        versions = dict(line.split() for line in file)
     for folder in ("proc", "dev", "tmp"):
         os.makedirs(f"{tree}/{folder}", exist_ok=True)
-    shutil.rmtree(work)
     with open(stamp, "w") as file:
         json.dump({"wanted": wanted, "versions": versions}, file)
     return tree
@@ -105,42 +105,3 @@ def version_differences():
 
 def without_rebuild(version):
     return re.sub(r"\+b[0-9]+$", "", version)
-
-
-def workspace(folder, sources):
-    """An apt of its own for amd64, with the host's settings; returns the start of its commands."""
-    for name in ("lists/partial", "archives/partial", "empty", "none"):
-        os.makedirs(f"{folder}/{name}")
-    open(f"{folder}/status", "w").close()
-    if b"URIs:" not in sources:
-        sys.exit("translator: the image names no archive that can be reached: " + sources.decode(errors="replace"))
-    with open(f"{folder}/empty/debian.sources", "wb") as file:
-        file.write(sources)
-    with open(f"{folder}/apt.conf", "w") as file:
-        file.write(f"""#clear DPkg;
-#clear APT::Update;
-#clear APT::Architectures;
-#clear APT::Default-Release;
-APT::Architecture "amd64";
-APT::Architectures {{ "amd64"; }};
-APT::Install-Recommends "false";
-APT::Get::Assume-Yes "true";
-APT::Sandbox::User "";
-Acquire::Languages {{ "none"; }};
-Dir::State "{folder}";
-Dir::State::lists "{folder}/lists";
-Dir::State::status "{folder}/status";
-Dir::State::extended_states "{folder}/extended_states";
-Dir::Cache "{folder}";
-Dir::Cache::archives "{folder}/archives";
-Dir::Log "{folder}";
-Dir::Etc::sourcelist "{folder}/none";
-Dir::Etc::sourceparts "{folder}/empty";
-Dir::Etc::preferences "{folder}/preferences";
-Dir::Etc::preferencesparts "{folder}/none";
-""")
-    # The versions of the guest, wherever the archive still has them; rebuilds (+b1) differ by architecture.
-    with open(f"{folder}/preferences", "w") as file:
-        for package, version in record()["packages"].items():
-            file.write(f"Package: {package}\nPin: version {without_rebuild(version)}*\nPin-Priority: 1001\n\n")
-    return ["apt-get", "-c", f"{folder}/apt.conf"]

@@ -5,10 +5,9 @@
 """
 import json, lzma, os, re, shutil, subprocess, sys, tempfile
 
-# The releases whose kernels are booted, and their code names.
-RELEASES = {"12": "bookworm", "13": "trixie"}
-ARCHIVE = "http://deb.debian.org/debian"
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# The releases whose kernels are booted.
+RELEASES = ("12", "13")
+FETCH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "scripts", "fetch-debian")
 
 
 class Unavailable(Exception):
@@ -23,25 +22,18 @@ def cache():
 
 def require(release):
     """Unpacks a release's kernel and busybox in the cache, unless they are there; returns their folder."""
-    def download(apt, archives):
-        text = run(apt("apt-cache") + ["show", "linux-image-cloud-amd64"])
-        kernel = re.search(r"^Depends:.*?(linux-image-\S+-cloud-amd64)", text, re.MULTILINE)[1]
-        run(apt("apt-get") + ["-qq", "download", kernel, "busybox-static"], cwd=archives)
-
     def finish(tree):
         root = f"{tree}/usr" if os.path.isdir(f"{tree}/usr/lib/modules") else tree
         run(["/sbin/depmod", "-b", root, os.listdir(f"{root}/lib/modules")[0]])
 
-    return unpack(release, release, download, finish)
+    # The first names the kernel's own package.
+    return unpack(release, release, ["linux-image-cloud-amd64", "busybox-static"], "direct", finish)
 
 
 def require_qemu():
     """Unpacks Debian 13's QEMU with all its libraries in the cache, unless it is there; returns the start of its
     command. Debian 12's loses a guest's flags at nested page faults."""
-    def download(apt, _):
-        run(apt("apt-get") + ["-qq", "-y", "--no-install-recommends", "--download-only", "install", "qemu-system-x86"])
-
-    return qemu_command(os.path.join(unpack("qemu", "13", download), "tree"))
+    return qemu_command(os.path.join(unpack("qemu", "13", ["qemu-system-x86"], "all"), "tree"))
 
 
 def require_lenient_qemu():
@@ -82,10 +74,7 @@ def file_offset(program, symbol):
 
 def require_firmware(release):
     """Unpacks a release's UEFI firmware and its GRUB for UEFI in the cache, unless they are there; returns their tree."""
-    def download(apt, archives):
-        run(apt("apt-get") + ["-qq", "download", "ovmf", "grub-efi-amd64-signed"], cwd=archives)
-
-    return os.path.join(unpack(f"firmware-{release}", release, download), "tree")
+    return os.path.join(unpack(f"firmware-{release}", release, ["ovmf", "grub-efi-amd64-signed"]), "tree")
 
 
 def qemu_command(tree):
@@ -96,33 +85,26 @@ def qemu_command(tree):
             "-L", f"{root}/share/qemu", "-L", f"{root}/share/seabios"]
 
 
-def unpack(name, release, download, finish=lambda tree: None):
+def unpack(name, release, packages, dependencies=None, finish=lambda tree: None):
     """Unpacks packages of a release below a name in the cache, unless they are there; returns their folder."""
     folder = os.path.join(cache(), name)
     if os.path.exists(f"{folder}/packages.json"):
         return folder
     os.makedirs(cache(), exist_ok=True)
     made = tempfile.mkdtemp(prefix="making.", dir=cache())
-    work, tree = f"{made}/apt", f"{made}/tree"
+    tree = f"{made}/tree"
+    along = ["--dependencies", dependencies] if dependencies else []
     try:
-        apt = workspace(work, RELEASES[release])
-        run(apt("apt-get") + ["-qq", "-o", "APT::Update::Error-Mode=any", "update"])
-        download(apt, f"{work}/archives")
-        versions = {}
-        for name in os.listdir(f"{work}/archives"):
-            if name.endswith(".deb"):
-                file = f"{work}/archives/{name}"
-                run(["dpkg-deb", "-x", file, tree])
-                package, version = run(["dpkg-deb", "-W", "--showformat=${Package} ${Version}", file]).split()
-                versions[package] = version
+        run([FETCH, "--release", release] + along + [tree] + packages)
         finish(tree)
-    except (OSError, TypeError, subprocess.CalledProcessError) as error:
+        with open(f"{tree}/.packages") as file:
+            versions = dict(line.split() for line in file)
+        with open(f"{made}/packages.json", "w") as file:
+            json.dump(versions, file)
+    except (OSError, subprocess.CalledProcessError) as error:
         shutil.rmtree(made, ignore_errors=True)
         words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        raise Unavailable(f"Debian {release}'s packages cannot be had: {words[-1] if words else error}")
-    shutil.rmtree(work)
-    with open(f"{made}/packages.json", "w") as file:
-        json.dump(versions, file)
+        raise Unavailable(words[-1].removeprefix("volary: ") if words else str(error))
     try:
         os.rename(made, folder)
     except OSError:
@@ -131,50 +113,8 @@ def unpack(name, release, download, finish=lambda tree: None):
     return folder
 
 
-def run(command, cwd=None):
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd).stdout
-
-
-def archive():
-    """The archive that this host's apt takes Debian's packages from, or else everybody's."""
-    with_origin = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    try:
-        places = run(with_origin).split()
-    except (OSError, subprocess.CalledProcessError):
-        places = []
-    return next((place for place in places if "security" not in place), ARCHIVE)
-
-
-def workspace(folder, codename):
-    """An apt of its own, with the host's settings; returns what makes the start of its commands."""
-    for name in ("lists/partial", "archives/partial", "none"):
-        os.makedirs(f"{folder}/{name}")
-    open(f"{folder}/status", "w").close()
-    with open(f"{folder}/sources.list", "w") as file:
-        file.write(f"deb [signed-by={KEYRING}] {archive()} {codename} main\n")
-    with open(f"{folder}/apt.conf", "w") as file:
-        file.write(f"""#clear DPkg;
-#clear APT::Update;
-#clear APT::Architectures;
-#clear APT::Default-Release;
-APT::Architecture "amd64";
-APT::Architectures {{ "amd64"; }};
-APT::Sandbox::User "";
-Acquire::Languages {{ "none"; }};
-Acquire::Retries "1";
-Acquire::http::Timeout "20";
-Dir::State "{folder}";
-Dir::State::lists "{folder}/lists";
-Dir::State::status "{folder}/status";
-Dir::Cache "{folder}";
-Dir::Cache::archives "{folder}/archives";
-Dir::Log "{folder}";
-Dir::Etc::sourcelist "{folder}/sources.list";
-Dir::Etc::sourceparts "{folder}/none";
-Dir::Etc::preferences "{folder}/none/preferences";
-Dir::Etc::preferencesparts "{folder}/none";
-""")
-    return lambda program: [program, "-c", f"{folder}/apt.conf"]
+def run(command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).stdout
 
 
 # MARK: what was unpacked
