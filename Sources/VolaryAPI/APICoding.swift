@@ -15,8 +15,45 @@ package enum APICoding {
     return try encoder.encode(value)
   }
 
+  /// Lists and objects within each other that are read. Foundation 6.3 reads beyond the end of data with more than 512.
+  private static let deepest = 128
+
   package static func decode<Value: Decodable>(_ type: Value.Type, from data: Data) throws -> Value {
-    try JSONDecoder().decode(type, from: data)
+    guard isShallow(data) else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: [], debugDescription: "lists and objects are too deep within each other"))
+    }
+    return try JSONDecoder().decode(type, from: data)
+  }
+
+  private static func isShallow(_ data: Data) -> Bool {
+    var (depth, isText, isEscaped) = (0, false, false)
+    return data.withUnsafeBytes { bytes in
+      for byte in bytes {
+        // Foundation reads UTF-16 and UTF-32 too, in which a character may hold the byte of a quote. Nothing else has
+        // zeros.
+        if byte == 0 { return false }
+        if isText {
+          if isEscaped {
+            isEscaped = false
+          } else if byte == UInt8(ascii: "\\") {
+            isEscaped = true
+          } else if byte == UInt8(ascii: "\"") {
+            isText = false
+          }
+          continue
+        }
+        switch byte {
+        case UInt8(ascii: "\""): isText = true
+        case UInt8(ascii: "["), UInt8(ascii: "{"):
+          depth += 1
+          if depth > deepest { return false }
+        case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+        default: break
+        }
+      }
+      return true
+    }
   }
 
   /// Where and how JSON does not fit, in one sentence for the person who wrote it.

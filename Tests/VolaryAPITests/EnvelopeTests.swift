@@ -76,4 +76,16 @@ import VolaryAPI
     #expect(APIEndpoint.escaped(text) == escaped)
     #expect(escaped.removingPercentEncoding == text)
   }
+
+  /// More than Foundation can count to, with nothing behind it.
+  @Test(arguments: [1, 128, 129, 511, 512, 513, 514, 100_000])
+  func documentsAreOfSomeDepth(depth: Int) throws {
+    let open = String(repeating: "[", count: depth)
+    #expect(throws: DecodingError.self) { try APICoding.decode(JSONValue.self, from: Data(open.utf8)) }
+    let closed = Data((open + String(repeating: "]", count: depth)).utf8)
+    #expect(((try? APICoding.decode(JSONValue.self, from: closed)) != nil) == (depth <= 128))
+    // Within text they are none.
+    let text = try APICoding.decode(JSONValue.self, from: Data(#"["\"\#(open)\\"]"#.utf8))
+    #expect(text.array?.first?.string == "\"\(open)\\")
+  }
 }

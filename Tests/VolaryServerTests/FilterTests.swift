@@ -13,7 +13,8 @@ import VolaryServer
     "name ne db",
     "not name eq db", "not not name eq web", "config.image.os eq Debian", "config.limits.cpu ge 4",
     "name eq db or status eq Running", "name eq web and status eq Running", "exit.reason eq 'a b'",
-    "status eq running", "not status ne RUNNING", "nothing ne x", #"name eq "web""#, "name eq db and name eq db or name eq web",
+    "status eq running", "not status ne RUNNING", "nothing ne x", #"name eq "web""#,
+    "name eq db and name eq db or name eq web",
   ])
   func fits(_ text: String) throws { #expect(try Filter(text).fits(web)) }
 

@@ -46,6 +46,8 @@ import VolaryAPI
     "", "{", "[]", "null", "{\"name\":null}", "{\"name\":{}}", "{\"name\":\"\u{0}\"}", "\u{feff}{}",
     "{\"steps\":1e999}",
     "{\"steps\":\"1\"}", "{\"config\":{\"limits.cpu\":\"-\"}}", String(repeating: "[", count: 100_000),
+    // One more than Foundation reads, and nothing behind it.
+    String(repeating: "[", count: 513), String(repeating: "{\"a\":", count: 513),
     "{\"name\":\"" + String(repeating: "a", count: 5000) + "\"}", "{\"name\":\"\\ud800\"}", "name=web",
   ]
   private static let headers = [

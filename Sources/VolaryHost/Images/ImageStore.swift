@@ -86,7 +86,9 @@ package struct ImageStore: Sendable {
 
   private func load(_ folder: URL) throws -> StoredImage {
     let file = folder.appendingPathComponent(Self.recordFile)
-    let record = try ImageRecord.decoder.decode(ImageRecord.self, from: Data(contentsOf: file))
+    // Foundation looks at the byte behind a bracket that is too deep, and traps where there is none.
+    let json = try Data(contentsOf: file) + [UInt8(ascii: "\n")]
+    let record = try ImageRecord.decoder.decode(ImageRecord.self, from: json)
     guard record.version <= ImageRecord.currentVersion else {
       throw ImageError("it was made by a newer Volary (version \(record.version) of its record)")
     }

@@ -184,7 +184,7 @@ actor ExecSession {
   }
 
   private func control(_ data: Data) async throws {
-    guard let word = try? JSONDecoder().decode(ExecControl.self, from: data) else { return }
+    guard let word = try? APICoding.decode(ExecControl.self, from: data) else { return }
     switch word.command {
     case "window-resize":
       var size = AgentWriter()

@@ -53,7 +53,8 @@ package struct ServerChannel: HTTPChannelHandler {
         channel.close(promise: nil)
         throw ChannelError.alreadyClosed
       }
-      do { return Value(channel: channel, outcome: try begin(channel, logger: logger), origin: origin) } catch {
+      do { return Value(channel: channel, outcome: try begin(channel, logger: logger), origin: origin) } catch
+      {
         bounds.leave(origin)
         throw error
       }
