@@ -84,8 +84,9 @@ extension WebSocket {
         let closure =
           error is CancellationError
           ? WebSocketClosure(.goingAway, "this end goes") : error as? WebSocketClosure
+        let code = closure?.code ?? .failed
         try? await socket.close(
-          closure?.code ?? .failed, reason: closure?.reason ?? "this end failed")
+          code.mayBeSent ? code : .protocolError, reason: closure?.reason ?? "this end failed")
         throw error
       }
     }
@@ -143,8 +144,13 @@ package struct WebSocketClosure: Error, Equatable, Sendable {
 
     package init(rawValue: UInt16) { self.rawValue = rawValue }
 
+    /// Whether it may stand in a frame: some numbers are for one's own use alone.
+    var mayBeSent: Bool { [1000...1003, 1007...1014, 3000...4999].contains { $0.contains(rawValue) } }
+
     package static let normal = Code(rawValue: 1000)
     package static let goingAway = Code(rawValue: 1001)
+    /// What came is not what RFC 6455 allows.
+    package static let protocolError = Code(rawValue: 1002)
     /// The connection ended without a closing frame; never sent.
     package static let lost = Code(rawValue: 1006)
     package static let malformed = Code(rawValue: 1007)

@@ -164,7 +164,11 @@ struct DeleteCommand: ParsableCommand {
       if force {
         let instance = try await client.get(path, query: query, as: InstanceObject.self)
         if instance.statusCode != .stopped {
-          try? await client.change(name, .init(action: .stop, force: true), query: query)
+          do {
+            try await client.change(name, .init(action: .stop, force: true), query: query)
+          } catch let error as APIError where error.code == .conflict || error.code == .notFound {
+            // It has ended by itself meanwhile.
+          }
         }
       }
       do { try await client.follow(try await client.delete(path, query: query)) } catch let error as APIError

@@ -54,7 +54,10 @@ package struct VolaryDaemon: Sendable {
     try socket.prepare()
     let events = Events()
     let operations = Operations(store: store, events: events, logger: logger)
-    try await operations.recover()
+    // A full disk is no reason to leave instances alone.
+    do { try await operations.recover() } catch let error as APIError where error.code == .noSpace {
+      logger.error("what the last daemon left under way cannot be written down: \(error)")
+    }
     let services = DaemonServices(
       store: store, operations: operations, events: events, logger: logger,
       dataDirectory: configuration.dataDirectory)

@@ -68,16 +68,18 @@ package struct Dispatcher: Sendable {
       route, match, path: path, query: query, request.headers, isHead: request.method == .head, from: peer)
     if let action = route.webSocket, Self.asksForWebSocket(request.headers) { try await action.check(call) }
     if let action = route.tunnel { try await action.check(call) }
-    let reply: Reply
-    switch route.action {
-    case .stream(let respond):
-      reply = try await respond(call, request.body)
-    case .respond(let respond):
-      call = try await read(request.body, into: call)
-      reply = try await once(call, respond)
+    if case .respond = route.action { call = try await read(request.body, into: call) }
+    // What is stopped or deleted makes room, also on a disk that is full.
+    let makesRoom = method == .delete || method == .put && path.hasSuffix("/state")
+    return try await DiskReserve.$mayBeUsed.withValue(makesRoom) { [call] in
+      let reply =
+        switch route.action {
+        case .stream(let respond): try await respond(call, request.body)
+        case .respond(let respond): try await once(call, respond)
+        }
+      if !method.isSafe { await audit.note(call, reply, project: route.isOfProject ? call.project : nil) }
+      return reply
     }
-    if !method.isSafe { await audit.note(call, reply, project: route.isOfProject ? call.project : nil) }
-    return reply
   }
 
   /// Checks everything that comes before the body.

@@ -8,6 +8,7 @@ package final class Store: Sendable {
   package let directory: String
   private let lock: DirectoryLock
   private let pool: DatabasePool
+  private let reserve: DiskReserve
 
   /// Opens the store in a directory, which is made when it is not there, and brings its tables up to date.
   package init(directory: String) throws(StoreError) {
@@ -17,6 +18,7 @@ package final class Store: Sendable {
     } catch { throw .unusable(path: directory, problem: Self.words(error)) }
     self.directory = directory
     lock = try DirectoryLock(directory: directory)
+    reserve = DiskReserve(directory: directory)
     let path = directory + "/volary.db"
     let backups = StoreBackups(directory: directory)
     do {
@@ -53,7 +55,15 @@ package final class Store: Sendable {
     _ body: @Sendable @escaping (Database) throws -> Value
   ) async throws -> Value {
     do {
-      return try await Task { [pool] in try await pool.write(body) }.value
+      do {
+        let value = try await Task { [pool] in try await pool.write(body) }.value
+        reserve.keep()
+        return value
+      } catch let error as DatabaseError
+        where error.resultCode == .SQLITE_FULL && DiskReserve.mayBeUsed && reserve.giveUp()
+      {
+        return try await Task { [pool] in try await pool.write(body) }.value
+      }
     } catch { throw readable(error) }
   }
 
@@ -65,9 +75,13 @@ package final class Store: Sendable {
     return try await pool.writeWithoutTransaction { database in try backups.make(database, now: now) }
   }
 
-  /// Writes what is still in the log into the database and closes it.
+  /// Writes what is still in the log into the database and closes it. Where there is no room for that, the log stays
+  /// beside it, and the next daemon reads both.
   package func close() throws {
-    try pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+    do { try pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } } catch let error
+      as DatabaseError
+      where error.resultCode == .SQLITE_FULL
+    {}
     try pool.close()
   }
 
