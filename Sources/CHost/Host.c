@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@ static inline int result(int value) { return value < 0 ? -errno : value; }
 int volary_memfd_create(const char *name, bool allow_sealing) {
   return result(memfd_create(name, MFD_CLOEXEC | (allow_sealing ? MFD_ALLOW_SEALING : 0)));
 }
+
+void volary_trim_heap(void) { malloc_trim(0); }
 
 int volary_map_again(void *address, size_t size, int protection, void **again) {
   void *place = mremap(address, 0, size, MREMAP_MAYMOVE);

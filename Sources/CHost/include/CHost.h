@@ -11,6 +11,10 @@
 // MARK: Descriptors and memory
 
 int volary_memfd_create(const char *name, bool allow_sealing);
+
+/// malloc_trim(3): gives the host back what free(3) has kept. glibc keeps it in as many heaps as there are threads, each as
+/// large as it once was.
+void volary_trim_heap(void);
 // Maps the pages of a shared mapping a second time.
 int volary_map_again(void *address, size_t size, int protection, void **again);
 int volary_eventfd(unsigned initial);

@@ -1,5 +1,6 @@
 internal import GRDB
 internal import Glibc
+internal import HostSystem
 internal import HummingbirdCore
 package import Logging
 internal import NIOPosix
@@ -126,7 +127,9 @@ package struct VolaryDaemon: Sendable {
 
 /// What goes on for as long as the daemon runs, and what comes before its connections end.
 private struct DaemonCourse: Service {
-  private static let interval: Duration = .seconds(3600)
+  private static let interval: Duration = .seconds(20)
+  /// Of these intervals, between two looks at whether a backup is due.
+  private static let backup = 180
 
   let services: DaemonServices
   let parts: [any DaemonPart]
@@ -134,10 +137,13 @@ private struct DaemonCourse: Service {
 
   func run() async throws {
     try? await cancelWhenGracefulShutdown {
-      while !Task.isCancelled {
-        do { try await services.store.backUpIfDue() } catch {
-          services.logger.error("the store cannot be backed up: \(error)")
+      for turn in 0... {
+        if turn % Self.backup == 0 {
+          do { try await services.store.backUpIfDue() } catch {
+            services.logger.error("the store cannot be backed up: \(error)")
+          }
         }
+        HostHeap.trim()
         try await Task.sleep(for: Self.interval)
       }
     }
