@@ -164,7 +164,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     }
     guard isAttached else {
       throw ControlFailure(
-        .hostRefused, phase: "attaching to the console",
+        .wrongState, phase: "attaching to the console",
         message: "\(SerialConsole.mostAttached) are attached already, which is the most")
     }
   }

@@ -69,7 +69,13 @@ extension Instances {
         "the instance `\(record.name)` does not run",
         wayOut: "start it first; `--show-log` shows what it said last")
     }
-    do { return try await machine.link.attachConsole(backlog: backlog) } catch { throw APIError(host: error) }
+    do { return try await machine.link.attachConsole(backlog: backlog) } catch let error as ControlError {
+      guard case .refused(let refusal) = error, refusal.code == .wrongState else {
+        throw APIError(host: error)
+      }
+      throw APIError.conflict(
+        "the console of `\(record.name)`: \(refusal.message)", wayOut: "leave one of them")
+    } catch { throw APIError(host: error) }
   }
 }
 
