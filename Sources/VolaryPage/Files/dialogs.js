@@ -2,6 +2,7 @@
 
 import { h, identifier } from "./dom.js";
 import { icon } from "./icons.js";
+import { attempt } from "./notices.js";
 
 function show(dialog) {
   document.body.append(dialog);
@@ -29,6 +30,15 @@ export async function confirm({ title, text, action, isDangerous = false }) {
       h("button", { type: "button", class: isDangerous ? "danger" : "main", "data-confirm": true, onclick: close("yes") },
         action)));
   return await show(dialog) === "yes";
+}
+
+// Asks whether it is to be deleted, and has `task` do that. True when it was done.
+export async function askAndDelete(name, text, task) {
+  return await confirm({ title: `Delete ${name}?`, text, action: "Delete", isDangerous: true })
+    && await attempt(`Delete ${name}`, async () => {
+      await task();
+      return true;
+    }) === true;
 }
 
 export function explain(title, ...content) {

@@ -25,6 +25,13 @@ export function setText(element, text) {
   if (element.textContent !== String(text)) element.textContent = text;
 }
 
+// A list with titles over its columns; the last may be of buttons, whose title is for those who listen.
+export function listTable(titles, body, { hasActions = true, ...attributes } = {}) {
+  return h("table", { class: "list", ...attributes },
+    h("thead", {}, h("tr", {}, ...titles.map((title) => h("th", { scope: "col" }, title)),
+      hasActions ? h("th", { scope: "col" }, h("span", { class: "unseen" }, "Actions")) : null)), body);
+}
+
 const rowsOf = new WeakMap();
 
 // Puts one element for each item in order, keeping those that are there, so that focus and selection stay.

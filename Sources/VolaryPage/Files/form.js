@@ -38,6 +38,11 @@ export function field({ name, label, hint = "", control }) {
   return { element, control, tell, hint: (text) => setText(hintLine, text), get value() { return control.value.trim(); } };
 }
 
+// The name of a profile or a pool, which the daemon takes alike.
+export const nameField = () => field({ name: "name", label: "Name", hint: "Letters, digits, dashes, dots and underlines.", control: input({ maxlength: 63 }) });
+export const demandName = (all, one) =>
+  all.demand(one, /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(one.value), "A name has letters, digits and - _ or . within.");
+
 // Complains beside fields; `isRight` is true when there was nothing to complain about. Otherwise the first has the focus.
 export function checker() {
   const wrong = [];

@@ -1,11 +1,11 @@
 // What instances are made from. Images are the host's; they are built there.
 
 import { finish, get, inProject, path, remove } from "./api.js";
-import { confirm } from "./dialogs.js";
-import { every, h, reconcile, setText } from "./dom.js";
+import { askAndDelete } from "./dialogs.js";
+import { every, h, listTable, reconcile, setText } from "./dom.js";
 import { bytes, time } from "./format.js";
 import { icon } from "./icons.js";
-import { attempt, complain, say } from "./notices.js";
+import { complain, say } from "./notices.js";
 
 const INTERVAL = 10_000;
 const nameOf = (image) => image.aliases[0]?.name ?? image.fingerprint.slice(0, 12);
@@ -13,9 +13,7 @@ const nameOf = (image) => image.aliases[0]?.name ?? image.fingerprint.slice(0, 1
 export function showImages(view, { onEvent }) {
   const body = h("tbody");
   const empty = h("div", { class: "empty", hidden: true }, h("p", {}, "There is no image yet."));
-  const table = h("table", { class: "list" },
-    h("thead", {}, h("tr", {}, ...["Name", "Architecture", "Size", "Kernel", "Made"].map((title) => h("th", { scope: "col" }, title)),
-      h("th", { scope: "col" }, h("span", { class: "unseen" }, "Actions")))), body);
+  const table = listTable(["Name", "Architecture", "Size", "Kernel", "Made"], body);
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" }, h("h1", { id: "title" }, "Images")),
     h("div", { class: "card flush" }, table, empty),
@@ -39,14 +37,9 @@ export function showImages(view, { onEvent }) {
     [...row.querySelectorAll("td:not(.actions)")].forEach((cell, at) => setText(cell, texts[at]));
   }
 
-  async function drop(image) {
+  function drop(image) {
     const name = nameOf(image);
-    const isWanted = await confirm({
-      title: `Delete ${name}?`, text: `No instance can be made from ${name} any more; those that were go on. It can be built again.`,
-      action: "Delete", isDangerous: true,
-    });
-    if (!isWanted) return;
-    await attempt(`Delete ${name}`, async () => {
+    return askAndDelete(name, `No instance can be made from ${name} any more; those that were go on. It can be built again.`, async () => {
       await finish(await remove(path("images", image.fingerprint), inProject()));
       say(`The image ${name} is deleted.`);
       await refresh();

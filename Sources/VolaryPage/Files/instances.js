@@ -3,7 +3,7 @@
 import { get, inProject } from "./api.js";
 import { showActions } from "./actions.js";
 import { sparkline } from "./chart.js";
-import { every, h, oneAtATime, reconcile, setText } from "./dom.js";
+import { every, h, listTable, oneAtATime, reconcile, setText } from "./dom.js";
 import { age, bytes, percent } from "./format.js";
 import { icon } from "./icons.js";
 import { linkTo } from "./links.js";
@@ -62,9 +62,7 @@ export function showInstances(view, { onEvent }) {
   const search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search instances", oninput: () => draw() });
   const count = h("p", { class: "quiet count", role: "status" });
   const empty = h("div", { class: "empty", hidden: true });
-  const table = h("table", { class: "list" },
-    h("thead", {}, h("tr", {}, ...["Name", "State", "CPU", "Memory", "Disk", "Up"].map((title) => h("th", { scope: "col" }, title)),
-      h("th", { scope: "col" }, h("span", { class: "unseen" }, "Actions")))), body);
+  const table = listTable(["Name", "State", "CPU", "Memory", "Disk", "Up"], body);
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" }, h("h1", { id: "title" }, "Instances"), search,
       h("a", { class: "button main", href: "#/create" }, icon("plus"), "Create")),

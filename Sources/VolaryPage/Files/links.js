@@ -24,3 +24,11 @@ export function users(places, { most = SHOWN } = {}) {
   const rest = places.length - most;
   return h("p", { class: "users" }, ...(places.length ? shown : ["–"]), rest > 0 ? ` and ${rest} more` : null);
 }
+
+// The same in a list's cell, made anew only when they change, so that focus stays.
+export function showUsers(cell, places) {
+  const key = places.join();
+  if (cell.dataset.shown === key) return;
+  cell.replaceChildren(users(places));
+  cell.dataset.shown = key;
+}

@@ -1,9 +1,9 @@
 // What guests' network cards can be on: Volary's own, and the host's as its kernel shows them.
 
 import { get, inProject, path } from "./api.js";
-import { every, h, oneAtATime, reconcile, setText } from "./dom.js";
+import { every, h, listTable, oneAtATime, reconcile, setText } from "./dom.js";
 import { bytes } from "./format.js";
-import { users } from "./links.js";
+import { showUsers } from "./links.js";
 import { complain } from "./notices.js";
 
 const INTERVAL = 5000;
@@ -30,15 +30,12 @@ function updateRow(row, { state, ...network }) {
   const counters = isCounted(network, state) ? state.counters : undefined;
   setText(moved.firstChild, counters ? `${bytes(counters.bytes_received)} in` : "–");
   setText(moved.lastChild, counters ? `${bytes(counters.bytes_sent)} out` : "");
-  const key = network.used_by.join();
-  if (usedBy.dataset.shown !== key) usedBy.replaceChildren(users(network.used_by));
-  usedBy.dataset.shown = key;
+  showUsers(usedBy, network.used_by);
 }
 
 export function showNetworks(view, { onEvent }) {
   const body = h("tbody");
-  const table = h("table", { class: "list", hidden: true },
-    h("thead", {}, h("tr", {}, ...["Name", "State", "Type", "Addresses", "In and out", "Used by"].map((title) => h("th", { scope: "col" }, title)))), body);
+  const table = listTable(["Name", "State", "Type", "Addresses", "In and out", "Used by"], body, { hasActions: false, hidden: true });
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" }, h("h1", { id: "title" }, "Networks")), h("div", { class: "card flush" }, table),
     h("p", { class: "quiet" }, "Bridges are made on the daemon's host. An instance is put on one where it is edited, by a device such as ",

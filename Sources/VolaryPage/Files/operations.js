@@ -1,7 +1,7 @@
 // What the daemon is doing, and what it has done within the hour.
 
 import { get, inProject, remove } from "./api.js";
-import { every, h, reconcile, setText } from "./dom.js";
+import { every, h, listTable, reconcile, setText } from "./dom.js";
 import { age, nameIn } from "./format.js";
 import { attempt, complain } from "./notices.js";
 
@@ -41,9 +41,7 @@ function updateRow(row, operation) {
 export function showOperations(view, { onEvent }) {
   const body = h("tbody");
   const empty = h("div", { class: "empty" }, h("p", {}, "Nothing runs, and nothing has within the hour."));
-  const table = h("table", { class: "list", hidden: true },
-    h("thead", {}, h("tr", {}, ...["Operation", "State", "Progress", "Begun"].map((title) => h("th", { scope: "col" }, title)),
-      h("th", { scope: "col" }, h("span", { class: "unseen" }, "Actions")))), body);
+  const table = listTable(["Operation", "State", "Progress", "Begun"], body, { hidden: true });
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" }, h("h1", { id: "title" }, "Operations")), h("div", { class: "card flush" }, table, empty));
   view.replaceChildren(section);

@@ -2,12 +2,12 @@
 
 import { get, getTagged, inProject, path, post, remove } from "./api.js";
 import { deviceText } from "./devices.js";
-import { confirm } from "./dialogs.js";
-import { every, h, oneAtATime, reconcile, setText } from "./dom.js";
-import { checker, field, form, input } from "./form.js";
+import { askAndDelete } from "./dialogs.js";
+import { every, h, listTable, oneAtATime, reconcile, setText } from "./dom.js";
+import { checker, demandName, form, nameField } from "./form.js";
 import { icon } from "./icons.js";
-import { linkTo, users } from "./links.js";
-import { attempt, complain, say } from "./notices.js";
+import { linkTo, showUsers, users } from "./links.js";
+import { complain, say } from "./notices.js";
 import { pairTable } from "./pairs.js";
 import { settings } from "./settings.js";
 
@@ -22,14 +22,10 @@ function hold({ name, used_by: usedBy }) {
   return "";
 }
 
-async function drop({ name }) {
-  const isWanted = await confirm({ title: `Delete ${name}?`, text: `The profile ${name} is deleted. No instance has it.`, action: "Delete", isDangerous: true });
-  return isWanted && await attempt(`Delete ${name}`, async () => {
-    await remove(path("profiles", name), inProject());
-    say(`The profile ${name} is deleted.`);
-    return true;
-  });
-}
+const drop = ({ name }) => askAndDelete(name, `The profile ${name} is deleted. No instance has it.`, async () => {
+  await remove(path("profiles", name), inProject());
+  say(`The profile ${name} is deleted.`);
+});
 
 const summary = ({ config, devices }) => [...Object.entries(config).map(([key, value]) => `${key}=${value.split("\n")[0].slice(0, 60)}`), ...Object.keys(devices)].sort().join(", ");
 
@@ -48,17 +44,13 @@ function updateRow(row, profile) {
   const [gives, usedBy] = row.querySelectorAll("td");
   setText(row.querySelector(".under"), profile.description);
   setText(gives, summary(profile) || "nothing");
-  const key = profile.used_by.join();
-  if (usedBy.dataset.shown !== key) usedBy.replaceChildren(users(profile.used_by));
-  usedBy.dataset.shown = key;
+  showUsers(usedBy, profile.used_by);
   row.querySelector("button").hidden = hold(profile) !== "";
 }
 
 export function showProfiles(view, { onEvent }) {
   const body = h("tbody");
-  const table = h("table", { class: "list", hidden: true },
-    h("thead", {}, h("tr", {}, ...["Name", "Gives", "Used by"].map((title) => h("th", { scope: "col" }, title)),
-      h("th", { scope: "col" }, h("span", { class: "unseen" }, "Actions")))), body);
+  const table = listTable(["Name", "Gives", "Used by"], body, { hidden: true });
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" }, h("h1", { id: "title" }, "Profiles"), h("a", { class: "button main", href: "#/new-profile" }, icon("plus"), "New profile")),
     h("div", { class: "card flush" }, table),
@@ -134,14 +126,14 @@ export function showNewProfile(view) {
   }
 
   function show(pools) {
-    const name = field({ name: "name", label: "Name", hint: "Letters, digits, dashes, dots and underlines.", control: input({ maxlength: 63 }) });
+    const name = nameField();
     const rest = settings({ value: { description: "", config: {}, devices: {} }, pools });
     body.replaceChildren(form({
       content: [name.element, ...rest.elements], action: "Make it", back: "#/profiles",
       fieldOf: (message) => /name of a profile|a profile `/.test(message) ? name : rest.fieldOf(message),
       submit: async () => {
         const all = checker();
-        all.demand(name, /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name.value), "A name has letters, digits and - _ or . within.");
+        demandName(all, name);
         if (!rest.check() || !all.isRight) return;
         await post(place, { name: name.value, ...rest.result() }, inProject());
         say(`The profile ${name.value} is made.`);

@@ -2,13 +2,13 @@
 
 import { get, inProject, path, post, remove } from "./api.js";
 import { gauge } from "./chart.js";
-import { confirm } from "./dialogs.js";
-import { every, h, oneAtATime, reconcile, setText } from "./dom.js";
-import { checker, field, form, input, lines } from "./form.js";
+import { askAndDelete } from "./dialogs.js";
+import { every, h, listTable, oneAtATime, reconcile, setText } from "./dom.js";
+import { checker, demandName, field, form, input, lines, nameField } from "./form.js";
 import { bytes } from "./format.js";
 import { icon } from "./icons.js";
-import { users } from "./links.js";
-import { attempt, complain, say } from "./notices.js";
+import { showUsers } from "./links.js";
+import { complain, say } from "./notices.js";
 
 const INTERVAL = 10_000;
 const DEFAULT = "default";
@@ -41,29 +41,19 @@ function updateRow(row, { resources, ...pool }) {
   setText(space.querySelector(".words"), words);
   setText(space.querySelector(".under"), resources ? `disks may grow to ${bytes(promised)}` : "");
   setText(directory, pool.config.source ?? "–");
-  const key = pool.used_by.join();
-  if (usedBy.dataset.shown !== key) usedBy.replaceChildren(users(pool.used_by));
-  usedBy.dataset.shown = key;
+  showUsers(usedBy, pool.used_by);
   row.querySelector("button").hidden = pool.name === DEFAULT || pool.used_by.length > 0;
 }
 
-async function drop(name, refresh) {
-  const isWanted = await confirm({
-    title: `Delete ${name}?`, text: `The pool ${name} is deleted. Nothing is in it; what else is in its directory stays.`, action: "Delete", isDangerous: true,
-  });
-  if (!isWanted) return;
-  await attempt(`Delete ${name}`, async () => {
-    await remove(path("storage-pools", name));
-    say(`The pool ${name} is deleted.`);
-    await refresh();
-  });
-}
+const drop = (name, refresh) => askAndDelete(name, `The pool ${name} is deleted. Nothing is in it; what else is in its directory stays.`, async () => {
+  await remove(path("storage-pools", name));
+  say(`The pool ${name} is deleted.`);
+  await refresh();
+});
 
 export function showStorage(view, { onEvent }) {
   const body = h("tbody");
-  const table = h("table", { class: "list", hidden: true },
-    h("thead", {}, h("tr", {}, ...["Pool", "State", "Used", "Directory", "Used by"].map((title) => h("th", { scope: "col" }, title)),
-      h("th", { scope: "col" }, h("span", { class: "unseen" }, "Actions")))), body);
+  const table = listTable(["Pool", "State", "Used", "Directory", "Used by"], body, { hidden: true });
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" }, h("h1", { id: "title" }, "Storage"), h("a", { class: "button main", href: "#/new-pool" }, icon("plus"), "New pool")),
     h("div", { class: "card flush" }, table),
@@ -88,7 +78,7 @@ export function showStorage(view, { onEvent }) {
 
 export function showNewPool(view) {
   const fields = {
-    name: field({ name: "name", label: "Name", hint: "Letters, digits, dashes, dots and underlines.", control: input({ maxlength: 63 }) }),
+    name: nameField(),
     description: field({ name: "description", label: "Description", control: lines({}) }),
     source: field({ name: "source", label: "Directory", hint: "An empty one on the daemon's host. Without any, one of the daemon's own is made.", control: input({ placeholder: "/srv/volary" }) }),
   };
@@ -98,7 +88,7 @@ export function showNewPool(view) {
     submit: async () => {
       const { name, description, source } = fields;
       const all = checker();
-      all.demand(name, /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name.value), "A name has letters, digits and - _ or . within.");
+      demandName(all, name);
       all.demand(source, !source.value || source.value.startsWith("/"), "A path from / on, or nothing.");
       if (!all.isRight) return;
       await post(place, { name: name.value, driver: "dir", description: description.value, config: source.value ? { source: source.value } : {} });
