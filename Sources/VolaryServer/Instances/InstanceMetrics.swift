@@ -230,11 +230,13 @@ extension Instances {
   /// How many machines are asked at a time for what they use.
   private static let askedAtOnce = 16
 
-  /// Every instance that `identity` may see, with what it uses.
-  func samples(for identity: Identity) async throws -> [InstanceMetrics.Sample] {
+  /// Every instance that `identity` may see, or of these those of a project, with what it uses.
+  func samples(for identity: Identity, project: String? = nil) async throws -> [InstanceMetrics.Sample] {
     let records = try await services.store.read { database in
       try InstanceRecord.order(InstanceRecord.CodingKeys.project, InstanceRecord.CodingKeys.name)
-        .fetchAll(database).filter { identity.reaches(project: $0.project) }
+        .fetchAll(database).filter {
+          identity.reaches(project: $0.project) && $0.project == project ?? $0.project
+        }
     }
     let states = await measure(records)
     return zip(records, states).compactMap { record, state in

@@ -126,9 +126,9 @@ package struct InstancePart: DaemonPart {
         query: [.project],
         answer: .bytes(type: InstanceMetrics.mediaType),
         action: .respond { call in
-          let all = try await instances.samples(for: try call.requireIdentity())
-          let wanted = call.query["project"].map { project in all.filter { $0.project == project } } ?? all
-          return .bytes(InstanceMetrics.incusText(wanted).utf8, type: InstanceMetrics.mediaType)
+          let samples = try await instances.samples(
+            for: try call.requireIdentity(), project: call.query["project"])
+          return .bytes(InstanceMetrics.incusText(samples).utf8, type: InstanceMetrics.mediaType)
         }),
     ] + InstanceConsole(instances).routes + InstanceExec(instances).routes + InstanceFiles(instances).routes
       + images.routes + ResourceRoutes(instances).routes + profiles.routes

@@ -54,15 +54,16 @@ package final class Store: Sendable {
   package func write<Value: Sendable>(
     _ body: @Sendable @escaping (Database) throws -> Value
   ) async throws -> Value {
+    let transact = { [pool] in try await Task { try await pool.write(body) }.value }
     do {
       do {
-        let value = try await Task { [pool] in try await pool.write(body) }.value
+        let value = try await transact()
         reserve.keep()
         return value
       } catch let error as DatabaseError
         where error.resultCode == .SQLITE_FULL && DiskReserve.mayBeUsed && reserve.giveUp()
       {
-        return try await Task { [pool] in try await pool.write(body) }.value
+        return try await transact()
       }
     } catch { throw readable(error) }
   }
