@@ -77,7 +77,7 @@ let package = Package(
       swiftSettings: hot),
     .target(name: "KVM", dependencies: ["CHost", "GuestMemory", "HostSystem"], swiftSettings: hot),
     .target(name: "Devices", dependencies: ["GuestMemory", "HostSystem"], swiftSettings: hot),
-    .target(name: "DiskImages", dependencies: ["HostSystem"], swiftSettings: hot),
+    .target(name: "DiskImages", dependencies: ["CZlib", "CZstandard", "HostSystem"], swiftSettings: hot),
     .target(
       name: "Networking", dependencies: ["CHost", "CSlirp", "HostSystem", "MachineControl"],
       swiftSettings: hot),

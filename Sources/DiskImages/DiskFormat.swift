@@ -5,4 +5,14 @@ package enum DiskFormat: String, CaseIterable, Sendable {
   case raw
   /// Volary's own copy-on-write layer over a base (``OverlayImage``).
   case overlay
+  /// QEMU's, version 3 (and 2 to read).
+  case qcow2
+  /// VMware's, in one sparse or stream-optimised file. Only read, and written as a stream.
+  case vmdk
+  /// VirtualBox's. Only read.
+  case vdi
+  /// Virtual PC's, fixed or dynamic. Only read.
+  case vhd
+  /// Hyper-V's. Only read.
+  case vhdx
 }

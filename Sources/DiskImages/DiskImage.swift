@@ -21,12 +21,38 @@ package protocol DiskImage: AnyObject, Sendable {
   func discard(at offset: UInt64, count: UInt64) throws(Errno)
   /// Makes the range read as zero; with `mayUnmap` its space may be given back to the host.
   func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno)
+  /// What the disk holds from a byte offset inside it on, as far as it is known at little cost, and at most up to
+  /// `limit`, which is greater. Of a disk that is written meanwhile it is what was true at some moment of the call.
+  func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent
+}
+
+/// A stretch of a disk that is alike.
+package struct DiskExtent: Equatable, Sendable {
+  package enum Content: Sendable {
+    /// Whatever is there.
+    case data
+    /// It reads as zero, through all layers.
+    case zero
+  }
+
+  package let content: Content
+  /// The byte behind the last.
+  package let end: UInt64
+
+  package init(_ content: Content, end: UInt64) {
+    self.content = content
+    self.end = end
+  }
 }
 
 /// The unit in which a disk is addressed by its guests, in bytes.
 package let sectorSize: UInt64 = 512
 
 extension DiskImage {
+  package func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent {
+    DiskExtent(.data, end: min(limit, size))
+  }
+
   /// Throws `EINVAL` unless the range is inside the disk.
   func checkRange(_ offset: UInt64, _ count: UInt64) throws(Errno) {
     guard offset <= size, count <= size - offset else { throw .invalid }

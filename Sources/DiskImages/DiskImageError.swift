@@ -28,6 +28,12 @@ package enum DiskImageError: Error, Equatable, Sendable, CustomStringConvertible
   case baseWritable(name: String)
   /// The size asked for is smaller than what is there, not a multiple of 512, or too large.
   case badSize(name: String, size: UInt64, reason: String)
+  /// The file is not what `format` says, or was damaged: `reason` says what was found where.
+  case damaged(name: String, format: DiskFormat, reason: String)
+  /// The file uses something of its format that this program does not have.
+  case unsupported(name: String, format: DiskFormat, feature: String)
+  /// The file is a layer over another, which was not given; `backing` is what it calls that.
+  case backingMissing(name: String, backing: String)
   case system(name: String, operation: String, Errno)
 
   package var description: String {
@@ -71,6 +77,13 @@ package enum DiskImageError: Error, Equatable, Sendable, CustomStringConvertible
       "the base of \(name) is open for writing: open it read-only"
     case .badSize(let name, let size, let reason):
       "\(name) cannot have a size of \(size) bytes: \(reason)"
+    case .damaged(let name, let format, let reason):
+      "\(name) is no sound \(format.rawValue) image (\(reason)): copy it again, or restore it from a backup"
+    case .unsupported(let name, let format, let feature):
+      "\(name) is a \(format.rawValue) image with \(feature), which this program does not know: convert it with "
+        + "the program that made it"
+    case .backingMissing(let name, let backing):
+      "\(name) holds only what differs from \(backing): give that file too, or convert both into one"
     case .system(let name, let operation, let error):
       "cannot \(operation) \(name): \(error)"
     }

@@ -17,6 +17,8 @@ package enum DiskImages {
       return try RawImage(file)
     case .overlay:
       return try OverlayImage(file, base: base)
+    case .qcow2, .vmdk, .vdi, .vhd, .vhdx:
+      throw .unsupported(name: name, format: format, feature: "every feature")
     }
   }
 
