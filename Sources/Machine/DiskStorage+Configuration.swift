@@ -25,9 +25,10 @@ extension DiskStorage {
     of disk: MachineConfiguration.Disk, _ descriptors: [Descriptor]
   ) throws(DiskImageError) -> any DiskImage {
     var base: (any DiskImage)?
-    if let index = disk.base {
+    for layer in disk.layers.reversed() {
       base = try DiskImages.open(
-        format: .raw, descriptor: descriptors[index], name: "the base of disk \(disk.serial)", readOnly: true)
+        format: layer.format.ofImages, descriptor: descriptors[layer.file],
+        name: "a layer of disk \(disk.serial)", readOnly: true, base: base)
     }
     let file = descriptors[disk.file]
     let name = "disk \(disk.serial)"
@@ -47,6 +48,19 @@ extension DiskStorage {
       }
       return try DiskImages.open(
         format: .overlay, descriptor: file, name: name, readOnly: disk.readOnly, base: base)
+    case .qcow2:
+      return try DiskImages.open(
+        format: .qcow2, descriptor: file, name: name, readOnly: disk.readOnly, base: base)
+    }
+  }
+}
+
+extension MachineConfiguration.Disk.Format {
+  fileprivate var ofImages: DiskFormat {
+    switch self {
+    case .raw: .raw
+    case .overlay: .overlay
+    case .qcow2: .qcow2
     }
   }
 }

@@ -180,6 +180,12 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     }
   }
 
+  package func checkpoint(
+    _ checkpoint: Checkpoint, descriptors: [Descriptor]
+  ) throws(ControlFailure) -> [Descriptor] {
+    throw ControlFailure(.unsupported, phase: "keeping the machine", message: "not yet")
+  }
+
   package func attachBroker(_ broker: UnixSocket) throws(ControlFailure) {
     _ = try built()
     guard let sockets = devices?.sockets else {

@@ -11,8 +11,14 @@ package enum ConfigurationError: Error, Equatable, Sendable {
   case descriptorUsedTwice(what: String, index: Int)
   case diskSize(disk: Int, bytes: UInt64)
   case overlayWithoutBase(disk: Int)
-  case rawDiskWithBase(disk: Int)
+  case rawDiskWithLayers(disk: Int)
+  /// Only the lowest layer may be raw, and none an overlay.
+  case layerFormat(disk: Int, layer: Int)
   case readOnlyOverlay(disk: Int)
+  /// A checkpoint that keeps memory and not what the CPUs and devices make of it.
+  case memoryWithoutState
+  /// A machine to be restored has no memory, or too many files of it.
+  case memoryLayers(Int, most: Int)
   case diskSerial(disk: Int)
   case hardwareAddress
   case guestAddress(UInt32)
@@ -45,9 +51,13 @@ extension ConfigurationError: CustomStringConvertible {
       "\(what) names descriptor \(index), which something else uses"
     case .diskSize(let disk, let bytes):
       "disk \(disk) has \(bytes) bytes: a disk has whole sectors of 512 bytes, at least one"
-    case .overlayWithoutBase(let disk): "disk \(disk) is an overlay and has no base"
-    case .rawDiskWithBase(let disk): "disk \(disk) is raw and has a base; only an overlay has one"
+    case .overlayWithoutBase(let disk): "disk \(disk) is an overlay, which stands on one raw layer"
+    case .rawDiskWithLayers(let disk): "disk \(disk) is raw and has layers, which no raw disk shows"
+    case .layerFormat(let disk, let layer):
+      "layer \(layer) beneath disk \(disk) is not qcow2: only the lowest may be raw, and none an overlay"
     case .readOnlyOverlay(let disk): "disk \(disk) is an overlay that cannot be written"
+    case .memoryWithoutState: "memory is kept together with the state of CPUs and devices, or not at all"
+    case .memoryLayers(let count, let most): "\(count) files of a guest's memory: there are 1 to \(most)"
     case .diskSerial(let disk): "disk \(disk)'s serial number is not 1 to 20 ASCII characters"
     case .hardwareAddress: "the network's hardware address is not six bytes of a single station"
     case .guestAddress(let address):

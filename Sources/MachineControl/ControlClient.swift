@@ -3,7 +3,7 @@ package import HostSystem
 /// The controller's end of a machine's control socket. For one thread.
 ///
 /// The machine's process may be in the hands of its guest: whatever it sends is checked and bounded,
-/// and descriptors that it sends are closed.
+/// and descriptors that it sends unasked are closed.
 package final class ControlClient {
   /// Events kept while a reply is awaited.
   private static let mostEvents = 1024
@@ -31,13 +31,30 @@ package final class ControlClient {
       throw .refused(
         ControlFailure(.invalidConfiguration, phase: "checking the configuration", message: "\(error)"))
     }
+    try handOver(descriptors, milliseconds: milliseconds)
+    try call(.configure(configuration), milliseconds: milliseconds)
+  }
+
+  private func handOver(_ descriptors: [Descriptor], milliseconds: Int32) throws(ControlError) {
     var rest = descriptors[...]
     while !rest.isEmpty {
       let batch = Array(rest.prefix(UnixSocket.mostDescriptors))
       rest = rest.dropFirst(batch.count)
       try call(.descriptors, descriptors: batch, milliseconds: milliseconds)
     }
-    try call(.configure(configuration), milliseconds: milliseconds)
+  }
+
+  /// Has a moment of the machine kept. Returns the files of the guest's memory, if they were asked for.
+  @discardableResult
+  package func checkpoint(
+    _ checkpoint: Checkpoint, descriptors: [Descriptor], milliseconds: Int32 = 10_000
+  ) throws(ControlError) -> [Descriptor] {
+    do { try checkpoint.validate(descriptorCount: descriptors.count) } catch {
+      throw .refused(
+        ControlFailure(.invalidConfiguration, phase: "checking the checkpoint", message: "\(error)"))
+    }
+    try handOver(descriptors, milliseconds: milliseconds)
+    return try exchange(.checkpoint(checkpoint), milliseconds: milliseconds).descriptors
   }
 
   /// Sends a request and waits up to `milliseconds` for its reply. A refusal is thrown.
@@ -45,19 +62,25 @@ package final class ControlClient {
   package func call(
     _ request: ControlRequest, descriptors: [Descriptor] = [], milliseconds: Int32 = 10_000
   ) throws(ControlError) -> ControlReply {
+    try exchange(request, descriptors: descriptors, milliseconds: milliseconds).reply
+  }
+
+  private func exchange(
+    _ request: ControlRequest, descriptors: [Descriptor] = [], milliseconds: Int32
+  ) throws(ControlError) -> (reply: ControlReply, descriptors: [Descriptor]) {
     lastID &+= 1
     try send(.request(id: lastID, request), descriptors: descriptors, milliseconds: milliseconds)
     let deadline = monotonicNanoseconds() &+ UInt64(max(0, milliseconds)) * 1_000_000
     while true {
       let now = monotonicNanoseconds()
       let left = now < deadline ? Int32((deadline - now) / 1_000_000) + 1 : 0
-      guard let message = try receive(milliseconds: left) else { throw .timedOut }
+      guard let (message, came) = try receive(milliseconds: left) else { throw .timedOut }
       switch message {
       case .event(let event):
         if events.count == Self.mostEvents { throw .misbehaved }
         events.append(event)
       case .reply(lastID, .refused(let failure)): throw .refused(failure)
-      case .reply(lastID, let reply): return reply
+      case .reply(lastID, let reply): return (reply, came)
       case .reply(let id, _) where id < lastID: continue  // to a call that was given up
       default: throw .misbehaved
       }
@@ -86,7 +109,7 @@ package final class ControlClient {
   /// nil before waiting on the socket: events may have come together with a reply.
   package func nextEvent(milliseconds: Int32 = 0) throws(ControlError) -> ControlEvent? {
     if !events.isEmpty { return events.removeFirst() }
-    while let message = try receive(milliseconds: milliseconds) {
+    while let (message, _) = try receive(milliseconds: milliseconds) {
       switch message {
       case .event(let event): return event
       case .reply(let id, _) where id <= lastID: continue  // to a posted request
@@ -116,16 +139,20 @@ package final class ControlClient {
   }
 
   /// The next message, or nil when none came in time.
-  private func receive(milliseconds: Int32) throws(ControlError) -> ControlMessage? {
-    let bytes: [UInt8]
+  private func receive(
+    milliseconds: Int32
+  ) throws(ControlError) -> (message: ControlMessage, descriptors: [Descriptor])? {
+    let packet: (bytes: [UInt8], descriptors: [Descriptor])
     do throws(Errno) {
       guard try socket.waitUntilReadable(milliseconds: milliseconds) else { return nil }
-      bytes = try socket.receive(capacity: WireFormat.maximumPacket).bytes
+      packet = try socket.receive(capacity: WireFormat.maximumPacket)
     } catch {
       if error == .again { return nil }
       throw ControlError(error)
     }
-    if bytes.isEmpty { throw .closed }
-    do { return try ControlMessage(decoding: bytes) } catch { throw .malformed(error) }
+    if packet.bytes.isEmpty { throw .closed }
+    do { return (try ControlMessage(decoding: packet.bytes), packet.descriptors) } catch {
+      throw .malformed(error)
+    }
   }
 }

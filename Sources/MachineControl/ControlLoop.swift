@@ -129,7 +129,8 @@ final class ControlLoop {
       return true
     }
     do {
-      outbox.post(.reply(id: id, try carryOut(request, packet.descriptors)))
+      let (reply, descriptors) = try carryOut(request, packet.descriptors)
+      outbox.post(.reply(id: id, reply), descriptors: descriptors)
     } catch {
       outbox.post(.reply(id: id, .refused(error)))
     }
@@ -138,7 +139,7 @@ final class ControlLoop {
 
   private func carryOut(
     _ request: ControlRequest, _ descriptors: [Descriptor]
-  ) throws(ControlFailure) -> ControlReply {
+  ) throws(ControlFailure) -> (ControlReply, [Descriptor]) {
     switch request {
     case .descriptors:
       if waiting.count + descriptors.count > MachineConfiguration.Limits.descriptors {
@@ -146,8 +147,7 @@ final class ControlLoop {
       }
       waiting += descriptors
     case .configure(let configuration):
-      let all = waiting + descriptors
-      waiting = []
+      let all = takeAll(descriptors)
       do { try configuration.validate(descriptorCount: all.count) } catch {
         throw ControlFailure(.invalidConfiguration, phase: "checking the configuration", message: "\(error)")
       }
@@ -161,13 +161,26 @@ final class ControlLoop {
     case .reset: try handler.reset()
     case .resizeConsole(let columns, let rows): try handler.resizeConsole(columns: columns, rows: rows)
     case .balloon(let target): try handler.setBalloon(target: target)
-    case .status: return .status(try handler.status())
+    case .status: return (.status(try handler.status()), [])
+    case .checkpoint(let checkpoint):
+      let all = takeAll(descriptors)
+      do { try checkpoint.validate(descriptorCount: all.count) } catch {
+        throw ControlFailure(.invalidConfiguration, phase: "checking the checkpoint", message: "\(error)")
+      }
+      let memory = try handler.checkpoint(checkpoint, descriptors: all)
+      return (checkpoint.sharesMemory ? .memory : .done, memory)
     case .attachConsole(let backlog):
       try handler.attachConsole(Self.socket(.stream, descriptors), backlog: backlog)
     case .attachPort(let name): try handler.attach(Self.socket(.stream, descriptors), toPort: name)
     case .attachBroker: try handler.attachBroker(Self.socket(.sequencedPacket, descriptors))
     }
-    return .done
+    return (.done, [])
+  }
+
+  /// The descriptors that were handed over for a request.
+  private func takeAll(_ last: [Descriptor]) -> [Descriptor] {
+    defer { waiting = [] }
+    return waiting + last
   }
 
   /// The one socket that comes with a request.

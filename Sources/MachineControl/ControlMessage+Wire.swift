@@ -15,10 +15,12 @@ extension ControlMessage {
     static let attachConsole: UInt8 = 12
     static let attachPort: UInt8 = 13
     static let attachBroker: UInt8 = 14
+    static let checkpoint: UInt8 = 15
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
     static let refused: UInt8 = 66
+    static let memory: UInt8 = 67
 
     static let started: UInt8 = 128
     static let guestPoweredOff: UInt8 = 129
@@ -27,6 +29,7 @@ extension ControlMessage {
     static let failed: UInt8 = 132
     static let warning: UInt8 = 133
     static let diskFailed: UInt8 = 134
+    static let memoryKept: UInt8 = 135
   }
 
   // MARK: - Encoding
@@ -103,6 +106,9 @@ extension ControlRequest {
       writer.header(ControlMessage.Kind.attachPort, id: id)
       writer.string(name)
     case .attachBroker: writer.header(ControlMessage.Kind.attachBroker, id: id)
+    case .checkpoint(let checkpoint):
+      writer.header(ControlMessage.Kind.checkpoint, id: id)
+      checkpoint.write(to: &writer)
     }
   }
 
@@ -123,6 +129,7 @@ extension ControlRequest {
     case ControlMessage.Kind.attachConsole: self = .attachConsole(backlog: try reader.integer())
     case ControlMessage.Kind.attachPort: self = .attachPort(name: try reader.string("port name"))
     case ControlMessage.Kind.attachBroker: self = .attachBroker
+    case ControlMessage.Kind.checkpoint: self = .checkpoint(try Checkpoint(from: &reader))
     default: return nil
     }
   }
@@ -132,6 +139,7 @@ extension ControlReply {
   fileprivate func write(id: UInt32, to writer: inout WireWriter) {
     switch self {
     case .done: writer.header(ControlMessage.Kind.done, id: id)
+    case .memory: writer.header(ControlMessage.Kind.memory, id: id)
     case .status(let status):
       writer.header(ControlMessage.Kind.statusReply, id: id)
       status.write(to: &writer)
@@ -146,6 +154,7 @@ extension ControlReply {
   fileprivate init?(kind: UInt8, from reader: inout WireReader) throws(WireError) {
     switch kind {
     case ControlMessage.Kind.done: self = .done
+    case ControlMessage.Kind.memory: self = .memory
     case ControlMessage.Kind.statusReply:
       self = .status(try MachineStatus(from: &reader))
     case ControlMessage.Kind.refused:
@@ -181,6 +190,9 @@ extension ControlEvent {
       writer.string(disk)
       writer.string(operation)
       writer.integer(errorNumber)
+    case .memoryKept(let failure):
+      writer.header(ControlMessage.Kind.memoryKept, id: 0)
+      writer.optional(failure) { $0.string($1) }
     }
   }
 
@@ -199,6 +211,10 @@ extension ControlEvent {
       self = .diskFailed(
         disk: try reader.string("disk"), operation: try reader.string("operation"),
         errorNumber: try reader.integer())
+    case ControlMessage.Kind.memoryKept:
+      self = .memoryKept(
+        failure: try reader.optional("failure") { (reader) throws(WireError) in try reader.string("failure") }
+      )
     default: return nil
     }
   }

@@ -26,12 +26,16 @@ package enum ControlRequest: Equatable, Sendable {
   /// Gives the socket device the packet socket that comes with it to the process which opens sockets for it, in
   /// place of the one it had. The guest's connections go on.
   case attachBroker
+  /// Holds the machine still for a moment and keeps what it is then. Descriptors come as with a configuration.
+  case checkpoint(Checkpoint)
 }
 
 /// What a machine's process answers to a request.
 package enum ControlReply: Equatable, Sendable {
   case done
   case status(MachineStatus)
+  /// The machine's memory comes with it, as files: from the lowest to the one that was written last.
+  case memory
   case refused(ControlFailure)
 }
 
@@ -50,6 +54,8 @@ package enum ControlEvent: Equatable, Sendable {
   /// The host could not carry out what the guest asked of a disk, named by its serial; the guest sees an
   /// error. `operation` is a word such as `write`, `errorNumber` the system's (errno(3)).
   case diskFailed(disk: String, operation: String, errorNumber: Int32)
+  /// What a ``Checkpoint`` has to keep of the guest's memory is in its file, or why it is not.
+  case memoryKept(failure: String?)
   /// A line for the person who runs the machine.
   case warning(line: String)
 }

@@ -13,16 +13,17 @@ final class ControlOutbox: Sendable {
   private static let mostNotes = 16
 
   private enum Packet {
-    case reply(ControlMessage)
+    case reply(ControlMessage, [Descriptor])
     case event(ControlEvent)
 
     var message: ControlMessage {
       switch self {
-      case .reply(let message): message
+      case .reply(let message, _): message
       case .event(let event): .event(event)
       }
     }
 
+    var descriptors: [Descriptor] { if case .reply(_, let descriptors) = self { descriptors } else { [] } }
     var isReply: Bool { if case .reply = self { true } else { false } }
     var isNote: Bool { if case .event(let event) = self { event.isNote } else { false } }
   }
@@ -38,7 +39,7 @@ final class ControlOutbox: Sendable {
     mutating func flush() {
       while let socket, let packet = packets.first {
         do throws(Errno) {
-          try socket.send(packet.message.encoded())
+          try socket.send(packet.message.encoded(), descriptors: packet.descriptors)
           packets.removeFirst()
         } catch {
           if error == .again { return }
@@ -94,8 +95,8 @@ final class ControlOutbox: Sendable {
   var isBlocked: Bool { state.withLock { $0.isBlocked } }
 
   /// Sends a reply to the present controller.
-  func post(_ reply: ControlMessage) {
-    post { if $0.socket != nil { $0.packets.append(.reply(reply)) } }
+  func post(_ reply: ControlMessage, descriptors: [Descriptor] = []) {
+    post { if $0.socket != nil { $0.packets.append(.reply(reply, descriptors)) } }
   }
 
   /// Sends an event to the controller, or keeps it for the next.

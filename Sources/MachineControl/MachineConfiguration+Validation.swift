@@ -7,6 +7,10 @@ extension MachineConfiguration {
     package static let memory: ClosedRange<UInt64> = (64 << 20)...(1 << 40)
     package static let initrds = 8
     package static let disks = 4
+    /// Files of a guest's memory, one over the other; they fit in one message.
+    package static let memoryLayers = 12
+    /// Files beneath a disk's own.
+    package static let layers = 24
     package static let consolePorts = 8
     /// Virtio devices that are in no place of a bus.
     package static let virtioSlots = 8
@@ -17,7 +21,7 @@ extension MachineConfiguration {
     /// Bytes.
     package static let entropySeed = 64
     /// Descriptors handed over with a configuration.
-    package static let descriptors = 64
+    package static let descriptors = 160
   }
 
   /// Throws the first thing that is wrong. `descriptorCount` descriptors are handed over with the
@@ -50,6 +54,9 @@ extension MachineConfiguration {
     }
     if virtioBus == .mmio, virtioDevices > Limits.virtioSlots {
       throw .tooMany("virtio devices without a bus", most: Limits.virtioSlots)
+    }
+    if let files = restoration?.memory.count, !(1...Limits.memoryLayers).contains(files) {
+      throw .memoryLayers(files, most: Limits.memoryLayers)
     }
     try validateDescriptors(count: descriptorCount)
   }
@@ -84,7 +91,7 @@ extension MachineConfiguration {
     }
   }
 
-  /// Every index leads to a descriptor, and to one of its own; only a base may serve several disks.
+  /// Every index leads to a descriptor, and to one of its own; only a layer may serve several disks.
   private func validateDescriptors(count: Int) throws(ConfigurationError) {
     if count > Limits.descriptors { throw .tooMany("descriptors", most: Limits.descriptors) }
     var uses: [(what: String, index: DescriptorIndex)] = []
@@ -106,13 +113,17 @@ extension MachineConfiguration {
     if let sockets { uses.append(("the broker of sockets", sockets.broker)) }
     if let record { uses.append(("the record", record)) }
     if let consoleLog { uses.append(("the console log", consoleLog)) }
-    let bases = disks.enumerated().compactMap { disk in
-      disk.element.base.map { (what: "the base of disk \(disk.offset)", index: $0) }
+    if let restoration {
+      uses.append(("the state", restoration.state))
+      uses += restoration.memory.map { ("the memory", $0) }
     }
-    for (what, index) in uses + bases where index < 0 || index >= count {
+    let layers = disks.enumerated().flatMap { disk in
+      disk.element.layers.map { (what: "a layer of disk \(disk.offset)", index: $0.file) }
+    }
+    for (what, index) in uses + layers where index < 0 || index >= count {
       throw .noSuchDescriptor(what: what, index: index, count: count)
     }
-    var taken = Set(bases.map(\.index))
+    var taken = Set(layers.map(\.index))
     for (what, index) in uses where !taken.insert(index).inserted {
       throw .descriptorUsedTwice(what: what, index: index)
     }
@@ -120,13 +131,21 @@ extension MachineConfiguration {
 }
 
 extension MachineConfiguration.Disk {
-  fileprivate func validate(at index: Int) throws(ConfigurationError) {
+  func validate(at index: Int) throws(ConfigurationError) {
     if size == 0 || size % 512 != 0 || size > UInt64(Int64.max) { throw .diskSize(disk: index, bytes: size) }
     switch format {
-    case .raw: if base != nil { throw .rawDiskWithBase(disk: index) }
+    case .raw: if !layers.isEmpty { throw .rawDiskWithLayers(disk: index) }
     case .overlay:
-      if base == nil { throw .overlayWithoutBase(disk: index) }
+      if layers.count != 1 || layers[0].format != .raw { throw .overlayWithoutBase(disk: index) }
       if readOnly { throw .readOnlyOverlay(disk: index) }
+    case .qcow2:
+      if layers.count > MachineConfiguration.Limits.layers {
+        throw .tooMany("layers beneath a disk", most: MachineConfiguration.Limits.layers)
+      }
+      for (number, layer) in layers.enumerated()
+      where layer.format == .overlay || layer.format == .raw && number < layers.count - 1 {
+        throw .layerFormat(disk: index, layer: number)
+      }
     }
     let isASCII = serial.utf8.allSatisfy { (0x20...0x7e).contains($0) }
     if serial.isEmpty || serial.utf8.count > MachineConfiguration.Limits.diskSerial || !isASCII {

@@ -39,6 +39,10 @@ extension MachineConfiguration {
     }
     writer.optional(record) { $0.index($1) }
     writer.optional(consoleLog) { $0.index($1) }
+    writer.optional(restoration) {
+      $0.index($1.state)
+      $0.list($1.memory) { $0.index($1) }
+    }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -69,7 +73,12 @@ extension MachineConfiguration {
         Sockets(broker: try reader.index(), guestCID: try reader.integer())
       },
       record: try reader.optional("record") { (reader) throws(WireError) in try reader.index() },
-      consoleLog: try reader.optional("console log") { (reader) throws(WireError) in try reader.index() })
+      consoleLog: try reader.optional("console log") { (reader) throws(WireError) in try reader.index() },
+      restoration: try reader.optional("restoration") { (reader) throws(WireError) in
+        Restoration(
+          state: try reader.index(),
+          memory: try reader.list("memory") { (reader) throws(WireError) in try reader.index() })
+      })
   }
 }
 
@@ -95,9 +104,12 @@ extension MachineConfiguration.Boot {
 }
 
 extension MachineConfiguration.Disk {
-  fileprivate func write(to writer: inout WireWriter) {
+  func write(to writer: inout WireWriter) {
     writer.index(file)
-    writer.optional(base) { $0.index($1) }
+    writer.list(layers) {
+      $0.index($1.file)
+      $0.integer($1.format.rawValue)
+    }
     writer.integer(format.rawValue)
     writer.integer(size)
     writer.flag(readOnly)
@@ -105,10 +117,12 @@ extension MachineConfiguration.Disk {
     writer.string(serial)
   }
 
-  fileprivate init(from reader: inout WireReader) throws(WireError) {
+  init(from reader: inout WireReader) throws(WireError) {
     self.init(
       file: try reader.index(),
-      base: try reader.optional("disk base") { (reader) throws(WireError) in try reader.index() },
+      layers: try reader.list("disk layers") { (reader) throws(WireError) in
+        Layer(try reader.index(), try reader.choice("layer format"))
+      },
       format: try reader.choice("disk format"),
       size: try reader.integer(),
       readOnly: try reader.flag("read-only"),

@@ -101,6 +101,9 @@ package struct MachineConfiguration: Equatable, Sendable {
   /// A file, opened for reading and writing, for the last of what the guest writes on its serial line
   /// (``ConsoleRing``). It goes on after what it holds.
   package var consoleLog: DescriptorIndex?
+  /// Nil for a machine that is powered on. What else the configuration says has to be as it was then, but for the
+  /// files behind its devices and the network card's address.
+  package var restoration: Restoration?
 
   /// What a machine starts from.
   package enum Boot: Equatable, Sendable {
@@ -151,13 +154,26 @@ package struct MachineConfiguration: Equatable, Sendable {
     package enum Format: UInt8, Sendable, CaseIterable {
       /// The disk's bytes, from the first on.
       case raw = 0
-      /// What was written since, over a base. An empty file is a fresh overlay.
+      /// What was written since, over a raw base. An empty file is a fresh overlay.
       case overlay = 1
+      /// QEMU's format, by itself or over other layers.
+      case qcow2 = 2
+    }
+
+    /// A file beneath the disk's own, only read.
+    package struct Layer: Equatable, Sendable {
+      package var file: DescriptorIndex
+      package var format: Format
+
+      package init(_ file: DescriptorIndex, _ format: Format = .raw) {
+        self.file = file
+        self.format = format
+      }
     }
 
     package var file: DescriptorIndex
-    /// The raw file under an overlay, only read.
-    package var base: DescriptorIndex?
+    /// What shows where ``file`` holds nothing: from the nearest to the lowest. They may be shared with other disks.
+    package var layers: [Layer]
     package var format: Format
     /// Bytes, whole sectors of 512.
     package var size: UInt64
@@ -168,11 +184,11 @@ package struct MachineConfiguration: Equatable, Sendable {
     package var serial: String
 
     package init(
-      file: DescriptorIndex, base: DescriptorIndex? = nil, format: Format, size: UInt64,
+      file: DescriptorIndex, layers: [Layer] = [], format: Format, size: UInt64,
       readOnly: Bool = false, ephemeral: Bool = false, serial: String
     ) {
       self.file = file
-      self.base = base
+      self.layers = layers
       self.format = format
       self.size = size
       self.readOnly = readOnly
@@ -227,6 +243,19 @@ package struct MachineConfiguration: Equatable, Sendable {
     }
   }
 
+  /// What a machine goes on from that was kept by a ``Checkpoint``.
+  package struct Restoration: Equatable, Sendable {
+    /// The state of CPUs and devices.
+    package var state: DescriptorIndex
+    /// Files with the guest's memory, from the lowest to the one that was written last. They are only read.
+    package var memory: [DescriptorIndex]
+
+    package init(state: DescriptorIndex, memory: [DescriptorIndex]) {
+      self.state = state
+      self.memory = memory
+    }
+  }
+
   package init(
     name: String, architecture: Architecture = .riscv64, engine: Engine = .auto,
     resetAction: ResetAction = .restart, cpus: Int = 1, memory: UInt64 = 1 << 30, boot: Boot,
@@ -234,7 +263,7 @@ package struct MachineConfiguration: Equatable, Sendable {
     serial: DescriptorIndex? = nil, entropySeed: [UInt8] = [], profile: DescriptorIndex? = nil,
     perfMap: DescriptorIndex? = nil, virtioBus: VirtioBus = .mmio,
     kvm: DescriptorIndex? = nil, sockets: Sockets? = nil, record: DescriptorIndex? = nil,
-    consoleLog: DescriptorIndex? = nil
+    consoleLog: DescriptorIndex? = nil, restoration: Restoration? = nil
   ) {
     self.name = name
     self.architecture = architecture
@@ -255,5 +284,6 @@ package struct MachineConfiguration: Equatable, Sendable {
     self.sockets = sockets
     self.record = record
     self.consoleLog = consoleLog
+    self.restoration = restoration
   }
 }

@@ -23,4 +23,9 @@ package protocol MachineControlHandler: AnyObject {
   func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure)
   /// Gives the socket device another packet socket to the process that opens sockets for it.
   func attachBroker(_ broker: UnixSocket) throws(ControlFailure)
+  /// Keeps what the machine is now; the checkpoint was validated against the descriptors. Returns the files of the
+  /// guest's memory, if they are to be shared.
+  func checkpoint(
+    _ checkpoint: Checkpoint, descriptors: [Descriptor]
+  ) throws(ControlFailure) -> [Descriptor]
 }

@@ -29,7 +29,7 @@ import Testing
     #expect(error { $0.memory = 64 << 20 } == nil)
     // Two overlays over one base, as two disks of one image.
     #expect(
-      error({ $0.disks[1] = .init(file: 5, base: 4, format: .overlay, size: 512, serial: "b") }) == nil)
+      error({ $0.disks[1] = .init(file: 5, layers: [.init(4)], format: .overlay, size: 512, serial: "b") }) == nil)
   }
 
   @Test func refusesWhatIsWrong() {
@@ -47,8 +47,8 @@ import Testing
     #expect(kernelError { $0.initrd = Array(repeating: 1, count: 9) } == .tooMany("initrd files", most: 8))
     #expect(error { $0.disks[0].size = 511 } == .diskSize(disk: 0, bytes: 511))
     #expect(error { $0.disks[1].size = 0 } == .diskSize(disk: 1, bytes: 0))
-    #expect(error { $0.disks[0].base = nil } == .overlayWithoutBase(disk: 0))
-    #expect(error { $0.disks[1].base = 4 } == .rawDiskWithBase(disk: 1))
+    #expect(error { $0.disks[0].layers = [] } == .overlayWithoutBase(disk: 0))
+    #expect(error { $0.disks[1].layers = [.init(4)] } == .rawDiskWithLayers(disk: 1))
     #expect(error { $0.disks[0].readOnly = true } == .readOnlyOverlay(disk: 0))
     #expect(error { $0.disks[0].serial = "" } == .diskSerial(disk: 0))
     #expect(error { $0.disks[0].serial = "über" } == .diskSerial(disk: 0))
@@ -128,8 +128,8 @@ import Testing
     #expect(
       error({ _ in }, descriptors: 9) == .noSuchDescriptor(what: "the serial line", index: 9, count: 9))
     #expect(
-      error { $0.disks[0].base = 10 }
-        == .noSuchDescriptor(what: "the base of disk 0", index: 10, count: 10))
+      error { $0.disks[0].layers = [.init(10)] }
+        == .noSuchDescriptor(what: "a layer of disk 0", index: 10, count: 10))
     #expect(error { $0.profile = 12 } == .noSuchDescriptor(what: "the profile", index: 12, count: 10))
     #expect(error { $0.perfMap = 9 } == .descriptorUsedTwice(what: "the perf map", index: 9))
     #expect(error { $0.record = 12 } == .noSuchDescriptor(what: "the record", index: 12, count: 10))

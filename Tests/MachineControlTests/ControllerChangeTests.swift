@@ -24,6 +24,10 @@ private final class CountingHandler: MachineControlHandler, Sendable {
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) { count() }
   func attach(_ stream: UnixSocket, toPort name: String) { count() }
   func attachBroker(_ broker: UnixSocket) { count() }
+  func checkpoint(_ checkpoint: Checkpoint, descriptors: [Descriptor]) -> [Descriptor] {
+    count()
+    return []
+  }
 }
 
 /// A server with a listener, on a thread of its own, and the path of that.

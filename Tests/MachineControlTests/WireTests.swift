@@ -20,7 +20,7 @@ enum Samples {
     name: "debian-13", engine: .translator, resetAction: .end, cpus: 4, memory: 2 << 30,
     boot: .kernel(.init(0, initrd: [1, 2], append: "console=ttyS0 quiet")),
     disks: [
-      .init(file: 3, base: 4, format: .overlay, size: 10 << 30, ephemeral: true, serial: "root"),
+      .init(file: 3, layers: [.init(4)], format: .overlay, size: 10 << 30, ephemeral: true, serial: "root"),
       .init(file: 5, format: .raw, size: 512, readOnly: true, serial: "seed"),
     ],
     network: .init(frames: 6, mac: [0x52, 0x54, 0, 1, 2, 3]),

@@ -41,6 +41,10 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
     if let serial = configuration.serial { streams["serial"] = UnixSocket(descriptors[serial]) }
   }
 
+  func checkpoint(_ checkpoint: Checkpoint, descriptors: [Descriptor]) throws(ControlFailure) -> [Descriptor] {
+    []
+  }
+
   func start() throws(ControlFailure) {
     server.send(.started)
     _ = try? HostSystem.Thread.start(name: "guest") { self.runScript() }

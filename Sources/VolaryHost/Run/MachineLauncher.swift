@@ -263,7 +263,7 @@ struct MachineLauncher {
       }
       disks.append(
         .init(
-          file: add(try ScratchFile.make()), base: add(base), format: .overlay, size: size & ~511,
+          file: add(try ScratchFile.make()), layers: [.init(add(base))], format: .overlay, size: size & ~511,
           ephemeral: true, serial: Self.rootDiskSerial))
     }
     if let path = plan.ownDisk {

@@ -167,7 +167,7 @@ extension Instances {
         type: "DiskTrouble", status: true, reason: "HostRefused",
         message: "the host could not \(operation) the disk `\(disk)`: \(Errno(errorNumber))")
     case .warning(let line): services.logger.warning("\(line)", metadata: ["instance": "\(id)"])
-    case .started, .guestPoweredOff, .guestPanicked, .failed: break
+    case .started, .guestPoweredOff, .guestPanicked, .failed, .memoryKept: break
     }
   }
 
