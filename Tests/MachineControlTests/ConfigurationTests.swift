@@ -29,7 +29,8 @@ import Testing
     #expect(error { $0.memory = 64 << 20 } == nil)
     // Two overlays over one base, as two disks of one image.
     #expect(
-      error({ $0.disks[1] = .init(file: 5, layers: [.init(4)], format: .overlay, size: 512, serial: "b") }) == nil)
+      error({ $0.disks[1] = .init(file: 5, layers: [.init(4)], format: .overlay, size: 512, serial: "b") })
+        == nil)
   }
 
   @Test func refusesWhatIsWrong() {
@@ -137,6 +138,6 @@ import Testing
     #expect(kernelError { $0.file = -1 } == .noSuchDescriptor(what: "the kernel", index: -1, count: 13))
     #expect(error { $0.disks[1].file = 3 } == .descriptorUsedTwice(what: "disk 1", index: 3))
     #expect(error { $0.disks[1].file = 4 } == .descriptorUsedTwice(what: "disk 1", index: 4))
-    #expect(error({ _ in }, descriptors: 65) == .tooMany("descriptors", most: 64))
+    #expect(error({ _ in }, descriptors: 161) == .tooMany("descriptors", most: 160))
   }
 }

@@ -34,7 +34,8 @@ private final class NotingHandler: MachineControlHandler, Sendable {
   }
   func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure) { note("port \(name)") }
   func attachBroker(_ broker: UnixSocket) throws(ControlFailure) { note("broker") }
-  func checkpoint(_ checkpoint: Checkpoint, descriptors: [Descriptor]) throws(ControlFailure) -> [Descriptor] {
+  func checkpoint(_ checkpoint: Checkpoint, descriptors: [Descriptor]) throws(ControlFailure) -> [Descriptor]
+  {
     note("checkpoint")
     return checkpoint.sharesMemory ? descriptors : []
   }

@@ -41,7 +41,8 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
     if let serial = configuration.serial { streams["serial"] = UnixSocket(descriptors[serial]) }
   }
 
-  func checkpoint(_ checkpoint: Checkpoint, descriptors: [Descriptor]) throws(ControlFailure) -> [Descriptor] {
+  func checkpoint(_ checkpoint: Checkpoint, descriptors: [Descriptor]) throws(ControlFailure) -> [Descriptor]
+  {
     []
   }
 
