@@ -17,7 +17,9 @@ package enum DiskImages {
       return try RawImage(file)
     case .overlay:
       return try OverlayImage(file, base: base)
-    case .qcow2, .vmdk, .vdi, .vhd, .vhdx:
+    case .qcow2:
+      return try QCOW2Image(file, backing: base)
+    case .vmdk, .vdi, .vhd, .vhdx:
       throw .unsupported(name: name, format: format, feature: "every feature")
     }
   }
