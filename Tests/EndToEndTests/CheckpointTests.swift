@@ -1,3 +1,4 @@
+import DiskImages
 import Foundation
 import Glibc
 import HostPrograms
@@ -164,6 +165,84 @@ extension EndToEndTests {
           "round \(round): \(here) \(there) \(other.words)")
         // The copy is the machine of the next round.
         (machine, console) = (other, otherConsole)
+      }
+    }
+
+    /// A copy of a running machine: its memory is the same pages until one of both writes them, and its disk stands on
+    /// what the first one's was.
+    @Test func forkSharesMemoryAndDisk() throws {
+      let folder = TestFolder()
+      func top(_ name: String, _ size: UInt64) throws -> Descriptor {
+        let file = try Descriptor.open("\(folder.path)/\(name)", O_RDWR | O_CREAT)
+        try QCOW2Image.create(file: HostFile(file, name: name, readOnly: false), size: size)
+        return file
+      }
+      let base = try Descriptor.open("\(Bench.image)/disk.raw", O_RDONLY)
+      let size = UInt64(try base.size())
+      let original = try top("original", size)
+      func machine(
+        _ disk: [Descriptor], _ kept: Kept? = nil, _ formats: [MachineConfiguration.Disk.Format]
+      ) throws -> LastingMachine {
+        try LastingMachine(kernel: .open(Bench.kernel, O_RDONLY)) { configuration, descriptors in
+          configuration.engine = .translator
+          configuration.memory = 512 << 20
+          let first = descriptors.count
+          descriptors += [try .open(Bench.initrd, O_RDONLY)] + disk
+          configuration.boot = .kernel(
+            .init(0, initrd: [first], append: "console=ttyS0 volary.shell root=/dev/vda quiet"))
+          configuration.disks = [
+            .init(
+              file: first + 1, layers: zip(2..., formats).map { .init(first + $0, $1) }, format: .qcow2,
+              size: size,
+              serial: "root")
+          ]
+          kept?.configure(&configuration, &descriptors)
+        }
+      }
+      let first = try machine([original, base], nil, [.raw])
+      let console = try #require(try first.control?.attachConsole())
+      try first.start()
+      try #require(try Self.read(console, upTo: "# ") != nil, "\(first.words)")
+      try Self.makePlain(console)
+      _ = try Self.ask(
+        console, "mkdir /t; mount -t tmpfs t /t; dd if=/dev/urandom of=/t/a bs=1M count=64 2>/dev/null")
+      // Written to the disk and not flushed: the copy has it all the same.
+      let before = try Self.ask(
+        console,
+        "md5sum </t/a; dd if=/t/a of=/dev/vda bs=1M seek=64 count=8 2>/dev/null; head -c 80m /dev/vda | md5sum"
+      )
+
+      func layer() throws -> Descriptor { try .open("\(folder.path)/original", O_RDONLY) }
+      let control = try #require(first.control)
+      var kept = try Kept()
+      let started = monotonicNanoseconds()
+      kept.memory = try control.checkpoint(
+        Checkpoint(
+          disks: [
+            .init(file: 0, layers: [.init(1, .qcow2), .init(2)], format: .qcow2, size: size, serial: "root")
+          ], state: 3, sharesMemory: true),
+        descriptors: [try top("first", size), try layer(), base, kept.state])
+      let held = monotonicNanoseconds()
+      let second = try machine([try top("second", size), try layer(), base], kept, [.qcow2, .raw])
+      let other = try #require(try second.control?.attachConsole())
+      try second.start()
+      let status = try second.status(#require(second.control))
+      print(
+        "fork: held \((held - started) / 1000) us, runs after \((monotonicNanoseconds() - started) / 1000) us"
+      )
+      #expect(status.residentMemory < 64 << 20, "what is not written is shared")
+      #expect(try Self.ask(other, "md5sum </t/a; head -c 80m /dev/vda | md5sum") == before)
+      // Each has its own from now on.
+      for (console, word) in [(console, "first"), (other, "second")] {
+        _ = try Self.ask(
+          console,
+          "echo \(word) >/t/word; echo \(word)-disk | dd of=/dev/vda bs=512 seek=9 conv=notrunc,fsync 2>/dev/null"
+        )
+      }
+      for (console, word) in [(console, "first"), (other, "second")] {
+        let answer = try Self.ask(
+          console, "cat /t/word; dd if=/dev/vda bs=512 skip=9 count=1 2>/dev/null | head -n 1; md5sum </t/a")
+        #expect(answer == "\(word)\n\(word)-disk\n\(before.prefix(36).split(separator: "\n")[0])\n")
       }
     }
   }
