@@ -46,6 +46,7 @@ struct QCOW2Sequence {
   var backingContents: [UInt8]?
   var number: UInt8 = 0
   let options: QCOW2Options
+  var snapshots: [(name: String, contents: [UInt8])] = []
   var log: [String] = []
 
   init(in directory: String, using generator: inout Xorshift) throws {
@@ -103,10 +104,38 @@ struct QCOW2Sequence {
     case 10 where generator.next() % 3 == 0:
       log.append("reopen")
       try reopen()
+    case 11 where generator.next() % 3 == 0: try snapshotStep(using: &generator)
     default:
       try #require(
         image.bytes(UInt64(range.lowerBound), range.count) == Array(model[range]), "\(options) \(log)")
     }
+  }
+
+  private mutating func snapshotStep(using generator: inout Xorshift) throws {
+    switch generator.next() % 6 {
+    case 0, 1:
+      let name = "s\(log.count)"
+      log.append("snapshot \(name)")
+      try image.createSnapshot(name)
+      snapshots.append((name, model))
+    case 2 where !snapshots.isEmpty:
+      let index = Int.random(in: 0..<snapshots.count, using: &generator)
+      log.append("delete \(snapshots[index].name)")
+      try image.deleteSnapshot(snapshots[index].name)
+      snapshots.remove(at: index)
+    case 3 where !snapshots.isEmpty:
+      let snapshot = snapshots.randomElement(using: &generator)!
+      log.append("apply \(snapshot.name)")
+      try image.applySnapshot(snapshot.name)
+      model = snapshot.contents
+    default:
+      guard let snapshot = snapshots.randomElement(using: &generator) else { return }
+      let disk = try image.openSnapshot(snapshot.name)
+      try #require(disk.size == UInt64(snapshot.contents.count))
+      try #require(disk.bytes(0, snapshot.contents.count) == snapshot.contents, "\(snapshot.name) \(options) \(log)")
+      #expect(throws: Errno.self) { try image.deleteSnapshot(snapshot.name) }
+    }
+    #expect(image.snapshotList.map(\.name) == snapshots.map(\.name))
   }
 
   /// What a discard touches in part holds the old or zeroes; what it covers is zero, unless version 2 cannot say so.
@@ -132,6 +161,12 @@ struct QCOW2Sequence {
   mutating func finish() throws {
     try #require(image.bytes(0, model.count) == model, "\(options) \(log)")
     try checkExtents()
+    for snapshot in snapshots {
+      try #require(
+        image.openSnapshot(snapshot.name).bytes(0, snapshot.contents.count) == snapshot.contents, "\(log)")
+    }
+    let check = try image.check()
+    try #require(check.isClean, "\(check) \(options) \(log)")
     try image.close()
     opened = nil
     try #require(
@@ -140,6 +175,12 @@ struct QCOW2Sequence {
     do {
       try QCOW2Tools.check(path)
       try QCOW2Tools.run("qemu-img compare -U -f qcow2 -F raw \(path) \(directory)/model.raw")
+      if let snapshot = snapshots.last {
+        try QCOW2Tools.write(snapshot.contents, to: directory + "/model.raw")
+        try QCOW2Tools.run(
+          "qemu-img convert -l snapshot.name=\(snapshot.name) -f qcow2 -O raw \(path) \(directory)/snapshot.raw"
+            + " && cmp \(directory)/snapshot.raw \(directory)/model.raw")
+      }
     } catch {
       throw QCOW2Tools.Failure(description: "\(error)\n\(options)\n\(log)")
     }

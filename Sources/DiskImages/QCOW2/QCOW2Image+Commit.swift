@@ -130,7 +130,4 @@ extension QCOW2Image {
     let isMore = lock.withLock { refcounts.pages.dirtyCount > 0 }
     if isMore { try commit() }
   }
-
-  func prepareForWriting() throws(Errno) {}
-  func noteChange(_ range: Range<UInt64>) throws(Errno) {}
 }
