@@ -132,7 +132,8 @@ struct QCOW2Sequence {
       guard let snapshot = snapshots.randomElement(using: &generator) else { return }
       let disk = try image.openSnapshot(snapshot.name)
       try #require(disk.size == UInt64(snapshot.contents.count))
-      try #require(disk.bytes(0, snapshot.contents.count) == snapshot.contents, "\(snapshot.name) \(options) \(log)")
+      try #require(
+        disk.bytes(0, snapshot.contents.count) == snapshot.contents, "\(snapshot.name) \(options) \(log)")
       #expect(throws: Errno.self) { try image.deleteSnapshot(snapshot.name) }
     }
     #expect(image.snapshotList.map(\.name) == snapshots.map(\.name))

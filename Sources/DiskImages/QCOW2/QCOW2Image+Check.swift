@@ -18,7 +18,7 @@ extension QCOW2Image {
   /// Counts all references anew and compares. The disk stands still meanwhile.
   package func check() throws(Errno) -> QCOW2CheckResult {
     try alone { () throws(Errno) in
-      try close()
+      try commitAll()
       return try compare(try census())
     }
   }
@@ -67,7 +67,9 @@ extension QCOW2Image {
     guard entries <= QCOW2Census.maximumL1Entries else { throw Errno(27 /* EFBIG */) }
     var l1Tables = [l1]
     for snapshot in snapshots {
-      if snapshot.l1Size > 0 { census.add(snapshot.l1Offset, UInt64(snapshot.l1Size) * 8, "a snapshot's L1 table") }
+      if snapshot.l1Size > 0 {
+        census.add(snapshot.l1Offset, UInt64(snapshot.l1Size) * 8, "a snapshot's L1 table")
+      }
       l1Tables.append(try file.file.words(at: snapshot.l1Offset, count: Int(snapshot.l1Size)))
     }
     if !snapshots.isEmpty { census.add(header.snapshotsOffset, snapshotTableSize, "the snapshot table") }
@@ -79,7 +81,8 @@ extension QCOW2Image {
   /// Adds what the refcounts take themselves; false where they do not hold together.
   private func addRefcounts(_ census: QCOW2Census) -> Bool {
     var isSound = census.add(
-      refcounts.tableOffset, UInt64(header.refcountTableClusters) << geometry.clusterBits, "the refcount table")
+      refcounts.tableOffset, UInt64(header.refcountTableClusters) << geometry.clusterBits,
+      "the refcount table")
     var seen: Set<UInt64> = []
     for offset in refcounts.table where offset != 0 {
       guard offset & geometry.clusterMask == 0 else {
@@ -99,13 +102,17 @@ extension QCOW2Image {
     try forEachDifference(census, trusting: isSound) { (cluster, count, found) throws(Errno) in
       if found > count {
         result.leaks += 1
-        if result.messages.count < 20 { result.messages.append("cluster \(cluster) is counted \(found), not \(count)") }
+        if result.messages.count < 20 {
+          result.messages.append("cluster \(cluster) is counted \(found), not \(count)")
+        }
       } else {
         census.corruption("cluster \(cluster) is counted \(found), not \(count)")
       }
     }
     for cluster in 0..<census.clusterCount where census[cluster] > 0 { result.usedClusters += 1 }
-    try forEachWrongFlag { (what) throws(Errno) in census.corruption(what) } counts: { (cluster) throws(Errno) in
+    try forEachWrongFlag { (what) throws(Errno) in
+      census.corruption(what)
+    } counts: { (cluster) throws(Errno) in
       try refcounts.count(of: cluster)
     }
     result.corruptions = census.corruptions
@@ -119,7 +126,8 @@ extension QCOW2Image {
     _ body: (UInt64, UInt64, UInt64) throws(Errno) -> Void
   ) throws(Errno) {
     let perBlock = UInt64(1) << geometry.blockBits
-    let blocks = max(UInt64(refcounts.table.count), (census.clusterCount + perBlock - 1) >> geometry.blockBits)
+    let blocks = max(
+      UInt64(refcounts.table.count), (census.clusterCount + perBlock - 1) >> geometry.blockBits)
     for block in 0..<blocks {
       let first = block << geometry.blockBits
       let offset = block < UInt64(refcounts.table.count) ? refcounts.table[Int(block)] : 0
@@ -164,7 +172,8 @@ extension QCOW2Image {
         for word in stride(from: 0, to: geometry.pageSize / 8, by: step) {
           let entry = page.word(word)
           if entry == 0 { continue }
-          guard entry & QCOW2Cluster.compressedFlag == 0, entry & QCOW2Header.offsetMask & geometry.clusterMask == 0
+          guard entry & QCOW2Cluster.compressedFlag == 0,
+            entry & QCOW2Header.offsetMask & geometry.clusterMask == 0
           else { continue }
           let host = entry & QCOW2Header.offsetMask
           let isAlone = host == 0 ? false : try counts(host >> geometry.clusterBits) == 1
@@ -221,6 +230,7 @@ extension QCOW2Image {
       isCorrupt = false
     }
     if new != header { try storeHeader(new) }
+    needsRepair = false
     return result
   }
 
@@ -245,7 +255,9 @@ extension QCOW2Image {
       blocks = max(blocks, blocksNeeded)
       tableClusters = max(tableClusters, tableNeeded)
     }
-    guard tableClusters * entries <= QCOW2Header.maximumRefcountTableEntries else { throw Errno(27 /* EFBIG */) }
+    guard tableClusters * entries <= QCOW2Header.maximumRefcountTableEntries else {
+      throw Errno(27 /* EFBIG */)
+    }
     var table = [UInt64](repeating: 0, count: Int(tableClusters * entries))
     let contents = QCOW2Buffer(count: Int(geometry.clusterSize))
     for block in 0..<blocks {

@@ -37,7 +37,8 @@ extension QCOW2Image {
       guard let backing, offset < end else { return DiskExtent(.zero, end: own.end) }
       let under = try backing.extent(at: offset, limit: min(own.end, end))
       // Behind the backing image's end there are zeroes.
-      return under.content == .zero && under.end == end && own.end > end ? DiskExtent(.zero, end: own.end) : under
+      return under.content == .zero && under.end == end && own.end > end
+        ? DiskExtent(.zero, end: own.end) : under
     }
   }
 

@@ -33,7 +33,8 @@ extension QCOW2Image {
       position = first.end
       guard position < range.upperBound else { return }
       let next = position
-      first = try lock.withLock { () throws(Errno) in try run(snapshot ?? l1, at: next, to: range.upperBound) }
+      first = try lock.withLock { () throws(Errno) in try run(snapshot ?? l1, at: next, to: range.upperBound)
+      }
     }
   }
 

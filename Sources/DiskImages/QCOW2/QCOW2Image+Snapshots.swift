@@ -20,7 +20,8 @@ extension QCOW2Image {
       snapshots.map {
         QCOW2SnapshotInfo(
           id: String(decoding: $0.id, as: UTF8.self), name: String(decoding: $0.name, as: UTF8.self),
-          seconds: $0.seconds, nanoseconds: $0.nanoseconds, diskSize: $0.diskSize ?? size, stateSize: $0.stateSize)
+          seconds: $0.seconds, nanoseconds: $0.nanoseconds, diskSize: $0.diskSize ?? size,
+          stateSize: $0.stateSize)
       }
     }
   }
@@ -28,7 +29,9 @@ extension QCOW2Image {
   /// The number of the snapshot of an ID or a name, in this order; `ENOENT` without one.
   private func number(ofSnapshot key: String) throws(Errno) -> Int {
     let bytes = Array(key.utf8)
-    guard let found = snapshots.firstIndex(where: { $0.id == bytes }) ?? snapshots.firstIndex(where: { $0.name == bytes })
+    guard
+      let found = snapshots.firstIndex(where: { $0.id == bytes })
+        ?? snapshots.firstIndex(where: { $0.name == bytes })
     else { throw .notFound }
     return found
   }
@@ -38,7 +41,9 @@ extension QCOW2Image {
   @discardableResult
   package func createSnapshot(_ name: String) throws(Errno) -> String {
     guard !isReadOnly else { throw Errno(EROFS) }
-    guard (1...UInt16.max).contains(UInt16(clamping: name.utf8.count)), name.utf8.count <= 1023 else { throw .invalid }
+    guard (1...UInt16.max).contains(UInt16(clamping: name.utf8.count)), name.utf8.count <= 1023 else {
+      throw .invalid
+    }
     return try alone { () throws(Errno) in
       guard !snapshots.contains(where: { $0.name == Array(name.utf8) }) else { throw .exists }
       guard UInt32(snapshots.count) < QCOW2Header.maximumSnapshots else { throw .noSpace }
@@ -142,16 +147,17 @@ extension QCOW2Image {
   /// Runs a change of what is shared, during which flags and counts need not agree. A failure in it is repaired.
   func changing(_ body: () throws(Errno) -> Void) throws(Errno) {
     try commit()
-    if header.incompatible & QCOW2Header.Features.dirty != 0 { _ = try repairAlone() }
+    if needsRepair { _ = try repairAlone() }
     try setDirty(true)
     do {
       try body()
     } catch {
-      // If that fails too, the mark stays, and the next opening does it.
+      // If that fails too, the mark stays, and the next change, closing or opening does it.
+      needsRepair = true
       if (try? commit()) != nil { _ = try? repairAlone() }
       throw error
     }
-    try close()
+    try commitAll()
     try setDirty(false)
   }
 
@@ -205,7 +211,9 @@ extension QCOW2Image {
 
   /// The host clusters that a state refers to.
   private func hosts(_ state: QCOW2Cluster) -> Range<UInt64> {
-    if let descriptor = state.compressed { return clusters(QCOW2Cluster.compressedRange(descriptor, geometry)) }
+    if let descriptor = state.compressed {
+      return clusters(QCOW2Cluster.compressedRange(descriptor, geometry))
+    }
     let first = state.host >> geometry.clusterBits
     return first..<first + (state.host == 0 ? 0 : 1)
   }

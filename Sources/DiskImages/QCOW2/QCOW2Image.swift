@@ -46,6 +46,8 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
   var hasNewClusters = false
   /// Nothing may be written any more.
   var isCorrupt = false
+  /// Refcounts and flags were left out of step by a change that failed.
+  var needsRepair = false
   let compressor: QCOW2Compressor
   var snapshots: [QCOW2SnapshotRecord]
   /// Bytes of their table.

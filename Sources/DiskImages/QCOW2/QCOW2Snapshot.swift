@@ -26,8 +26,12 @@ final class QCOW2Snapshot: DiskImage {
     try image.extent(l1, of: size, at: offset, limit: limit)
   }
 
-  func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) { throw Errno(30 /* EROFS */) }
+  func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) {
+    throw Errno(30 /* EROFS */)
+  }
   func discard(at offset: UInt64, count: UInt64) throws(Errno) { throw Errno(30 /* EROFS */) }
-  func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) { throw Errno(30 /* EROFS */) }
+  func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) {
+    throw Errno(30 /* EROFS */)
+  }
   func flush() throws(Errno) {}
 }

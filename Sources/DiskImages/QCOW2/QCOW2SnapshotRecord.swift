@@ -92,7 +92,8 @@ struct QCOW2SnapshotRecord: Equatable, Sendable {
       record.id = Array(bytes[place..<place + idCount])
       record.name = Array(bytes[place + idCount..<place + idCount + nameCount])
       place = min(bytes.count, (place + idCount + nameCount + 7) & ~7)
-      guard UInt64(record.l1Size) <= QCOW2Header.maximumL1Entries, record.l1Offset & geometry.clusterMask == 0,
+      guard UInt64(record.l1Size) <= QCOW2Header.maximumL1Entries,
+        record.l1Offset & geometry.clusterMask == 0,
         record.l1Offset <= file.size, UInt64(record.l1Size) * 8 <= file.size - record.l1Offset,
         record.diskSize ?? 0 < 1 << 62
       else { throw damaged("the L1 table of snapshot \(number)") }
