@@ -199,6 +199,7 @@ extension QCOW2Image {
   /// The caller is alone. Refcounts are set to what is counted, or made anew where they do not hold together.
   func repairAlone() throws(Errno) -> QCOW2CheckResult {
     try setDirty(true)
+    compressedEnd = 0
     var census = try census()
     var isSound = addRefcounts(census)
     if isSound {

@@ -123,11 +123,12 @@ extension QCOW2Image {
     lock.withLock { refcounts.pages.markStored(copies) }
   }
 
-  /// Makes everything durable, and lowers the last refcounts. The image may be used on; whoever writes again closes
+  /// Makes everything durable, stores the bitmaps, and lowers the last refcounts. The image may be used on; whoever writes again closes
   /// again.
   package func close() throws(Errno) {
     guard !isReadOnly else { return }
     if lock.withLock({ needsRepair }) { _ = try repair() }
+    if lock.withLock({ areBitmapsInUse }) { try alone { () throws(Errno) in try storeBitmaps() } }
     try commitAll()
   }
 

@@ -104,6 +104,7 @@ extension QCOW2Image {
       var new = try file.file.words(at: record.l1Offset, count: Int(record.l1Size))
       if UInt64(new.count) < needed { new += [UInt64](repeating: 0, count: Int(needed) - new.count) }
       for index in new.indices { new[index] &= QCOW2Header.offsetMask }
+      loadAllBitmaps()
       try changing { () throws(Errno) in
         try share(new)
         let offset = try storeL1(new)
@@ -184,16 +185,21 @@ extension QCOW2Image {
   }
 
   /// Drops a reference to an L1 table that the file does not name any more, and to all that it names.
-  func letGo(_ l1: [UInt64], at offset: UInt64) throws(Errno) {
+  private func letGo(_ l1: [UInt64], at offset: UInt64) throws(Errno) {
+    try letGo(l1)
+    for cluster in 0..<geometry.clusters(for: UInt64(l1.count) * 8) {
+      free(offset + cluster << geometry.clusterBits)
+    }
+  }
+
+  /// Drops a reference to the L2 tables of entries and to all that they name.
+  func letGo(_ l1: [UInt64]) throws(Errno) {
     var seen: Set<UInt64> = []
     for entry in l1 {
       guard let offset = try? table(entry), offset != 0, seen.insert(offset).inserted else { continue }
       try forEachEntry(of: offset) { (_, _, state) throws(Errno) in free(state) }
       free(offset)
       try commitIfMuch()
-    }
-    for cluster in 0..<geometry.clusters(for: UInt64(l1.count) * 8) {
-      free(offset + cluster << geometry.clusterBits)
     }
   }
 
@@ -218,13 +224,13 @@ extension QCOW2Image {
     return first..<first + (state.host == 0 ? 0 : 1)
   }
 
-  /// Writes an L1 table to a place of its own, which nothing refers to yet.
-  func storeL1(_ l1: [UInt64]) throws(Errno) -> UInt64 {
+  /// Writes an L1 table, or a bitmap's, to a place of its own, which nothing refers to yet.
+  func storeL1(_ l1: [UInt64], keepingFlags: Bool = false) throws(Errno) -> UInt64 {
     guard !l1.isEmpty else { return 0 }
     let count = geometry.clusters(for: UInt64(l1.count) * 8)
     let run = try guardingTables { () throws(Errno) in try refcounts.allocate(contiguous: count) }
     let offset = run.lowerBound << geometry.clusterBits
-    var words = l1.map { $0 & ~QCOW2Cluster.copiedFlag }
+    var words = keepingFlags ? l1 : l1.map { $0 & ~QCOW2Cluster.copiedFlag }
     words += [UInt64](repeating: 0, count: Int(count << geometry.clusterBits) / 8 - words.count)
     try file.write(words[...], at: offset)
     hasNewClusters = true

@@ -54,6 +54,12 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
   var snapshotTableSize: UInt64
   /// How often each is open, by ID.
   var openSnapshots: [[UInt8]: Int] = [:]
+  var bitmaps: [QCOW2Bitmap]
+  /// The directory's entries, as the file has them.
+  var storedBitmaps: [QCOW2BitmapRecord]
+  /// Whether the file says of the enabled ones that they are out of step.
+  var areBitmapsInUse = false
+  let hasEnabledBitmaps = Atomic<Bool>(false)
   /// Where the end of the last compressed cluster is, for the next.
   var compressedEnd: UInt64 = 0
 
@@ -125,6 +131,8 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
       let list = try QCOW2SnapshotRecord.table(of: header, in: self.file)
       snapshots = list.records
       snapshotTableSize = list.size
+      storedBitmaps = try QCOW2BitmapRecord.directory(of: header, in: self.file)
+      bitmaps = storedBitmaps.map { QCOW2Bitmap($0) }
     } catch let error as Errno {
       throw .system(name: file.name, operation: "read the tables of", error)
     } catch let error as DiskImageError {
