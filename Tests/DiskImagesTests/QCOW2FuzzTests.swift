@@ -52,7 +52,8 @@ import Testing
         // A word, as tables have them: some place in the file, or far out.
         let near = UInt64.random(in: 0...UInt64(bytes.count), using: &generator)
         let words: [UInt64] = [
-          0, .max, near, near & ~511, near & ~4095, near & ~511 | 1 << 63, near & ~511 | 1 << 62, 1 << 55, 1 << 62,
+          0, .max, near, near & ~511, near & ~4095, near & ~511 | 1 << 63, near & ~511 | 1 << 62, 1 << 55,
+          1 << 62,
           generator.next(), near & ~16383 | 1 << 63 | 1,
         ]
         let word = words.randomElement(using: &generator)!

@@ -8,7 +8,8 @@ import Testing
   static let variants = [
     "compat=0.10", "compat=1.1", "cluster_size=512", "cluster_size=2k", "cluster_size=2M", "refcount_bits=1",
     "refcount_bits=2", "refcount_bits=4", "refcount_bits=8", "refcount_bits=32", "refcount_bits=64",
-    "lazy_refcounts=on", "extended_l2=on", "extended_l2=on,cluster_size=16k", "extended_l2=on,cluster_size=2M",
+    "lazy_refcounts=on", "extended_l2=on", "extended_l2=on,cluster_size=16k",
+    "extended_l2=on,cluster_size=2M",
     "compression_type=zstd", "preallocation=metadata", "preallocation=falloc",
     "preallocation=metadata,extended_l2=on",
   ]
@@ -26,7 +27,9 @@ import Testing
     return (0..<24).map { number in
       let start = Int.random(in: 0..<size / 512, using: &generator) * 512
       let count = min(size - start, Int.random(in: 1...300, using: &generator) * 512)
-      let kinds = ["write -P \(number + 1)", "write -P \(number + 100)", "write -z", "write -z -u", "discard"]
+      let kinds = [
+        "write -P \(number + 1)", "write -P \(number + 100)", "write -z", "write -z -u", "discard",
+      ]
       return "-c '\(kinds.randomElement(using: &generator)!) \(start) \(count)'"
     }.joined(separator: " ")
   }
@@ -49,7 +52,8 @@ import Testing
       try QCOW2Tools.run(
         "qemu-io -f qcow2 \(Self.commands(UInt64(options.utf8.count) + 7, size: 2 << 20)) "
           // QEMU overwrites nothing with compressed clusters.
-          + (options.contains("preallocation") ? "" : "-c 'write -c -P 77 2M 1M' ") + "-c 'write -P 78 2560k 64k' \(path)"
+          + (options.contains("preallocation") ? "" : "-c 'write -c -P 77 2M 1M' ")
+          + "-c 'write -P 78 2560k 64k' \(path)"
       )
       var model = try Self.contents(path, in: directory)
       let image = try QCOW2Tools.open(path, backing: backing)
@@ -95,7 +99,8 @@ import Testing
       do {
         let image = try QCOW2Tools.open(path)
         for number in 1..<20 {
-          try image.write([UInt8](repeating: UInt8(number), count: 10_000 + 512 * number), at: UInt64(100_000 * number))
+          try image.write(
+            [UInt8](repeating: UInt8(number), count: 10_000 + 512 * number), at: UInt64(100_000 * number))
           if number % 4 == 0 { try image.discard(at: UInt64(90_000 * number), count: 200_000) }
         }
         model = try image.bytes(0, size)
@@ -150,7 +155,8 @@ import Testing
       let path = directory + "/image.qcow2"
       try QCOW2Tools.run("qemu-img create -q -f qcow2 \(path) 4M")
       try QCOW2Tools.run("qemu-io -f qcow2 -c 'write -P 1 0 1M' \(path) && qemu-img snapshot -c one \(path)")
-      try QCOW2Tools.run("qemu-io -f qcow2 -c 'write -P 2 512k 1M' \(path) && qemu-img snapshot -c two \(path)")
+      try QCOW2Tools.run(
+        "qemu-io -f qcow2 -c 'write -P 2 512k 1M' \(path) && qemu-img snapshot -c two \(path)")
       try QCOW2Tools.run("qemu-io -f qcow2 -c 'write -P 3 100k 1000k' \(path)")
       do {
         let image = try QCOW2Tools.open(path)
@@ -188,7 +194,8 @@ import Testing
     try QCOW2Tools.inDirectory { directory in
       let path = directory + "/image.qcow2"
       try QCOW2Tools.run("qemu-img create -q -f qcow2 -o cluster_size=\(clusterSize) \(path) 64M")
-      try QCOW2Tools.run("qemu-img bitmap --add -g 4096 \(path) b0 && qemu-img bitmap --add -g 64k --disable \(path) b1")
+      try QCOW2Tools.run(
+        "qemu-img bitmap --add -g 4096 \(path) b0 && qemu-img bitmap --add -g 64k --disable \(path) b1")
       try QCOW2Tools.run("qemu-io -f qcow2 -c 'write -P 1 8k 4k' -c 'write -P 1 1M 1M' \(path)")
       do {
         let image = try QCOW2Tools.open(path)
@@ -216,7 +223,8 @@ import Testing
       #expect(!info.contains("in-use"))
       // QEMU adds ours to its own, from which we read it again.
       try QCOW2Tools.run(
-        "qemu-img bitmap --add -g 64k \(path) b2 && qemu-img bitmap --merge b0 \(path) b2 && qemu-img bitmap --remove \(path) b0")
+        "qemu-img bitmap --add -g 64k \(path) b2 && qemu-img bitmap --merge b0 \(path) b2 && qemu-img bitmap --remove \(path) b0"
+      )
       let image = try QCOW2Tools.open(path)
       #expect(try image.dirtyExtent(of: "b2", at: 40 << 20, limit: 64 << 20) == (true, 40 << 20 + 65536))
       #expect(try image.dirtyExtent(of: "b2", at: 2 << 20, limit: 64 << 20) == (false, 40 << 20))
@@ -229,7 +237,8 @@ import Testing
       let path = directory + "/image.qcow2"
       try QCOW2Tools.run("qemu-img create -q -f qcow2 -o lazy_refcounts=on \(path) 4M")
       _ = try QCOW2Tools.run(
-        "sh -c \"ulimit -c 0; qemu-io -f qcow2 -c 'write -P 5 0 1M' -c flush -c abort \(path)\"", codes: Set(0...255))
+        "sh -c \"ulimit -c 0; qemu-io -f qcow2 -c 'write -P 5 0 1M' -c flush -c abort \(path)\"",
+        codes: Set(0...255))
       #expect(try QCOW2Info(reading: QCOW2Tools.file(path, readOnly: true)).isDirty)
       do {
         let image = try QCOW2Tools.open(path)
@@ -305,7 +314,8 @@ import Testing
       #expect(pwrite(descriptor.raw, [UInt8(0xC0)], 1, 79) == 1)
       #expect(
         throws: DiskImageError.unsupported(
-          name: path, format: .qcow2, feature: "the feature \"moon phase\" and the incompatible feature of bit 7")
+          name: path, format: .qcow2,
+          feature: "the feature \"moon phase\" and the incompatible feature of bit 7")
       ) { _ = try QCOW2Tools.open(path, readOnly: true) }
     }
   }

@@ -83,23 +83,29 @@ extension QCOW2Image {
     var isSound = census.add(
       refcounts.tableOffset, UInt64(header.refcountTableClusters) << geometry.clusterBits,
       "the refcount table")
-    var seen: Set<UInt64> = []
     for offset in refcounts.table where offset != 0 {
       guard offset & geometry.clusterMask == 0 else {
         census.corruption("a refcount block at \(offset), which is no cluster's beginning")
         isSound = false
         continue
       }
-      if !seen.insert(offset).inserted { isSound = false }
       if !census.add(offset, geometry.clusterSize, "a refcount block") { isSound = false }
+    }
+    // What somebody else uses too must not be set right in place.
+    let tableFirst = refcounts.tableOffset >> geometry.clusterBits
+    for cluster in tableFirst..<tableFirst + UInt64(header.refcountTableClusters) where census[cluster] != 1 {
+      isSound = false
+    }
+    for offset in refcounts.table where offset != 0 && census[offset >> geometry.clusterBits] != 1 {
+      isSound = false
     }
     return isSound
   }
 
   private func compare(_ census: QCOW2Census) throws(Errno) -> QCOW2CheckResult {
     var result = QCOW2CheckResult()
-    let isSound = addRefcounts(census)
-    try forEachDifference(census, trusting: isSound) { (cluster, count, found) throws(Errno) in
+    _ = addRefcounts(census)
+    try forEachDifference(census) { (cluster, count, found) throws(Errno) in
       if found > count {
         result.leaks += 1
         if result.messages.count < 20 {
@@ -122,8 +128,7 @@ extension QCOW2Image {
 
   /// Calls a body for each cluster whose count in the file is not what it should be.
   private func forEachDifference(
-    _ census: QCOW2Census, trusting isSound: Bool,
-    _ body: (UInt64, UInt64, UInt64) throws(Errno) -> Void
+    _ census: QCOW2Census, _ body: (UInt64, UInt64, UInt64) throws(Errno) -> Void
   ) throws(Errno) {
     let perBlock = UInt64(1) << geometry.blockBits
     let blocks = max(
@@ -204,14 +209,14 @@ extension QCOW2Image {
     var isSound = addRefcounts(census)
     if isSound {
       // A count without a block cannot be set in place: the block's own place may be taken.
-      try forEachDifference(census, trusting: true) { (cluster, _, _) throws(Errno) in
+      try forEachDifference(census) { (cluster, _, _) throws(Errno) in
         if cluster >= refcounts.coverage || refcounts.table[Int(cluster >> geometry.blockBits)] == 0 {
           isSound = false
         }
       }
     }
     if isSound {
-      try forEachDifference(census, trusting: true) { (cluster, count, _) throws(Errno) in
+      try forEachDifference(census) { (cluster, count, _) throws(Errno) in
         try refcounts.set(cluster, to: min(count, geometry.maximumRefcount))
         if refcounts.pages.dirtyCount * geometry.pageSize > limit { try storeCounts() }
       }
