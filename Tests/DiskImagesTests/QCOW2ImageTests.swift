@@ -31,7 +31,8 @@ import Testing
           if index < 4 {
             for round in 1...3 {
               for sector in stride(from: index, to: sectors, by: 4) {
-                try disk.write([UInt8](repeating: UInt8(round * 50 + index), count: 512), at: UInt64(sector) * 512)
+                try disk.write(
+                  [UInt8](repeating: UInt8(round * 50 + index), count: 512), at: UInt64(sector) * 512)
                 if sector % 512 == index { try disk.flush() }
               }
               if index == 0 { try disk.createSnapshot("round \(round)") }
@@ -130,7 +131,8 @@ import Testing
   }
 
   @Test func `creating takes no longer for more`() throws {
-    for (size, clusterSize) in [(1 << 50, 2 << 20), (64 << 40, 65536), (64 << 30, 512)] as [(UInt64, UInt64)] {
+    for (size, clusterSize) in [(1 << 50, 2 << 20), (64 << 40, 65536), (64 << 30, 512)] as [(UInt64, UInt64)]
+    {
       try QCOW2Tools.inDirectory { directory in
         var options = QCOW2Options()
         options.clusterSize = clusterSize
@@ -171,7 +173,8 @@ import Testing
     try image.write([UInt8](repeating: 1, count: 200_000), at: 0)
     try image.close()
     let l1 = UInt64(bigEndian: try file.bytes(at: 40, count: 8).withUnsafeBytes { $0.load(as: UInt64.self) })
-    let entry = UInt64(bigEndian: try file.bytes(at: l1, count: 8).withUnsafeBytes { $0.load(as: UInt64.self) })
+    let entry = UInt64(
+      bigEndian: try file.bytes(at: l1, count: 8).withUnsafeBytes { $0.load(as: UInt64.self) })
     return (file, entry & 0x00FF_FFFF_FFFF_FE00)
   }
 
@@ -200,7 +203,8 @@ import Testing
 
   @Test func `refcounts that are gone are made anew`() throws {
     let (file, _) = try filled()
-    try file.write(at: 65536, from: UnsafeRawBufferPointer([UInt8](repeating: 0, count: 8).withUnsafeBytes { $0 }))
+    try file.write(
+      at: 65536, from: UnsafeRawBufferPointer([UInt8](repeating: 0, count: 8).withUnsafeBytes { $0 }))
     #expect(try QCOW2Image.check(file: file).corruptions > 0)
     #expect(try QCOW2Image.repair(file: file).isClean)
     let image = try QCOW2Image(file)

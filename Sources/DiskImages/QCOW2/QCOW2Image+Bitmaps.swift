@@ -235,8 +235,8 @@ extension QCOW2Image {
     if bits % 64 != 0, let last = words.indices.last { words[last] &= 1 << (bits % 64) - 1 }
   }
 
-  /// Fits the bitmaps to a disk whose size has changed, and marks what is new as changed. The caller is alone.
-  func resizeBitmaps() throws(Errno) {
+  /// Fits the bitmaps to a disk whose size was another, and marks what is new as changed. The caller is alone.
+  func resizeBitmaps(from oldSize: UInt64) throws(Errno) {
     guard !bitmaps.isEmpty else { return }
     for bitmap in bitmaps {
       // What is not in memory is of the old size, and can no more be used.
@@ -247,12 +247,13 @@ extension QCOW2Image {
       let count = bitmap.wordCount(size)
       let had = words.count
       if count > had {
-        words += [UInt64](repeating: .max, count: count - had)
+        words += [UInt64](repeating: 0, count: count - had)
       } else {
         words.removeLast(had - count)
       }
       trim(&words, to: bitmap.bitCount(size))
       bitmap.words = words
+      if size > oldSize { bitmap.set(oldSize..<size) }
       bitmap.isStored = false
     }
     try storeBitmaps()

@@ -38,7 +38,7 @@ extension QCOW2Image {
           throw error
         }
       }
-      try resizeBitmaps()
+      try resizeBitmaps(from: oldSize)
     }
   }
 

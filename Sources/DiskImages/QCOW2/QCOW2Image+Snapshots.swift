@@ -98,7 +98,8 @@ extension QCOW2Image {
     try alone { () throws(Errno) in
       let record = snapshots[try number(ofSnapshot: key)]
       guard !isCorrupt else { throw .io }
-      let newSize = record.diskSize ?? size
+      let oldSize = size
+      let newSize = record.diskSize ?? oldSize
       let needed = geometry.l1Entries(for: newSize)
       guard needed <= QCOW2Header.maximumL1Entries, newSize % sectorSize == 0 else { throw .invalid }
       var new = try file.file.words(at: record.l1Offset, count: Int(record.l1Size))
@@ -121,7 +122,7 @@ extension QCOW2Image {
         try commit()
         try restoreCopiedFlags()
       }
-      try resizeBitmaps()
+      try resizeBitmaps(from: oldSize)
     }
   }
 
