@@ -82,6 +82,18 @@ package final class HostFile: ImageFile {
     }
   }
 
+  package func data(at offset: UInt64) throws(Errno) -> (isData: Bool, end: UInt64)? {
+    let start = Int64(clamping: offset)
+    let data = volary_seek_data(descriptor.raw, start)
+    // ENXIO: nothing but a hole to the end.
+    if data == -Int64(ENXIO) { return (false, try size()) }
+    // Whoever cannot tell says so, and a device has no holes.
+    if data < 0 { return nil }
+    if data > start { return (false, UInt64(data)) }
+    let hole = volary_seek_hole(descriptor.raw, start)
+    return hole > start ? (true, UInt64(hole)) : nil
+  }
+
   /// fdatasync(2). Once it failed it fails for ever: the kernel reports lost pages only once, so a
   /// later success would vouch for data that is gone.
   package func sync() throws(Errno) {

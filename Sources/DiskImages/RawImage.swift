@@ -42,6 +42,16 @@ package final class RawImage: DiskImage {
     try file.sync()
   }
 
+  package func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent {
+    let limit = min(limit, size)
+    guard offset < limit else { throw .invalid }
+    guard offset < fileSize, let (isData, end) = try file.data(at: offset), end > offset else {
+      return DiskExtent(.data, end: limit)
+    }
+    // The last sector's rest, which the file does not have, is zero as a hole is.
+    return DiskExtent(isData ? .data : .zero, end: end >= fileSize ? limit : min(limit, end))
+  }
+
   package func discard(at offset: UInt64, count: UInt64) throws(Errno) {
     try checkChange(offset, count)
     guard count > 0 else { return }
