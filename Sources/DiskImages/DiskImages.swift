@@ -17,8 +17,10 @@ package enum DiskImages {
       return try RawImage(file)
     case .overlay:
       return try OverlayImage(file, base: base)
-    case .qcow2, .vmdk, .vdi, .vhd, .vhdx:
+    case .qcow2:
       throw .unsupported(name: name, format: format, feature: "every feature")
+    case .vmdk, .vdi, .vhd, .vhdx:
+      return try openImport(format: format, file: file, base: base)
     }
   }
 
