@@ -65,7 +65,8 @@ struct VHDFooter: Equatable {
     dataOffset = kind == .fixed ? Self.none : 512
     currentSize = size
     (cylinders, heads, sectorsPerTrack) = Self.geometry(sectors: size / 512)
-    creator = "vlry"
+    // QEMU takes the geometry for the size unless Windows wrote the file.
+    creator = "win "
     self.identity = identity
   }
 
