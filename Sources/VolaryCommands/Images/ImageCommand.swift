@@ -9,6 +9,7 @@ package struct ImageCommand: ParsableCommand {
     abstract: "Build, list, import and remove images.",
     subcommands: [
       ImageBuildCommand.self, ImageListCommand.self, ImageRemoveCommand.self, ImageImportCommand.self,
+      ImageConvertCommand.self,
     ])
 
   package init() {}
