@@ -29,29 +29,56 @@ package struct DiskSource {
   /// Opens a file; without a format, in the one that its contents look like. A layer needs the image that it was
   /// made on, `backing`, which is never looked for.
   package init(_ path: String, format: DiskFormat? = nil, backing: String? = nil) throws(ImageError) {
-    var base: (any DiskImage)?
-    if let backing {
-      base = try DiskSource(backing).disk
-    }
+    let base: (any DiskImage)? = if let backing { try DiskSource(backing).disk } else { nil }
     let descriptor = try Self.open(path)
-    do {
+    do throws(DiskImageError) {
       let file = try HostFile(descriptor, name: path, readOnly: true)
-      do throws(Errno) {
-        self.format = if let format { format } else { try DiskFormat.told(by: file) }
-        length = Int64(clamping: try file.size())
-        stored = try descriptor.storedBytes()
-      } catch {
-        throw DiskImageError.system(name: path, operation: "read", error)
-      }
+      self.format = try Self.told(format, file)
+      length = try Self.length(of: file)
       disk = try DiskImages.open(
         format: self.format, descriptor: descriptor, name: path, readOnly: true, base: base)
-    } catch let error as DiskImageError {
-      throw ImageError(disk: error)
     } catch {
-      throw ImageError("cannot read \(path): \(error)")
+      throw ImageError(disk: error)
     }
+    stored = (try? descriptor.storedBytes()) ?? length
     self.path = path
     isTold = format == nil
+  }
+
+  /// A part of a package, which is only read; without a format, in the one that its contents look like, but never
+  /// raw.
+  init(_ file: any ImageFile, path: String, format: DiskFormat?) throws(ImageError) {
+    do throws(DiskImageError) {
+      self.format = try Self.told(format, file)
+      length = try Self.length(of: file)
+    } catch {
+      throw ImageError(disk: error)
+    }
+    guard format != nil || self.format != .raw else {
+      throw ImageError("\(path) is of a format that this program does not know")
+    }
+    do throws(DiskImageError) {
+      disk = try DiskImages.open(format: self.format, file: file)
+    } catch {
+      throw ImageError(disk: error)
+    }
+    stored = length
+    self.path = path
+    isTold = format == nil
+  }
+
+  private static func told(_ format: DiskFormat?, _ file: any ImageFile) throws(DiskImageError) -> DiskFormat
+  {
+    if let format { return format }
+    do { return try DiskFormat.told(by: file) } catch {
+      throw .system(name: file.name, operation: "read", error)
+    }
+  }
+
+  private static func length(of file: any ImageFile) throws(DiskImageError) -> Int64 {
+    do { return Int64(clamping: try file.size()) } catch {
+      throw .system(name: file.name, operation: "find the size of", error)
+    }
   }
 
   static func open(_ path: String) throws(ImageError) -> Descriptor {
