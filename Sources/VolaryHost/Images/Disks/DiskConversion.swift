@@ -39,6 +39,7 @@ package struct DiskConversion {
     _ source: DiskSource, to descriptor: Descriptor, name: String, format: DiskFormat,
     progress: (UInt64, UInt64) -> Void
   ) throws {
+    NewFile.bearFileLimits()
     var options = DiskImages.WriterOptions()
     options.name = String(name.split(separator: "/").last ?? "disk.vmdk")
     let writer: any ImageWriter
@@ -56,8 +57,6 @@ package struct DiskConversion {
   static func copy(
     _ source: DiskSource, to writer: any ImageWriter, name: String, progress: (UInt64, UInt64) -> Void
   ) throws(ImageError) {
-    // Too large a file is an error of the write, and no reason to end.
-    Glibc.signal(SIGXFSZ, SIG_IGN)
     do {
       try DiskCopy.run(from: source.disk, to: writer) { done, total in
         progress(done, total)

@@ -13,6 +13,7 @@ package struct NewFile: Sendable {
   /// Makes the file. Throws `conflict` for a name that is taken, unless it `replaces` a file.
   package init(_ path: String, replaces: Bool) throws(ImageError) {
     let url = URL(fileURLWithPath: path)
+    Self.bearFileLimits()
     self.path = path
     self.replaces = replaces
     try Self.check(path, replaces: replaces)
@@ -39,6 +40,9 @@ package struct NewFile: Sendable {
       throw ImageError(.conflict, "\(path) is there already: take another name, or add --force")
     }
   }
+
+  /// Has a file that becomes too large (`ulimit -f`) be an error of whoever writes it, and not end the program.
+  static func bearFileLimits() { Glibc.signal(SIGXFSZ, SIG_IGN) }
 
   /// Gives the file its name; it has to be on stable storage.
   package func commit() throws(ImageError) {
