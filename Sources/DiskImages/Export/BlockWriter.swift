@@ -1,7 +1,7 @@
 internal import HostSystem
 
-/// Writes blocks of one size to a file in the order in which they are first written to, and keeps where each is.
-/// What is not written of a block is a hole.
+/// Writes those blocks of a disk that hold something to a file, one behind the other, and keeps which they are. What
+/// is not written of a block is a hole.
 struct BlockWriter {
   /// Where the first block goes.
   private let start: UInt64
@@ -10,9 +10,10 @@ struct BlockWriter {
   /// What stands in front of each block in the file.
   private let prefix: [UInt8]
   private let file: any ImageFile
-  /// The number of each block of the disk in the file; nil when it is not there.
-  private(set) var places: [UInt32?]
-  private(set) var count: UInt32 = 0
+  /// The numbers on the disk of the blocks in the file, ascending, since writes do.
+  private(set) var blocks: [UInt32] = []
+  /// All blocks of the disk.
+  let diskBlocks: Int
 
   /// `start` is where the first block goes in the file.
   init(_ file: any ImageFile, size: UInt64, blockSize: UInt64, start: UInt64, prefix: [UInt8] = []) {
@@ -20,39 +21,36 @@ struct BlockWriter {
     self.blockSize = blockSize
     self.start = start
     self.prefix = prefix
-    places = Array(repeating: nil, count: Int((size + blockSize - 1) / blockSize))
+    diskBlocks = Int((size + blockSize - 1) / blockSize)
   }
 
   private var stride: UInt64 { UInt64(prefix.count) + blockSize }
 
   /// Where the file ends.
-  var fileEnd: UInt64 { start + UInt64(count) * stride }
+  var fileEnd: UInt64 { offset(of: blocks.count) }
 
   /// Where a block begins in the file, with what stands in front of it.
-  func offset(of place: UInt32) -> UInt64 { start + UInt64(place) * stride }
+  func offset(of place: Int) -> UInt64 { start + UInt64(place) * stride }
 
-  /// Writes a range inside the disk.
+  /// Writes a range inside the disk, behind all that was written.
   mutating func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) {
     var done = 0
     while done < buffer.count {
       let position = offset + UInt64(done)
-      let block = Int(position / blockSize)
+      let block = UInt32(position / blockSize)
       let inBlock = position % blockSize
       let part = Int(min(UInt64(buffer.count - done), blockSize - inBlock))
-      let place = if let place = places[block] { place } else { try add(block) }
+      if blocks.last != block { try add(block) }
       try file.write(
-        at: self.offset(of: place) + UInt64(prefix.count) + inBlock,
+        at: self.offset(of: blocks.count - 1) + UInt64(prefix.count) + inBlock,
         from: UnsafeRawBufferPointer(rebasing: buffer[done..<done + part]))
       done += part
     }
   }
 
-  private mutating func add(_ block: Int) throws(Errno) -> UInt32 {
-    let place = count
-    if !prefix.isEmpty { try file.write(prefix, at: offset(of: place)) }
-    places[block] = place
-    count += 1
-    return place
+  private mutating func add(_ block: UInt32) throws(Errno) {
+    if !prefix.isEmpty { try file.write(prefix, at: offset(of: blocks.count)) }
+    blocks.append(block)
   }
 }
 

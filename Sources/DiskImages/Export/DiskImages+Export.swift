@@ -6,6 +6,8 @@ extension DiskImages {
   package struct WriterOptions: Sendable {
     /// All space of the disk is in the file from the beginning (VHD).
     package var isFixed = false
+    /// Contents are packed, where the format can be either (qcow2).
+    package var isCompressed = false
     /// What the image calls its own file (VMDK).
     package var name = "disk.vmdk"
     /// Random bytes, of which formats make the identifiers that they want: 48.
@@ -27,7 +29,8 @@ extension DiskImages {
     let most: UInt64? =
       switch format {
       case .vhd: VHDWriter.mostBytes
-      case .vhdx, .vdi: VHDXWriter.mostBytes
+      case .vdi: VDIWriter.mostBytes
+      case .vhdx: VHDXWriter.mostBytes
       case .vmdk: StreamOptimisedWriter.mostBytes
       case .raw, .overlay, .qcow2: nil
       }

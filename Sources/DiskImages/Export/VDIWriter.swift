@@ -3,6 +3,8 @@ internal import HostSystem
 /// Writes a disk as VirtualBox's dynamic image (``VDIHeader``), in blocks of 1 MiB.
 final class VDIWriter: ImageWriter {
   static let blockSize: UInt64 = 1 << 20
+  /// So that the map, which is kept in memory, has 64 MiB at most.
+  static let mostBytes: UInt64 = 16 << 40
   let size: UInt64
   private let file: any ImageFile
   private var header: VDIHeader
@@ -29,12 +31,10 @@ final class VDIWriter: ImageWriter {
 
   func finish() throws(Errno) {
     try file.resize(to: blocks.fileEnd)
-    var map = [UInt8](repeating: 0xFF, count: 4 * blocks.places.count)
-    for (block, place) in blocks.places.enumerated() {
-      if let place { map.setLittle(place, at: 4 * block) }
-    }
+    var map = [UInt8](repeating: 0xFF, count: 4 * blocks.diskBlocks)
+    for (place, block) in blocks.blocks.enumerated() { map.setLittle(UInt32(place), at: 4 * Int(block)) }
     try file.write(map, at: UInt64(header.mapOffset))
-    header.allocatedCount = blocks.count
+    header.allocatedCount = UInt32(blocks.blocks.count)
     try file.write(header.encoded(), at: 0)
     try file.sync()
   }

@@ -39,11 +39,10 @@ final class VHDWriter: ImageWriter {
   }
 
   func finish() throws(Errno) {
-    var table = [UInt8](repeating: 0xFF, count: (4 * blocks.places.count + 511) / 512 * 512)
-    for (block, place) in blocks.places.enumerated() {
-      guard let place else { continue }
+    var table = [UInt8](repeating: 0xFF, count: (4 * blocks.diskBlocks + 511) / 512 * 512)
+    for (place, block) in blocks.blocks.enumerated() {
       guard let sector = UInt32(exactly: blocks.offset(of: place) / 512) else { throw Errno(EFBIG) }
-      table.setBig(sector, at: 4 * block)
+      table.setBig(sector, at: 4 * Int(block))
     }
     try file.write(table, at: header.tableOffset)
     try file.write(header.encoded(), at: UInt64(VHDFooter.byteCount))

@@ -39,12 +39,13 @@ final class VHDXWriter: ImageWriter {
   func finish() throws(Errno) {
     try file.resize(to: blocks.fileEnd)
     var table = [UInt8](repeating: 0, count: 8 * Int(metadata.tableEntries))
-    for (block, place) in blocks.places.enumerated() {
-      // Whole MiB, so that the state has its three bits.
-      let entry =
-        place.map { blocks.offset(of: $0) | VHDXImage.BlockState.fullyPresent.rawValue }
-        ?? VHDXImage.BlockState.zero.rawValue
+    func set(_ block: Int, _ entry: UInt64) {
       table.setLittle(entry, at: 8 * (block + block / Int(metadata.chunkRatio)))
+    }
+    for block in 0..<blocks.diskBlocks { set(block, VHDXImage.BlockState.zero.rawValue) }
+    for (place, block) in blocks.blocks.enumerated() {
+      // Whole MiB, so that the state has its three bits.
+      set(Int(block), blocks.offset(of: place) | VHDXImage.BlockState.fullyPresent.rawValue)
     }
     try file.write(table, at: regions.blockTable.offset)
     try file.write(metadata.encoded(identity: Array(identity[..<16])), at: regions.metadata.offset)

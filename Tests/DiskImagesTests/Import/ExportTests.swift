@@ -59,11 +59,12 @@ import Testing
   func `large disks that hold little`(_ kind: Kind) throws {
     guard !kind.isFixed else { return }
     let samples = try SampleImages(size: 1 << 20)
-    let size: UInt64 = 3 << 30 + 512
+    // Hyper-V's tables have entries of another kind each 4 GiB.
+    let size: UInt64 = (kind.format == .vhdx ? 5 << 30 : 1 << 30) + 512
     let piece = Array(samples.pattern[..<65536])
     for (name, kind) in [("image", kind), ("same", Self.kinds[0])] {
       let writer = try kind.writer(Self.file(samples.path(name)), size: size)
-      for place in [0, 1 << 30, size - 65536] {
+      for place in [0, 900 << 20, size - 65536] {
         try piece.withUnsafeBytes { try writer.write(at: place, from: $0) }
       }
       try writer.finish()
@@ -73,9 +74,9 @@ import Testing
     #expect(samples.tool("compare -f raw -F \(kind.name) same image"))
     let disk = try samples.open("image", kind.format)
     #expect(disk.size == size)
-    #expect(try disk.bytes(1 << 30, 65536) == piece)
+    #expect(try disk.bytes(900 << 20, 65536) == piece)
     #expect(try disk.bytes(size - 65536, 65536) == piece)
-    #expect(try disk.bytes(2 << 30, 65536).allSatisfy { $0 == 0 })
+    #expect(try disk.bytes(500 << 20, 65536).allSatisfy { $0 == 0 })
     #expect(try disk.dataBytes() <= 8 << 20)
     let stored = try Descriptor.open(samples.path("image"), O_RDONLY).storedBytes()
     #expect(stored < 16 << 20)

@@ -30,17 +30,21 @@ package struct DiskConversion {
   ) throws {
     try check()
     try NewFile.make(target, replaces: replaces) { new in
-      try Self.write(source, to: new.descriptor, name: target, format: format, progress: progress)
+      try Self.write(
+        source, to: new.descriptor, name: target, format: format, isCompressed: isCompressed,
+        progress: progress)
     }
   }
 
   /// Writes a disk to a file that is open and empty.
   static func write(
     _ source: DiskSource, to descriptor: Descriptor, name: String, format: DiskFormat,
+    isCompressed: Bool = false,
     progress: (UInt64, UInt64) -> Void
   ) throws {
     NewFile.bearFileLimits()
     var options = DiskImages.WriterOptions()
+    options.isCompressed = isCompressed
     options.name = String(name.split(separator: "/").last ?? "disk.vmdk")
     let writer: any ImageWriter
     do throws(DiskImageError) {
