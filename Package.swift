@@ -134,7 +134,7 @@ let package = Package(
     .target(
       name: "VolaryCommands",
       dependencies: [
-        "HostSystem", "KVM", "MachineControl", "VolaryAPI", "VolaryHost",
+        "DiskImages", "HostSystem", "KVM", "MachineControl", "VolaryAPI", "VolaryHost",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"),
       ],
@@ -191,7 +191,7 @@ let package = Package(
       ],
       swiftSettings: hot),
     .testTarget(
-      name: "VolaryHostTests", dependencies: ["HostPrograms", "HostSystem", "VolaryHost"],
+      name: "VolaryHostTests", dependencies: ["DiskImages", "HostPrograms", "HostSystem", "VolaryHost"],
       swiftSettings: strict),
     .testTarget(
       name: "VolaryCommandsTests",

@@ -82,16 +82,13 @@ package final class HostFile: ImageFile {
     }
   }
 
-  package func data(at offset: UInt64) throws(Errno) -> (isData: Bool, end: UInt64)? {
-    let start = Int64(clamping: offset)
-    let data = volary_seek_data(descriptor.raw, start)
-    // ENXIO: nothing but a hole to the end.
-    if data == -Int64(ENXIO) { return (false, try size()) }
-    // Whoever cannot tell says so, and a device has no holes.
-    if data < 0 { return nil }
-    if data > start { return (false, UInt64(data)) }
-    let hole = volary_seek_hole(descriptor.raw, start)
-    return hole > start ? (true, UInt64(hole)) : nil
+  /// By lseek(2), SEEK_DATA and SEEK_HOLE. What cannot say it, such as a block device, has bytes.
+  package func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent {
+    let data = volary_seek_data(descriptor.raw, Int64(clamping: offset))
+    if data == -Int64(ENXIO) { return DiskExtent(.zero, end: limit) }
+    if data > Int64(clamping: offset) { return DiskExtent(.zero, end: min(UInt64(data), limit)) }
+    let hole = volary_seek_hole(descriptor.raw, Int64(clamping: offset))
+    return DiskExtent(.data, end: hole > Int64(clamping: offset) ? min(UInt64(hole), limit) : limit)
   }
 
   /// fdatasync(2). Once it failed it fails for ever: the kernel reports lost pages only once, so a

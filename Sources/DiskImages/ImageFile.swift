@@ -18,15 +18,16 @@ package protocol ImageFile: AnyObject, Sendable {
   func deallocate(at offset: UInt64, count: UInt64) throws(Errno) -> Bool
   /// Makes the range read as zero and keeps its blocks. False: the file system cannot.
   func zeroAllocated(at offset: UInt64, count: UInt64) throws(Errno) -> Bool
-  /// Whether the file has data from an offset inside it on, and where that changes; nil where nobody knows. What is a
-  /// hole reads as zero.
-  func data(at offset: UInt64) throws(Errno) -> (isData: Bool, end: UInt64)?
   /// Returns when everything written before the call is on stable storage.
   func sync() throws(Errno)
+  /// What the file has from a place inside it on: bytes, or a hole; up to `limit` at most, which is greater.
+  func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent
 }
 
 extension ImageFile {
-  package func data(at offset: UInt64) throws(Errno) -> (isData: Bool, end: UInt64)? { nil }
+  package func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent {
+    DiskExtent(.data, end: limit)
+  }
 
   /// Makes the range read as zero by the cheapest way the file system has, at worst by writing.
   func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) {

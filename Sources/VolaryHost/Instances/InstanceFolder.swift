@@ -42,6 +42,11 @@ package struct InstanceFolder: Equatable, Sendable {
   /// file system can; kernel and initial RAM disk are the image's own files by another name where that is possible.
   /// Leaves nothing behind when it fails.
   package func make(from image: StoredImage, diskSize: UInt64?) throws {
+    guard let imageKernel = image.kernel else {
+      throw VolaryError(
+        "the image \(image.record.name) starts by firmware, which instances do not have yet",
+        wayOut: "'volary run \(image.record.name)' starts a machine from it")
+    }
     try FileManager.default.createDirectory(
       atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     do {
@@ -50,7 +55,7 @@ package struct InstanceFolder: Equatable, Sendable {
         try FileManager.default.createDirectory(
           atPath: diskFolder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
       }
-      try Self.share(image.kernel.path, as: kernel)
+      try Self.share(imageKernel.path, as: kernel)
       if let file = image.initrd { try Self.share(file.path, as: initrd) }
       if let file = image.disk { try Self.copyDisk(file.path, to: disk, size: diskSize) }
     } catch {
