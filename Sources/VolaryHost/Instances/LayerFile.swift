@@ -18,6 +18,7 @@ package enum LayerFile {
   /// Makes a raw layer of an image's disk: the same file by another name where that is possible, since nobody ever writes
   /// to an image; else a copy, which shares its blocks where the file system can.
   package static func bring(_ source: String, as path: String) throws(VolaryError) {
+    try makeFolder(of: path)
     if link(source, path) == 0 { return try synchronizeFolder(of: path) }
     try making(path) { (file) throws(Errno) in
       try file.copyContent(of: try Descriptor.open(source, O_RDONLY))

@@ -29,7 +29,8 @@ extension Instances {
       let ids = found.compactMap(\.layer)
       return (found, try LayerRecord.fetchAll(database, keys: Set(ids)))
     }
-    let files = Dictionary(layers.map { ($0.id, path(of: $0)) }, uniquingKeysWith: { one, _ in one })
+    // An image's own is none of theirs.
+    let files = Dictionary(layers.filter { $0.image == nil }.map { ($0.id, path(of: $0)) }, uniquingKeysWith: { one, _ in one })
     let objects = found.compactMap { snapshot in
       owners[snapshot.instance].map { (snapshot, object(snapshot, of: $0)) }
     }
