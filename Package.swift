@@ -66,7 +66,7 @@ let package = Package(
 
     // The rooms, from the ground up; arrows point only downward.
     .target(name: "HostSystem", dependencies: ["CHost"], swiftSettings: hot),
-    .target(name: "GuestMemory", dependencies: ["HostSystem"], swiftSettings: hot),
+    .target(name: "GuestMemory", dependencies: ["CHost", "HostSystem"], swiftSettings: hot),
     .target(name: "Assembler", swiftSettings: hot),
     .target(name: "SoftFloat", swiftSettings: hot),
     .target(

@@ -1,5 +1,6 @@
 internal import Glibc
 package import HostSystem
+internal import Synchronization
 
 extension GuestMemory {
   /// Gives the host back the memory of all whole pages in `address ..< address + count`, which then read
@@ -16,9 +17,13 @@ extension GuestMemory {
     let start = (offset + pageMask) & ~pageMask
     let end = (offset + count) & ~pageMask
     guard start < end else { return nil }
+    let range = region.offset + start..<region.offset + end
+    layers.own(range, keepingContent: false)
     // As fallocate(2)'s hole punching, for whatever file is mapped here.
     let status = madvise(region.host + start, end - start, MADV_REMOVE)
-    let failure = status == 0 ? nil : Errno(errno)
+    var failure = status == 0 ? nil : Errno(errno)
+    // What the kernel has copied, or is still to copy, is no hole of a file.
+    if failure != nil, isLayered.load(ordering: .relaxed) { failure = layers.forget(range) }
     reportWrite(at: region.base + UInt64(start), count: end - start)
     return failure
   }

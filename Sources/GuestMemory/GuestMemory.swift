@@ -48,6 +48,9 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
   /// The memory file, for processes that share or copy it.
   package let descriptor: Descriptor
   private let mapping: Mapping
+  let layers: MemoryLayers
+  /// Whether some of it may be shown from files that others have too.
+  @usableFromInline let isLayered = Atomic(false)
   private let flagMapping: Mapping
   /// One byte of ``PageFlag`` bits a page, in the order of the memory file.
   @usableFromInline package let pageFlags: UnsafeMutablePointer<Atomic<UInt8>>
@@ -61,8 +64,10 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
   private let codeObserver = Mutex<CodeObserver?>(nil)
 
   /// Reserves the given regions (base address, bytes), which must not overlap. Host memory is taken
-  /// only as it is touched. Throws `Errno` when the host refuses.
-  package init(regions layout: [(base: UInt64, size: Int)]) throws(Errno) {
+  /// only as it is touched. `copying` says how memory becomes own that is shared. Throws `Errno` when the host refuses.
+  package init(
+    regions layout: [(base: UInt64, size: Int)], copying: Copying = .byRequest
+  ) throws(Errno) {
     var total = 0
     for part in layout {
       precondition(part.base % UInt64(Self.pageSize) == 0 && part.size % Self.pageSize == 0)
@@ -72,6 +77,7 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
     descriptor = try Descriptor.memory(name: "guest-memory")
     try descriptor.truncate(to: Int64(total))
     mapping = try Mapping.map(size: total, descriptor: descriptor)
+    layers = try MemoryLayers(mapping: mapping, size: total, file: descriptor, copying: copying)
     flagMapping = try Mapping.map(size: total >> Self.pageShift)
     pageFlags = flagMapping.base.assumingMemoryBound(to: Atomic<UInt8>.self)
     var offset = 0

@@ -34,12 +34,17 @@ package struct GuestSlice: Sendable {
   /// Copies as many bytes as fit in from `source`.
   package func copy(from source: UnsafeRawBufferPointer) {
     let count = min(bytes.count, source.count)
+    memory.own(at: address, count: count)
     bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[..<count]))
     memory.reportWrite(at: address, count: count)
   }
 
+  /// Has the window be this machine's own memory, for whoever writes to its bytes by himself.
+  package func own() { memory.own(at: address, count: bytes.count) }
+
   /// Zeroes the window.
   package func clear() {
+    memory.own(at: address, count: bytes.count)
     bytes.initializeMemory(as: UInt8.self, repeating: 0)
     memory.reportWrite(at: address, count: bytes.count)
   }
@@ -55,6 +60,7 @@ package struct GuestSlice: Sendable {
   package func withMutableBytes<Result, Failure: Error>(
     _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
+    memory.own(at: address, count: bytes.count)
     defer { memory.reportWrite(at: address, count: bytes.count) }
     return try body(bytes)
   }
@@ -70,6 +76,7 @@ package struct GuestSlice: Sendable {
 
   /// Writes an integer at `offset`, which must lie within the window.
   @inlinable package func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+    memory.own(at: address &+ UInt64(offset), count: MemoryLayout<T>.size)
     bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
     memory.reportWrite(at: address &+ UInt64(offset), count: MemoryLayout<T>.size)
   }
@@ -86,6 +93,7 @@ package struct GuestSlice: Sendable {
   /// Publishes a naturally aligned 16-bit ring index to the guest, with release ordering.
   @inlinable package func storeReleasing16(_ value: UInt16, at offset: Int) {
     precondition(offset >= 0 && offset + 2 <= bytes.count)
+    memory.own(at: address &+ UInt64(offset), count: 2)
     let cell = (bytes.baseAddress! + offset).assumingMemoryBound(to: Atomic<UInt16>.self)
     cell.pointee.store(value.littleEndian, ordering: .releasing)
     memory.reportWrite(at: address &+ UInt64(offset), count: 2)

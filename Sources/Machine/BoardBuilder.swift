@@ -71,7 +71,10 @@ struct BoardBuilder {
   func build(_ connections: BoardConnections, link: VirtualMachine.PowerLink) throws(ControlFailure)
     -> Product
   {
-    let storages = try DiskStorage.open(configuration.disks, descriptors)
+    var storages: [DiskStorage] = []
+    for disk in configuration.disks {
+      storages.append(DiskStorage(serial: disk.serial, try DiskStorage.open(disk, descriptors)))
+    }
     switch configuration.architecture {
     case .riscv64: return try buildVirt(connections, link, storages)
     case .amd64: return try buildPC(connections, storages)
@@ -79,13 +82,13 @@ struct BoardBuilder {
   }
 
   private func devices(
-    _ storages: [any BlockStorage], _ memory: GuestMemory
+    _ storages: [DiskStorage], _ memory: GuestMemory
   ) throws(Errno) -> ConfiguredDevices {
     try ConfiguredDevices(configuration, descriptors, storages: storages, memory: memory, send: send)
   }
 
   private func buildVirt(
-    _ connections: BoardConnections, _ link: VirtualMachine.PowerLink, _ storages: [any BlockStorage]
+    _ connections: BoardConnections, _ link: VirtualMachine.PowerLink, _ storages: [DiskStorage]
   ) throws(ControlFailure) -> Product {
     let (board, devices) = try ControlFailure.host("building the machine's board") { () throws(Errno) in
       var made: ConfiguredDevices?
@@ -111,7 +114,7 @@ struct BoardBuilder {
   }
 
   private func buildPC(
-    _ connections: BoardConnections, _ storages: [any BlockStorage]
+    _ connections: BoardConnections, _ storages: [DiskStorage]
   ) throws(ControlFailure) -> Product {
     guard let device = configuration.kvm else {
       throw ControlFailure(
@@ -130,7 +133,8 @@ struct BoardBuilder {
     }
     let lowEnd = firmware == nil ? PCMap.lowMemoryEnd : PCMap.UEFI.lowMemoryEnd
     let memory = try ControlFailure.host("mapping the guest's memory") { () throws(Errno) in
-      try GuestMemory(regions: PCMap.ram(size: configuration.memory, lowEnd: lowEnd).regions)
+      try GuestMemory(
+        regions: PCMap.ram(size: configuration.memory, lowEnd: lowEnd).regions, copying: .byKernel)
     }
     memory.preferLargePages()
     let machine = try ControlFailure.host("making a virtual machine with KVM") { () throws(KVMError) in

@@ -11,15 +11,17 @@ struct ConfiguredDevices {
   let balloon: VirtioBalloon
   private(set) var sockets: VirtioSocket?
   private var disks: [VirtioBlock] = []
+  private let storages: [DiskStorage]
   private var network: VirtioNet?
   /// The kernel's worker for the network, if it has one; it writes guest memory by itself.
   private(set) var kernelNetwork: KernelNetwork?
 
   /// `storages` are the configuration's disks, opened. `send` tells the machine's owner.
   init(
-    _ configuration: MachineConfiguration, _ descriptors: [Descriptor], storages: [any BlockStorage],
+    _ configuration: MachineConfiguration, _ descriptors: [Descriptor], storages: [DiskStorage],
     memory: GuestMemory, send: @escaping @Sendable (ControlEvent) -> Void
   ) throws(Errno) {
+    self.storages = storages
     for (disk, storage) in zip(configuration.disks, storages) {
       let failures = FailureLimiter()
       let tell: @Sendable (VirtioBlock.Failure) -> Void = {
@@ -61,6 +63,42 @@ struct ConfiguredDevices {
       self.sockets = device
       all.append(device)
     }
+  }
+
+  // MARK: - Disks that go on elsewhere
+
+  /// Has disks go on in other files, while they rest. What they were is flushed; when one cannot be opened, all go on
+  /// as they were.
+  func replace(
+    _ replacements: [MachineConfiguration.Disk], _ descriptors: [Descriptor]
+  ) throws(ControlFailure) {
+    for storage in storages {
+      try ControlFailure.host("flushing disk \(storage.serial)") { () throws(Errno) in try storage.flush() }
+    }
+    var opened: [(storage: DiskStorage, image: DiskStorage.Opened)] = []
+    do throws(ControlFailure) {
+      for disk in replacements {
+        guard let storage = storages.first(where: { $0.serial == disk.serial }) else {
+          throw ControlFailure(
+            .invalidConfiguration, phase: "freezing disks", message: "there is no disk \(disk.serial)")
+        }
+        guard disk.size == storage.size else {
+          throw ControlFailure(
+            .invalidConfiguration, phase: "freezing disk \(disk.serial)",
+            message: "it has \(storage.size) bytes, and \(disk.size) were asked for")
+        }
+        // Its file becomes a layer, which others may read.
+        try ControlFailure.host("unlocking disk \(disk.serial)") { () throws(Errno) in
+          try storage.unlock()
+        }
+        opened.append((storage, try DiskStorage.open(disk, descriptors)))
+      }
+    } catch {
+      opened = []
+      for storage in storages { storage.lockAgain() }
+      throw error
+    }
+    for (storage, image) in opened { storage.replace(by: image) }
   }
 
   // MARK: - What they have done

@@ -4,21 +4,17 @@ internal import HostSystem
 internal import MachineControl
 
 extension DiskStorage {
-  /// Opens the disks of a configuration, in order. What is wrong is told with the disk's name.
+  /// Opens a disk of a configuration's. What is wrong is told with the disk's name.
   static func open(
-    _ disks: [MachineConfiguration.Disk], _ descriptors: [Descriptor]
-  ) throws(ControlFailure) -> [any BlockStorage] {
-    var storages: [any BlockStorage] = []
-    for disk in disks {
-      do throws(DiskImageError) {
-        storages.append(DiskStorage(try image(of: disk, descriptors)))
-      } catch {
-        var code = ControlFailure.Code.invalidConfiguration
-        if case .system = error { code = .hostRefused }
-        throw ControlFailure(code, phase: "opening disk \(disk.serial)", message: error.description)
-      }
+    _ disk: MachineConfiguration.Disk, _ descriptors: [Descriptor]
+  ) throws(ControlFailure) -> Opened {
+    do throws(DiskImageError) {
+      return Opened(image: try image(of: disk, descriptors), file: descriptors[disk.file])
+    } catch {
+      var code = ControlFailure.Code.invalidConfiguration
+      if case .system = error { code = .hostRefused }
+      throw ControlFailure(code, phase: "opening disk \(disk.serial)", message: error.description)
     }
-    return storages
   }
 
   private static func image(

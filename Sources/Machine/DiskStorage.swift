@@ -3,10 +3,22 @@ internal import DiskImages
 internal import HostSystem
 
 /// A disk image as the block device sees it.
-final class DiskStorage: BlockStorage {
-  private let image: any DiskImage
+final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only while the device rests
+  /// An image, and the file that it writes.
+  struct Opened {
+    let image: any DiskImage
+    let file: Descriptor
+  }
 
-  init(_ image: any DiskImage) { self.image = image }
+  let serial: String
+  private var opened: Opened
+
+  init(serial: String, _ opened: Opened) {
+    self.serial = serial
+    self.opened = opened
+  }
+
+  private var image: any DiskImage { opened.image }
 
   var size: UInt64 { image.size }
   var isReadOnly: Bool { image.isReadOnly }
@@ -25,4 +37,16 @@ final class DiskStorage: BlockStorage {
   func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) {
     try image.writeZeroes(at: offset, count: count, mayUnmap: mayUnmap)
   }
+
+  // MARK: - While the device rests
+
+  /// Goes on in another image, which holds what this one does.
+  func replace(by other: Opened) { opened = other }
+
+  /// Lets others read the file, which is not written until ``lockAgain()``.
+  func unlock() throws(Errno) { try opened.file.lock(exclusive: false) }
+
+  /// Has the file for this machine alone again. That another took it meanwhile and left it locked cannot be: layers are
+  /// only read, and one that is in the way then is in the way of the next start too.
+  func lockAgain() { try? opened.file.lock(exclusive: !isReadOnly) }
 }

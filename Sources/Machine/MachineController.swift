@@ -12,12 +12,13 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
   /// How the process closes itself in, once everything from outside is in hand; nil for tests. It is told which
   /// requests of ioctl(2) the engine makes.
   private let closeSandbox: (([UInt32]) throws(ControlFailure) -> Void)?
-  private let send: @Sendable (ControlEvent) -> Void
+  let send: @Sendable (ControlEvent) -> Void
   /// Called on the machine's thread when the machine has ended and the controller has been told.
   private let onEnd: @Sendable () -> Void
 
   private var machine: VirtualMachine?
   private var devices: ConfiguredDevices?
+  let memoryKeeper = MemoryKeeper()
   private var serial: SerialConsole?
   private var portNames: [String] = []
   private var restarts = true
@@ -97,8 +98,12 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
         board: product.board, guest: guest, link: link, restarts: restarts,
         onEvent: { [weak self] in self?.handle($0) })
     }
-    do throws(BootError) { try machine.prepare() } catch {
-      throw ControlFailure(.invalidConfiguration, phase: "loading the guest", message: error.description)
+    if let restoration = configuration.restoration {
+      try restore(machine, from: restoration, descriptors)
+    } else {
+      do throws(BootError) { try machine.prepare() } catch {
+        throw ControlFailure(.invalidConfiguration, phase: "loading the guest", message: error.description)
+      }
     }
     self.machine = machine
   }
@@ -118,6 +123,14 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       throw ControlFailure(.wrongState, phase: "looking for the machine", message: "it is not configured yet")
     }
     return machine
+  }
+
+  func builtWithDevices() throws(ControlFailure) -> (VirtualMachine, ConfiguredDevices) {
+    let machine = try built()
+    guard hasStarted, let devices else {
+      throw ControlFailure(.wrongState, phase: "keeping the machine", message: "it has not been started yet")
+    }
+    return (machine, devices)
   }
 
   package func start() throws(ControlFailure) {
@@ -178,12 +191,6 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     try ControlFailure.host("attaching to a console port") { () throws(Errno) in
       try console.attach(stream.descriptor, toPort: port)
     }
-  }
-
-  package func checkpoint(
-    _ checkpoint: Checkpoint, descriptors: [Descriptor]
-  ) throws(ControlFailure) -> [Descriptor] {
-    throw ControlFailure(.unsupported, phase: "keeping the machine", message: "not yet")
   }
 
   package func attachBroker(_ broker: UnixSocket) throws(ControlFailure) {

@@ -26,6 +26,15 @@ package final class VirtualMachine: Sendable {
     case guestPowerOff(code: UInt16?)
     case guestReset, guestCrash
     case cpuFailure(String)
+    /// Something is done while the CPUs rest: the first of the errands.
+    case errand
+  }
+
+  /// Something to do while the CPUs rest.
+  private struct Errand {
+    let body: @Sendable () -> Void
+    let runsAfterwards: Bool
+    let done: Completion
   }
 
   private struct State {
@@ -36,6 +45,8 @@ package final class VirtualMachine: Sendable {
     var hasStarted = false
     var startedAt: UInt64 = 0
     var ranBefore: UInt64 = 0
+    var errands: [Errand] = []
+    var hasEnded = false
   }
 
   package let board: any MachineBoard
@@ -129,6 +140,29 @@ package final class VirtualMachine: Sendable {
     state.withLock { $0.ranBefore + ($0.isRunning ? monotonicNanoseconds() - $0.startedAt : 0) }
   }
 
+  /// Does something while the CPUs rest, and then, if `runsAfterwards`, lets them go on if they ran. Nil when the
+  /// machine has ended, or ends before it comes to that.
+  package func rest<Result: Sendable>(
+    thenRun runsAfterwards: Bool, _ body: @escaping @Sendable () -> Result
+  ) -> Result? {
+    let outcome = Outcome<Result>()
+    let done = Completion()
+    let errand = Errand(
+      body: { outcome.result.withLock { $0 = body() } }, runsAfterwards: runsAfterwards, done: done)
+    let isTaken = state.withLock { state in
+      if !state.hasEnded { state.errands.append(errand) }
+      return !state.hasEnded
+    }
+    guard isTaken else { return nil }
+    order(.errand)
+    done.wait()
+    return outcome.result.withLock { $0 }
+  }
+
+  private final class Outcome<Result: Sendable>: Sendable {
+    let result = Mutex<Result?>(nil)
+  }
+
   private func order(_ order: Order) {
     state.withLock { state in
       state.orders.append(order)
@@ -160,6 +194,7 @@ package final class VirtualMachine: Sendable {
       switch order {
       case .start, .resume: run(&threads)
       case .pause: halt(&threads)
+      case .errand: runErrand(&threads)
       case .reset:
         halt(&threads)
         guard reload(&threads) else { return }
@@ -224,7 +259,28 @@ package final class VirtualMachine: Sendable {
     return true
   }
 
+  private func runErrand(_ threads: inout [Thread]) {
+    let errand = state.withLock { $0.errands.isEmpty ? nil : $0.errands.removeFirst() }
+    guard let errand else { return }
+    let ran = !threads.isEmpty
+    halt(&threads)
+    errand.body()
+    if ran, errand.runsAfterwards {
+      run(&threads)
+    } else if ran {
+      state.withLock { $0.isToRun = false }
+    }
+    errand.done.complete()
+  }
+
   private func finish(_ event: Event) {
+    // Whoever waits for an errand waits for nothing.
+    let errands = state.withLock { state in
+      state.hasEnded = true
+      defer { state.errands = [] }
+      return state.errands
+    }
+    for errand in errands { errand.done.complete() }
     board.end()
     board.stopDevices()
     onEvent(event)

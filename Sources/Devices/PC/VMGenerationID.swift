@@ -7,6 +7,12 @@ package struct VMGenerationID: Equatable, Sendable {
   /// Where it is. Nothing else is in its page.
   package let address: UInt64
 
+  /// Where a kept machine had it; nil where it cannot be.
+  package init?(placedAt address: UInt64) {
+    guard address % 4096 == 0 else { return nil }
+    self.address = address
+  }
+
   init(address: UInt64) {
     precondition(address % 4096 == 0, "the generation ID has a page of its own")
     self.address = address

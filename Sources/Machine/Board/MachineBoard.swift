@@ -1,6 +1,15 @@
 package import Devices
 package import GuestMemory
 
+/// What a board is made of, beside its CPUs and its memory.
+package struct BoardBuild: Equatable, Sendable {
+  package var board: String
+  package var engine: String
+  package var processors: String
+  /// The kinds of its virtio devices, in order.
+  package var devices: [String]
+}
+
 /// A board with its CPUs, as a machine's lifecycle drives it, whatever executes its guest.
 ///
 /// CPUs run on threads that the machine starts: ``runCPU(_:)`` goes on until the board is halted. What a guest
@@ -26,6 +35,19 @@ package protocol MachineBoard: AnyObject, Sendable {
 
   /// What has to go on beside the CPUs, on a thread of its own, until ``end()``.
   func runTimer()
+
+  /// What the board is made of, for who goes on from its state.
+  var build: BoardBuild { get }
+
+  /// Names the parts of its state, to keep them or to go on from them: while no CPU runs and devices rest. Memory is
+  /// what it was before they are gone on from.
+  func name(parts: inout StateParts) throws
+
+  /// Has whoever may write memory without asking, or has mapped its file, forget that. No CPU may run.
+  func forgetMemory()
+
+  /// Says that the guest goes on as another machine than it was; does nothing on a board that has no way to.
+  func renewGeneration()
 
   /// Presses the power button, by which a guest is asked to switch itself off; false on a board that has none.
   func pressPowerButton() -> Bool

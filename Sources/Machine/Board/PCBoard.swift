@@ -17,7 +17,7 @@ package final class PCBoard: Sendable {
   package let panic: PanicDevice
   package let pci: PCIHostBridge
   /// Devices that ACPI's tables do not describe.
-  private let unlisted: [any Device]
+  let unlisted: [any Device]
   /// Those that they do.
   let described: Described
   let bus: PCBus

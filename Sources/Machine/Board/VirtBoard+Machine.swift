@@ -22,6 +22,7 @@ extension VirtBoard: MachineBoard {
   package func setHalted(_ isHalted: Bool) { cluster.setHalted(isHalted) }
   package func runTimer() { cluster.runTimer() }
   package func pressPowerButton() -> Bool { false }
+  package func renewGeneration() {}
   package func end() { cluster.end() }
 
   package var instructionsRetired: [UInt64] { cluster.harts.map(\.instructionsRetired) }

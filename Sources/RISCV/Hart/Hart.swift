@@ -277,7 +277,7 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     for page in 0..<pages { views.drop(address &+ page << 12, space: space) }
   }
 
-  func forgetTranslations() {
+  package func forgetTranslations() {
     context.forgetReturns()
     views.clear(space: nil)
     decoded.forgetAddresses()

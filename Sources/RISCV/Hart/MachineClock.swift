@@ -10,7 +10,8 @@ package final class MachineClock: Sendable {
   /// Nanoseconds a tick.
   package static let tick: UInt64 = 1_000_000_000 / frequency
 
-  private let start: UInt64
+  /// The host's time at which the clock showed 0; it may wrap around, as when the clock was set ahead.
+  private let start: Atomic<UInt64>
   private let manual: Atomic<UInt64>
   /// Whether ticks come from ``advance(to:)`` alone.
   package let isManual: Bool
@@ -18,13 +19,19 @@ package final class MachineClock: Sendable {
   package init(manual isManual: Bool = false) {
     self.isManual = isManual
     manual = Atomic(0)
-    start = monotonicNanoseconds()
+    start = Atomic(monotonicNanoseconds())
   }
 
   /// Ticks now.
   package var now: UInt64 {
     if isManual { return manual.load(ordering: .relaxed) }
-    return (monotonicNanoseconds() - start) / Self.tick
+    return (monotonicNanoseconds() &- start.load(ordering: .relaxed)) / Self.tick
+  }
+
+  /// Has the clock show `ticks` now, and go on from there. Nobody may read it meanwhile.
+  package func set(to ticks: UInt64) {
+    manual.store(ticks, ordering: .relaxed)
+    start.store(monotonicNanoseconds() &- ticks &* Self.tick, ordering: .relaxed)
   }
 
   /// Sets a manual clock.

@@ -104,6 +104,7 @@ extension Hart {
     guard let page = memory.host(of: physical & ~0xFFF, count: 4096),
       let number = memory.pageNumber(of: physical)
     else { return nil }
+    memory.own(page: number)
     let flags = memory.setFlags(
       GuestMemory.PageFlag.writeCached | GuestMemory.PageFlag.dirty, ofPage: number)
     if flags & GuestMemory.PageFlag.code != 0 {

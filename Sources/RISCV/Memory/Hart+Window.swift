@@ -89,6 +89,8 @@ extension Hart {
       let frame = PageWalk.frame(of: entry, address: UInt64(page) << 12, level: level),
       let number = memory.pageNumber(of: frame << 12)
     else { return nil }
+    // The window maps the memory file.
+    memory.own(page: number)
     guard entry & Entry.writable != 0, entry & Entry.dirty != 0,
       memory.flags(ofPage: number) & GuestMemory.PageFlag.code == 0
     else { return (number, false) }

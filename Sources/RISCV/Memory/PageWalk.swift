@@ -102,6 +102,7 @@ package enum PageWalk {
       guard let frame = frame(of: entry, address: address, level: level) else { throw fault }
       let wanted = entry | Entry.accessed | (kind == .write ? Entry.dirty : 0)
       if wanted != entry {
+        memory.own(at: slot, count: 8)
         let (exchanged, _) = cell.pointee.compareExchange(
           expected: entry, desired: wanted, ordering: .acquiringAndReleasing)
         if !exchanged { continue }  // someone changed the entry: look again

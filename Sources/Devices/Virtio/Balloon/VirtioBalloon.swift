@@ -76,3 +76,24 @@ package final class VirtioBalloon: WorkerDevice {
     BalloonSession(device: self, context: context)
   }
 }
+
+// MARK: - State
+
+extension VirtioBalloon: StatefulVirtioDevice {
+  package static let stateKind = "virtio,balloon"
+  package static let stateVersion = 1
+
+  package struct State: Codable, Equatable, Sendable {
+    package var targetPages: UInt32
+    package var actualPages: UInt32
+  }
+
+  package var state: State {
+    get { State(targetPages: targetPages, actualPages: actualPages) }
+    set {
+      let most = UInt32(clamping: memory.size / Self.pageSize)
+      configuration.store(min(newValue.targetPages, most), at: Field.target)
+      configuration.storeFromDriver(UInt64(min(newValue.actualPages, most)), at: Field.actual, width: 4)
+    }
+  }
+}

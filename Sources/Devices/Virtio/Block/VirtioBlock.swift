@@ -118,3 +118,23 @@ package final class VirtioBlock: WorkerDevice {
     BlockSession(device: self, context: context)
   }
 }
+
+// MARK: - State
+
+extension VirtioBlock: StatefulVirtioDevice {
+  package static let stateKind = "virtio,block"
+  package static let stateVersion = 1
+
+  package struct State: Codable, Equatable, Sendable {
+    /// Whether written data may wait for a flush; the driver's choice.
+    package var isWriteback: Bool
+  }
+
+  package var state: State {
+    get { State(isWriteback: isWriteback) }
+    set {
+      let isWriteback = newValue.isWriteback || !features.contains(.blockCacheMode)
+      configuration.storeFromDriver(isWriteback ? 1 : 0, at: Field.writeback, width: 1)
+    }
+  }
+}

@@ -42,6 +42,22 @@ final class ConsolePort {
     self.context = context
   }
 
+  /// What is known of the port beside its socket.
+  var state: VirtioConsole.PortState {
+    var state = VirtioConsole.PortState()
+    state.isReady = isReady
+    state.isGuestOpen = isGuestOpen
+    state.notices = notices.rawValue
+    return state
+  }
+
+  /// Goes on from a state of another session's. The socket is another than it was.
+  func resume(_ state: VirtioConsole.PortState) {
+    isReady = state.isReady
+    isGuestOpen = state.isGuestOpen
+    notices = Notices(rawValue: state.notices & 0x3F)
+  }
+
   // MARK: - Opening and closing
 
   /// Takes the host's socket, if it is another than before.

@@ -18,6 +18,8 @@ final class ConsoleSession: VirtioSession {
   private let isMultiport: Bool
   private let ports: [ConsolePort]
   private var size: VirtioConsole.Size
+  /// What the device knows of the ports.
+  private var known: [VirtioConsole.PortState] = []
 
   init(device: VirtioConsole, context: SessionContext) {
     self.device = device
@@ -69,9 +71,21 @@ final class ConsoleSession: VirtioSession {
   }
 
   func begin() throws(QueueError) {
+    if context.isResumed {
+      for (port, state) in zip(ports, device.host.withLock { $0.ports }) { port.resume(state) }
+    }
     // Without control messages, the one port is open as soon as there is a driver.
     if !isMultiport { try ports[0].guestOpened() }
     try attach()
+    publish()
+  }
+
+  /// Has the device know what is to be known of the ports.
+  private func publish() {
+    let states = ports.map(\.state)
+    guard states != known else { return }
+    known = states
+    device.host.withLock { $0.ports.replaceSubrange(..<states.count, with: states) }
   }
 
   private func attach() throws(QueueError) {
@@ -117,6 +131,7 @@ final class ConsoleSession: VirtioSession {
 
   /// Sends what the driver is to know, as far as it has room for it.
   private func sendNotices() throws(QueueError) {
+    defer { publish() }
     guard isMultiport, let queue = context.queue(QueueIndex.controlReceive) else { return }
     defer { context.signal(queue) }
     for port in ports {

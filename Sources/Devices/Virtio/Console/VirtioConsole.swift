@@ -33,6 +33,8 @@ package final class VirtioConsole: WorkerDevice {
   /// What other threads than the worker's may change.
   struct HostState {
     var size = Size()
+    /// What the driver of the present session has said of the ports.
+    var ports: [PortState]
     /// The sockets by port.
     var attachments: [ConsoleAttachment?]
   }
@@ -70,7 +72,8 @@ package final class VirtioConsole: WorkerDevice {
     for port in ports {
       attachments.append(try port.socket.map { socket throws(Errno) in try ConsoleAttachment(socket) })
     }
-    host = Mutex(HostState(attachments: attachments))
+    host = Mutex(
+      HostState(ports: attachments.map { _ in PortState() }, attachments: attachments))
     worker = try VirtioWorker(name: name)
     configuration.store(UInt32(ports.count), at: Field.maximumPorts)
   }
@@ -104,5 +107,44 @@ package final class VirtioConsole: WorkerDevice {
 
   func makeSession(_ context: SessionContext) -> any VirtioSession {
     ConsoleSession(device: self, context: context)
+  }
+}
+
+// MARK: - State
+
+extension VirtioConsole: StatefulVirtioDevice {
+  package static let stateKind = "virtio,console"
+  package static let stateVersion = 1
+
+  /// What a driver has said of a port.
+  package struct PortState: Codable, Equatable, Sendable {
+    /// It knows the port and is ready for messages about it.
+    package var isReady = false
+    /// A program of the guest, or its console, has the port open.
+    package var isGuestOpen = false
+    /// Messages about the port that the driver is still to be sent (``ConsolePort/Notices``).
+    package var notices: UInt8 = 0
+
+    package init() {}
+  }
+
+  package struct State: Codable, Equatable, Sendable {
+    package var columns: UInt16
+    package var rows: UInt16
+    package var ports: [PortState]
+  }
+
+  package var state: State {
+    get { host.withLock { State(columns: $0.size.columns, rows: $0.size.rows, ports: $0.ports) } }
+    set {
+      host.withLock { host in
+        host.size = Size(columns: newValue.columns, rows: newValue.rows)
+        for (port, state) in newValue.ports.enumerated() where port < host.ports.count {
+          host.ports[port] = state
+        }
+      }
+      configuration.store(newValue.columns, at: Field.columns)
+      configuration.store(newValue.rows, at: Field.rows)
+    }
   }
 }

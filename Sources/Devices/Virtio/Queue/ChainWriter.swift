@@ -45,6 +45,7 @@ package struct ChainWriter {
     _ limit: Int = .max, _ body: ([UnsafeMutableRawBufferPointer]) throws(Failure) -> Int
   ) throws(Failure) -> Int {
     let parts = cursor.parts(limit)
+    for part in parts { part.own() }
     // Guest memory stays mapped while a slice is held, so the addresses outlive their closures.
     let filled = try body(parts.map { UnsafeMutableRawBufferPointer(mutating: $0.withBytes { $0 }) })
     let count = cursor.advance(filled) { part, _ in part.withMutableBytes { _ in } }

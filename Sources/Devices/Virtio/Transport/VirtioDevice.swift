@@ -46,6 +46,13 @@ package protocol VirtioDevice: AnyObject, Sendable {
   /// that it leaves, the device passes on to the transport. The same whenever it is asked for.
   func usedBufferCounter(queue: Int) -> EventCounter?
 
+  /// Finishes what it works on and does nothing more until ``release()``: the queues and guest memory are left as
+  /// they are when it returns. What the driver and the host want meanwhile waits.
+  func hold()
+
+  /// Goes on after ``hold()``.
+  func release()
+
   /// Leaves one queue alone from now on.
   func stop(queue: Int)
 
@@ -67,4 +74,6 @@ extension VirtioDevice {
   package func doorbell(queue: Int) throws(Errno) -> EventCounter? { nil }
 
   package func usedBufferCounter(queue: Int) -> EventCounter? { nil }
+  package func hold() {}
+  package func release() {}
 }

@@ -14,6 +14,8 @@ final class VirtioWorker: Sendable {
     case end(Completion)
     case stopQueue(Int, Completion)
     case hostChanged
+    /// Says that it rests, and does until the second is complete.
+    case hold(Completion, until: Completion)
     case quit
   }
 
@@ -25,6 +27,8 @@ final class VirtioWorker: Sendable {
     var doorbells: [Int: EventCounter] = [:]
     /// Where a configuration change is told, while a session lives.
     var transport: (any VirtioTransport)?
+    /// Completed when the thread may go on that was held.
+    var release: Completion?
   }
 
   private static let wakeToken = UInt64.max
@@ -95,6 +99,20 @@ final class VirtioWorker: Sendable {
   }
 
   func stop(queue: Int) { ask { .stopQueue(queue, $0) } }
+
+  /// Has the thread rest until ``release()``; returns when it does.
+  func hold() {
+    let until = Completion()
+    state.withLock { $0.release = until }
+    ask { .hold($0, until: until) }
+  }
+
+  func release() {
+    state.withLock { state in
+      defer { state.release = nil }
+      return state.release
+    }?.complete()
+  }
 
   /// Has the session look at what the host changed.
   func hostChanged() { post(.hostChanged) }
@@ -177,6 +195,10 @@ final class VirtioWorker: Sendable {
           done.complete()
         case .hostChanged:
           work { session throws(QueueError) in try session.hostChanged() }
+        case .hold(let rests, let until):
+          // What was added to the rings is published, and interrupts for it are raised.
+          rests.complete()
+          until.wait()
         case .quit:
           return finish()
         }

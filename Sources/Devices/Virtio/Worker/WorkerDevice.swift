@@ -15,6 +15,8 @@ extension WorkerDevice {
 
   package func notify(queue: Int) { worker.notify(queue: queue) }
   package func doorbell(queue: Int) throws(Errno) -> EventCounter? { try worker.doorbell(queue: queue) }
+  package func hold() { worker.hold() }
+  package func release() { worker.release() }
   package func stop(queue: Int) { worker.stop(queue: queue) }
   package func reset() { worker.end() }
   package func stop() { worker.stop() }

@@ -1,11 +1,10 @@
-internal import HostSystem
 internal import Synchronization
 
 /// A promise that one thread keeps and another waits for.
-final class Completion: @unchecked Sendable {  // one atomic word, whose address the kernel needs
+package final class Completion: @unchecked Sendable {  // one atomic word, whose address the kernel needs
   private let word: UnsafeMutablePointer<Atomic<UInt32>>
 
-  init() {
+  package init() {
     word = .allocate(capacity: 1)
     word.initialize(to: Atomic(0))
   }
@@ -15,12 +14,12 @@ final class Completion: @unchecked Sendable {  // one atomic word, whose address
     word.deallocate()
   }
 
-  func complete() {
+  package func complete() {
     word.pointee.store(1, ordering: .releasing)
     futexWake(word)
   }
 
-  func wait() {
+  package func wait() {
     while word.pointee.load(ordering: .acquiring) == 0 { futexWait(word, expected: 0) }
   }
 }

@@ -1,0 +1,167 @@
+import DiskImages
+import Glibc
+import HostSystem
+import Testing
+
+/// qcow2 images against a plain array of bytes, and against QEMU's own programs at the end of each sequence.
+@Suite struct QCOW2ModelTests {
+  static let sequences = QCOW2Tools.numberFromEnvironment("VOLARY_QCOW2_SEQUENCES") ?? 240
+
+  /// Options of all kinds, by number.
+  static func options(using generator: inout Xorshift) -> QCOW2Options {
+    var options = QCOW2Options()
+    if generator.next() % 8 == 0 {
+      options.version = 2
+      options.clusterSize = [512, 4096, 65536].randomElement(using: &generator)!
+      return options
+    }
+    options.clusterSize = [512, 1024, 4096, 16384, 65536, 262_144].randomElement(using: &generator)!
+    options.hasExtendedL2 = options.clusterSize >= 16384 && generator.next() % 2 == 0
+    options.hasLazyRefcounts = generator.next() % 4 == 0
+    options.refcountBits = [8, 16, 16, 32, 64].randomElement(using: &generator)!
+    options.compression = generator.next() % 2 == 0 ? .zlib : .zstd
+    return options
+  }
+
+  @Test(arguments: 0..<sequences)
+  func `random operations`(seed: Int) throws {
+    try QCOW2Tools.inDirectory { directory in
+      var generator = Xorshift(seed: UInt64(seed) + 1)
+      var sequence = try QCOW2Sequence(in: directory, using: &generator)
+      for _ in 0..<Int.random(in: 10...120, using: &generator) { try sequence.step(using: &generator) }
+      try sequence.finish()
+    }
+  }
+}
+
+/// One image, what it should hold, and what is done to it.
+struct QCOW2Sequence {
+  let directory: String
+  let path: String
+  /// Nil between two openings: the file is locked.
+  private var opened: QCOW2Image?
+  var image: QCOW2Image { opened! }
+  var model: [UInt8]
+  var backing: (any DiskImage)?
+  var backingContents: [UInt8]?
+  var number: UInt8 = 0
+  let options: QCOW2Options
+  var log: [String] = []
+
+  init(in directory: String, using generator: inout Xorshift) throws {
+    self.directory = directory
+    path = directory + "/image.qcow2"
+    var options = QCOW2ModelTests.options(using: &generator)
+    let size = 512 * Int.random(in: 1...1500, using: &generator)
+    model = [UInt8](repeating: 0, count: size)
+    if generator.next() % 2 == 0 {
+      // Shorter and longer than the layer.
+      let count = 512 * Int.random(in: 1...2000, using: &generator)
+      let contents = (0..<count).map { UInt8(truncatingIfNeeded: $0 / 512 % 251 + $0 % 4) | 1 }
+      try QCOW2Tools.write(contents, to: directory + "/backing.raw")
+      backing = try QCOW2Tools.disk(contents)
+      backingContents = contents
+      options.backingName = directory + "/backing.raw"
+      options.backingFormat = "raw"
+      model.replaceSubrange(0..<min(count, size), with: contents[..<min(count, size)])
+    }
+    self.options = options
+    try QCOW2Tools.create(path, size: UInt64(size), options)
+    opened = try QCOW2Tools.open(path, backing: backing)
+  }
+
+  mutating func range(using generator: inout Xorshift) -> Range<Int> {
+    let grain = generator.next() % 8 == 0 ? 1 : 512
+    let longest = [4, 40, 400].randomElement(using: &generator)! * 512
+    let start = Int.random(in: 0..<model.count / grain, using: &generator) * grain
+    let count =
+      Int.random(in: 1...max(1, min(longest, model.count - start) / grain), using: &generator) * grain
+    return start..<min(model.count, start + count)
+  }
+
+  mutating func step(using generator: inout Xorshift) throws {
+    let range = range(using: &generator)
+    switch generator.next() % 16 {
+    case 0...5:
+      log.append("write \(range)")
+      number = number % 250 + 1
+      let bytes = [UInt8](repeating: number, count: range.count)
+      try image.write(bytes, at: UInt64(range.lowerBound))
+      model.replaceSubrange(range, with: bytes)
+    case 6:
+      log.append("discard \(range)")
+      try image.discard(at: UInt64(range.lowerBound), count: UInt64(range.count))
+      try acceptDiscard(range)
+    case 7, 8:
+      let mayUnmap = generator.next() % 2 == 0
+      log.append("zero \(range) \(mayUnmap)")
+      try image.writeZeroes(at: UInt64(range.lowerBound), count: UInt64(range.count), mayUnmap: mayUnmap)
+      model.replaceSubrange(range, with: repeatElement(0, count: range.count))
+    case 9 where generator.next() % 2 == 0:
+      log.append("flush")
+      try image.flush()
+    case 10 where generator.next() % 3 == 0:
+      log.append("reopen")
+      try reopen()
+    default:
+      try #require(
+        image.bytes(UInt64(range.lowerBound), range.count) == Array(model[range]), "\(options) \(log)")
+    }
+  }
+
+  /// What a discard touches in part holds the old or zeroes; what it covers is zero, unless version 2 cannot say so.
+  private mutating func acceptDiscard(_ range: Range<Int>) throws {
+    let found = try image.bytes(UInt64(range.lowerBound), range.count)
+    guard found != Array(model[range]) else { return }
+    for index in found.indices where found[index] != model[range.lowerBound + index] {
+      guard found[index] == 0 else { throw QCOW2Tools.Failure(description: "\(options) \(log)") }
+      model[range.lowerBound + index] = 0
+    }
+    let unit = Int(options.clusterSize)
+    let start = (range.lowerBound + unit - 1) / unit * unit
+    let end = range.upperBound == model.count ? model.count : range.upperBound / unit * unit
+    if start < end, options.version >= 3 { try #require(isZero(start..<end), "\(log)") }
+  }
+
+  mutating func reopen() throws {
+    try image.close()
+    opened = nil
+    opened = try QCOW2Tools.open(path, backing: backing)
+  }
+
+  mutating func finish() throws {
+    try #require(image.bytes(0, model.count) == model, "\(options) \(log)")
+    try checkExtents()
+    try image.close()
+    opened = nil
+    try #require(
+      QCOW2Tools.open(path, backing: backing, readOnly: true).bytes(0, model.count) == model, "\(log)")
+    try QCOW2Tools.write(model, to: directory + "/model.raw")
+    do {
+      try QCOW2Tools.check(path)
+      try QCOW2Tools.run("qemu-img compare -U -f qcow2 -F raw \(path) \(directory)/model.raw")
+    } catch {
+      throw QCOW2Tools.Failure(description: "\(error)\n\(options)\n\(log)")
+    }
+    if let backing, let backingContents {
+      #expect(try backing.bytes(0, backingContents.count) == backingContents)
+    }
+  }
+
+  private func isZero(_ range: Range<Int>) -> Bool {
+    Array(model[range]) == [UInt8](repeating: 0, count: range.count)
+  }
+
+  /// Extents cover the disk, and what is said to be zero is.
+  func checkExtents() throws {
+    var position: UInt64 = 0
+    while position < image.size {
+      let extent = try image.extent(at: position, limit: image.size)
+      try #require(extent.end > position && extent.end <= image.size)
+      if extent.content == .zero {
+        try #require(isZero(Int(position)..<Int(extent.end)), "\(options) \(log)")
+      }
+      position = extent.end
+    }
+  }
+}
