@@ -46,4 +46,34 @@ struct EmptyQCOW2 {
     for index in 0..<used { put(UInt16(1), at: 2 * cluster + 2 * index) }
     bytes = file
   }
+
+  /// Replaces the name of the backing file, by one that is as long, and its format, in the beginning of a file that was
+  /// made here, perhaps written by others since. False when it is not as it was made.
+  static func name(_ head: inout [UInt8], _ name: [UInt8], _ format: DiskChain.Format) -> Bool {
+    func number(_ offset: Int, _ count: Int) -> Int {
+      head[offset..<offset + count].reduce(0) { $0 << 8 | Int($1) }
+    }
+    guard head.count >= 4096, number(0, 4) == 0x5146_49FB, number(8, 4) == 0 else { return false }
+    let place = number(12, 4)
+    guard place >= headerLength, place + name.count <= head.count, number(16, 4) == name.count else {
+      return false
+    }
+    // The extension with the format is somewhere between the header and the name.
+    var extensionPlace = number(100, 4)
+    while extensionPlace >= headerLength, extensionPlace + 16 <= place {
+      let (type, length) = (number(extensionPlace, 4), number(extensionPlace + 4, 4))
+      if type == Int(backingFormat) {
+        let word = Array(format.rawValue.utf8)
+        guard (length + 7) & ~7 == (word.count + 7) & ~7 else { return false }
+        let data = word + [UInt8](repeating: 0, count: 8 - word.count)
+        head[extensionPlace + 7] = UInt8(word.count)
+        head.replaceSubrange(extensionPlace + 8..<extensionPlace + 16, with: data)
+        head.replaceSubrange(place..<place + name.count, with: name)
+        return true
+      }
+      if type == 0 { return false }
+      extensionPlace += 8 + (length + 7) & ~7
+    }
+    return false
+  }
 }

@@ -41,6 +41,19 @@ package enum LayerFile {
     return "\(status.st_ino):\(status.st_size):\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
   }
 
+  /// Has a file that ``create(_:size:over:)`` made name another one beneath it, whose name is as long. For other programs
+  /// alone: who stands on what is not read from files here.
+  package static func name(_ path: String, as backing: DiskChain.Layer) throws(VolaryError) {
+    let name = Array((backing.path as NSString).lastPathComponent.utf8)
+    do throws(Errno) {
+      let file = try Descriptor.open(path, O_RDWR)
+      var head = try file.read(4096, at: 0)
+      guard head.count == 4096, EmptyQCOW2.name(&head, name, backing.format) else { throw .invalid }
+      try file.writeAll(head[...], at: 0)
+      try file.synchronize()
+    } catch { throw VolaryError("the disk \(path) cannot be told what it stands on: \(error)") }
+  }
+
   /// Has nobody write to it by mistake.
   package static func protect(_ path: String) {
     var status = stat()

@@ -20,6 +20,7 @@ package struct InstancePart: DaemonPart {
     Task { await instances.startWanted() }
     Task { await instances.watchLogs() }
     Task { await instances.watchSnapshots() }
+    Task { await instances.mergeLayers() }
   }
 
   package func stop() async {

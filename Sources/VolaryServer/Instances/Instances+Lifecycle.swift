@@ -62,6 +62,7 @@ extension Instances {
       var record = record
       Self.nameCard(&record, settings)
       try await self.checkPool(record.pool)
+      try await self.leaveOffMerging(for: record)
       if let size = settings.diskSize { try await self.growDisk(of: record, to: size) }
       let plan = try await self.plan(record, settings, try await self.disk(of: self.current(id)))
       try await self.admit(record, plan, try await self.ratios())
@@ -251,6 +252,7 @@ extension Instances {
     }
     let last = await self.exit(of: record, machine)
     await settleHanded(id, isRunning: false)
+    defer { Task { await mergeLayers() } }
     machine.network?.terminate()
     let shortage = await dissolve(machine.group ?? groups?.group(id))
     let goesOn = hostGoesDown

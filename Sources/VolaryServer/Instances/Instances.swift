@@ -40,6 +40,10 @@ actor Instances {
   var groupsAbsence = ""
   /// Why instances that should run do not, by their id.
   var refusals: [String: Condition] = [:]
+  /// Layers that are being put together.
+  var merge: Merge?
+  /// Upper ones of pairs that could not be, until the daemon starts again.
+  var unmerged: Set<String> = []
   /// Layers whose files were missing when the daemon started.
   var lostLayers: Set<String> = []
   /// Images' disks on their way into pools, by pool and file.
@@ -266,6 +270,9 @@ actor Instances {
 
   /// Whether that is being done to it.
   func isBeing(_ record: InstanceRecord, _ what: String) -> Bool { busy[record.id] == what }
+
+  /// Instances whose machines run, or to which something is done.
+  var idsInUse: Set<String> { Set(machines.keys).union(busy.keys) }
 
   var isAnythingDone: Bool { !busy.isEmpty }
 

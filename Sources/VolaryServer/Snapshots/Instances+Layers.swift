@@ -179,6 +179,7 @@ extension Instances {
         return gone
       }
       try await services.store.write { try LayerRecord.forget($0, gone) }
+      Task { await mergeLayers() }
     } catch { services.logger.error("layers that nobody needs cannot be removed: \(APIError(host: error))") }
   }
 }

@@ -31,6 +31,7 @@ extension Instances {
         return ran
       }
       await self.tell("restored", record, ["snapshot": .string(snapshotName)])
+      Task { await self.mergeLayers() }
       if ran { try await self.start(record.id, context) }
       return [:]
     }

@@ -30,7 +30,8 @@ extension Instances {
       return (found, try LayerRecord.fetchAll(database, keys: Set(ids)))
     }
     // An image's own is none of theirs.
-    let files = Dictionary(layers.filter { $0.image == nil }.map { ($0.id, path(of: $0)) }, uniquingKeysWith: { one, _ in one })
+    let files = Dictionary(
+      layers.filter { $0.image == nil }.map { ($0.id, path(of: $0)) }, uniquingKeysWith: { one, _ in one })
     let objects = found.compactMap { snapshot in
       owners[snapshot.instance].map { (snapshot, object(snapshot, of: $0)) }
     }
@@ -207,6 +208,7 @@ extension Instances {
       }
       await self.collectLayers()
     }
+    Task { await mergeLayers() }
     await tell("deleted", name, of: record)
   }
 
