@@ -6,7 +6,8 @@ package import HostSystem
 package enum DiskImages {
   /// Opens an image in a stated format. The file stays locked while the descriptor lives.
   ///
-  /// An overlay needs the `base` that it was made on, opened read-only; a raw image takes none.
+  /// An overlay needs the `base` that it was made on, opened read-only, and a qcow2 image what it names; a raw image takes
+  /// none.
   package static func open(
     format: DiskFormat, descriptor: Descriptor, name: String, readOnly: Bool, base: (any DiskImage)? = nil
   ) throws(DiskImageError) -> any DiskImage {

@@ -82,7 +82,8 @@ import VolaryServer
         try database.execute(
           sql: """
             DROP TRIGGER projects_first_profile; DROP TABLE profiles;
-            DROP TABLE storage_pools; ALTER TABLE instances DROP COLUMN pool;
+            DROP TABLE storage_pools; ALTER TABLE instances DROP COLUMN pool; DROP TABLE snapshots;
+            DROP INDEX instances_layer; ALTER TABLE instances DROP COLUMN layer; DROP TABLE layers;
             DELETE FROM grdb_migrations WHERE identifier NOT IN ('1', '2')
             """)
       }

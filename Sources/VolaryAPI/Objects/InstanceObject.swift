@@ -24,12 +24,17 @@ package struct InstanceObject: Codable, Equatable, Sendable {
   /// Ours beyond Incus's: what keeps it from being what it should be, and how it ended last.
   package var conditions: [Condition]
   package var exit: InstanceExit?
+  /// Ours beyond Incus's: how many snapshots it has.
+  package var snapshotCount: Int
   /// What it uses, where it is asked for with `recursion=2`.
   package var state: InstanceStateObject?
+  /// Oldest first, where they are asked for with `recursion=2`.
+  package var snapshots: [SnapshotObject]?
 
   private enum CodingKeys: String, CodingKey {
     case name, description, status, architecture, type, ephemeral, stateful, config, devices, profiles
-    case project, location, conditions, exit, state
+    case project, location, conditions, exit, state, snapshots
+    case snapshotCount = "snapshot_count"
     case statusCode = "status_code"
     case createdAt = "created_at"
     case lastUsedAt = "last_used_at"
@@ -43,7 +48,7 @@ package struct InstanceObject: Codable, Equatable, Sendable {
     ephemeral: Bool = false, stateful: Bool = false, config: [String: String] = [:],
     devices: [String: [String: String]] = [:], expandedConfig: [String: String]? = nil,
     expandedDevices: [String: [String: String]]? = nil, profiles: [String] = [], project: String,
-    conditions: [Condition] = [], exit: InstanceExit? = nil
+    conditions: [Condition] = [], exit: InstanceExit? = nil, snapshotCount: Int = 0
   ) {
     self.name = name
     self.description = description
@@ -64,6 +69,7 @@ package struct InstanceObject: Codable, Equatable, Sendable {
     location = "none"
     self.conditions = conditions
     self.exit = exit
+    self.snapshotCount = snapshotCount
   }
 }
 

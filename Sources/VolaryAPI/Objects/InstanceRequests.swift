@@ -35,17 +35,38 @@ package struct InstancesPost: Codable, Sendable {
 
 /// What an instance is made from.
 package struct InstanceSource: Codable, Sendable {
-  /// `image`.
+  /// `image`, or `copy` for one like another instance.
   package var type: String
   /// An image's name, such as `debian/13`.
   package var alias: String?
   /// An image's fingerprint, in place of its name.
   package var fingerprint: String?
+  /// The instance to be copied, or one of its snapshots: `web/snap0`.
+  package var source: String?
+  /// The project that `source` is in; the new one's when nil.
+  package var project: String?
+  /// Whether the snapshots of `source` are left out.
+  package var instanceOnly: Bool?
+  /// Whether one that is there is brought up to what `source` is. Refused so far.
+  package var refresh: Bool?
+
+  private enum CodingKeys: String, CodingKey {
+    case type, alias, fingerprint, source, project, refresh
+    case instanceOnly = "instance_only"
+  }
 
   package init(type: String = "image", alias: String? = nil, fingerprint: String? = nil) {
     self.type = type
     self.alias = alias
     self.fingerprint = fingerprint
+  }
+
+  /// A copy of an instance, or of one of its snapshots (`web/snap0`).
+  package init(copying source: String, project: String? = nil, instanceOnly: Bool = false) {
+    type = "copy"
+    self.source = source
+    self.project = project
+    self.instanceOnly = instanceOnly
   }
 }
 
@@ -58,16 +79,22 @@ package struct InstancePut: Codable, Sendable {
   /// Names of profiles, the later over the earlier; those that there are when nil.
   package var profiles: [String]?
   package var ephemeral: Bool?
+  /// With PUT, a snapshot that the instance becomes again; nothing else is changed then.
+  package var restore: String?
+  /// Whether what ran when `restore` was made runs again.
+  package var stateful: Bool?
 
   package init(
     description: String? = nil, config: [String: String]? = nil, devices: [String: [String: String]]? = nil,
-    profiles: [String]? = nil, ephemeral: Bool? = nil
+    profiles: [String]? = nil, ephemeral: Bool? = nil, restore: String? = nil, stateful: Bool? = nil
   ) {
     self.description = description
     self.config = config
     self.devices = devices
     self.profiles = profiles
     self.ephemeral = ephemeral
+    self.restore = restore
+    self.stateful = stateful
   }
 }
 

@@ -40,14 +40,26 @@ struct InfoCommand: ParsableCommand {
       }
       return FileHandle.standardOutput.write(log)
     }
-    let (instance, state) = try Daemon.run { client in
+    let (instance, state, snapshots) = try Daemon.run { client in
       (
         try await client.get(path, query: query, as: JSONValue.self),
-        try await client.get(path + "/state", query: query, as: JSONValue.self)
+        try await client.get(path + "/state", query: query, as: JSONValue.self),
+        try await client.get(
+          path + "/snapshots", query: query + [("recursion", "1")], as: [SnapshotObject].self)
       )
     }
-    let both: JSONValue = .object(["instance": instance, "state": state])
-    try YAMLText.show(both)
+    var all: [String: JSONValue] = ["instance": instance, "state": state]
+    if !snapshots.isEmpty {
+      // What each was made of is told by `volary snapshot show`.
+      all["snapshots"] = .array(
+        snapshots.map { snapshot in
+          .object([
+            "name": .string(snapshot.name), "created_at": .string("\(snapshot.createdAt)"),
+            "stateful": .bool(snapshot.stateful), "size": .integer(snapshot.size),
+          ])
+        })
+    }
+    try YAMLText.show(JSONValue.object(all))
   }
 }
 

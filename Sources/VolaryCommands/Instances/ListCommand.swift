@@ -85,7 +85,7 @@ struct ListCommand: ParsableCommand {
     "t": Column(title: "TYPE") { instance, _ in
       instance.type == .container ? "CONTAINER" : "VIRTUAL-MACHINE"
     },
-    "S": Column(title: "SNAPSHOTS") { _, _ in "0" },
+    "S": Column(title: "SNAPSHOTS") { instance, _ in "\(instance.snapshotCount)" },
     "a": Column(title: "ARCHITECTURE") { instance, _ in instance.architecture },
     "i": Column(title: "IMAGE") { instance, _ in instance.config["image.alias"] ?? "-" },
     "d": Column(title: "DESCRIPTION") { instance, _ in instance.description },

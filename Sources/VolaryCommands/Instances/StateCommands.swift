@@ -182,7 +182,7 @@ struct DeleteCommand: ParsableCommand {
 
 struct RenameCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "rename", abstract: "Give an instance another name.")
+    commandName: "rename", abstract: "Give an instance another name.", aliases: ["move", "mv"])
 
   @Argument(completion: InstanceCompletion.names) var name: String
   @Argument var newName: String

@@ -15,6 +15,8 @@ package struct InstancePlan: Sendable {
   /// In messages and in the process's title.
   package var name: String
   package var folder: InstanceFolder
+  /// Nil for a machine without one: images may be a kernel and no more.
+  package var disk: DiskChain?
   package var architecture: MachineConfiguration.Architecture
   package var engine: MachineConfiguration.Engine
   package var cpus: Int
@@ -37,13 +39,14 @@ package struct InstancePlan: Sendable {
   package var cloudInit: CloudInit
 
   package init(
-    name: String, folder: InstanceFolder, architecture: MachineConfiguration.Architecture,
+    name: String, folder: InstanceFolder, disk: DiskChain?, architecture: MachineConfiguration.Architecture,
     engine: MachineConfiguration.Engine = .auto, cpus: Int, memory: UInt64, network: Network,
     hardwareAddress: [UInt8], hostDevice: String = "", growsDisk: Bool = false, append: String? = nil,
     identifier: String = "", cloudInit: CloudInit = CloudInit()
   ) {
     self.name = name
     self.folder = folder
+    self.disk = disk
     self.architecture = architecture
     self.engine = engine
     self.cpus = cpus

@@ -109,7 +109,7 @@ package struct InstanceStarter {
     }
     initrd.append(add(try job()))
     let append = RunPlan.imageCommandLine(
-      plan.architecture, hasDisk: hasDisk, growsDisk: plan.growsDisk, network: plan.network.asOfRun,
+      plan.architecture, hasDisk: plan.disk != nil, growsDisk: plan.growsDisk, network: plan.network.asOfRun,
       isVerbose: false, extra: plan.append)
     return .kernel(.init(kernel, initrd: initrd, append: append))
   }
@@ -127,22 +127,10 @@ package struct InstanceStarter {
     } catch { throw VolaryError("\(plan.name): cannot write the job: \(error)") }
   }
 
-  /// Images may be a kernel and no more.
-  private var hasDisk: Bool { access(plan.folder.disk, F_OK) == 0 }
-
   private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {
-    guard hasDisk else { return try seed() }
-    let disk = try open(plan.folder.disk, O_RDWR, "the disk")
-    do { try disk.lock(exclusive: true) } catch {
-      throw VolaryError(.conflict, "\(plan.name): the disk \(plan.folder.disk) is in use (\(error))")
-    }
-    let size: Int64
-    do { size = try disk.size() } catch {
-      throw VolaryError("\(plan.name): cannot read the size of \(plan.folder.disk): \(error)")
-    }
-    return try [
-      .init(file: add(disk), format: .raw, size: UInt64(size), serial: MachineLauncher.rootDiskSerial)
-    ] + seed()
+    guard let chain = plan.disk else { return try seed() }
+    let opened = try OpenedDisk(chain, of: plan.name)
+    return [opened.disk { add($0) }] + (try seed())
   }
 
   /// The disk that cloud-init reads, where there is something for it. It is in memory alone.

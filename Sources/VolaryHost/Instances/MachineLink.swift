@@ -15,11 +15,11 @@ package final class MachineLink: Sendable {
     case closed
   }
 
-  /// A request, and who waits for its answer.
-  private struct Order {
-    let request: ControlRequest
-    let descriptors: [Descriptor]
-    let answer: @Sendable (Result<ControlReply, ControlError>) -> Void
+  /// What is to be asked of the machine, on the link's thread, and who waits for its answer.
+  private struct Order: Sendable {
+    /// Returns whether the machine is still there.
+    let carryOut: @Sendable (ControlClient) -> Bool
+    let refuse: @Sendable () -> Void
   }
 
   private struct State {
@@ -87,13 +87,41 @@ package final class MachineLink: Sendable {
   /// Asks the machine, and waits for its answer.
   @discardableResult
   package func call(_ request: ControlRequest, descriptors: [Descriptor] = []) async throws -> ControlReply {
-    try await withCheckedThrowingContinuation { continuation in
-      let order = Order(request: request, descriptors: descriptors) { continuation.resume(with: $0) }
+    try await order { (control) throws(ControlError) in
+      try control.call(request, descriptors: descriptors)
+    }
+  }
+
+  /// Has a moment of the machine kept, for which its disks are flushed. Returns the files of the guest's memory, if
+  /// they were asked for.
+  @discardableResult
+  package func checkpoint(
+    _ checkpoint: Checkpoint, descriptors: [Descriptor], milliseconds: Int32 = 120_000
+  ) async throws -> [Descriptor] {
+    try await order { (control) throws(ControlError) in
+      try control.checkpoint(checkpoint, descriptors: descriptors, milliseconds: milliseconds)
+    }
+  }
+
+  private func order<Value: Sendable>(
+    _ body: @escaping @Sendable (ControlClient) throws(ControlError) -> Value
+  ) async throws -> Value {
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Value, any Error>) in
+      let order = Order(
+        carryOut: { control in
+          do throws(ControlError) {
+            continuation.resume(returning: try body(control))
+            return true
+          } catch {
+            continuation.resume(throwing: error)
+            return error != .closed
+          }
+        }, refuse: { continuation.resume(throwing: ControlError.closed) })
       let isClosed = state.withLock { state in
         if !state.isClosed { state.orders.append(order) }
         return state.isClosed
       }
-      if isClosed { order.answer(.failure(.closed)) } else { wake.signal() }
+      if isClosed { order.refuse() } else { wake.signal() }
     }
   }
 
@@ -144,14 +172,7 @@ package final class MachineLink: Sendable {
         defer { state.orders = [] }
         return state.orders
       }
-      for order in orders {
-        do throws(ControlError) {
-          order.answer(.success(try control.call(order.request, descriptors: order.descriptors)))
-        } catch {
-          order.answer(.failure(error))
-          if error == .closed { isOpen = false }
-        }
-      }
+      for order in orders where !order.carryOut(control) { isOpen = false }
       do throws(ControlError) {
         while let event = try control.nextEvent() { onEvent(.machine(event)) }
       } catch { isOpen = false }
@@ -170,7 +191,7 @@ package final class MachineLink: Sendable {
       defer { state.orders = [] }
       return state.orders
     }
-    for order in orders { order.answer(.failure(.closed)) }
+    for order in orders { order.refuse() }
     onEvent(.closed)
   }
 

@@ -22,6 +22,10 @@ extension InstanceObject: Replaceable {
   }
 }
 
+extension SnapshotObject: Replaceable {
+  var replaced: SnapshotPut { SnapshotPut(expiresAt: expiresAt, description: description) }
+}
+
 extension ProfileObject: Replaceable {
   var replaced: ProfilePut { ProfilePut(description: description, config: config, devices: devices) }
 }

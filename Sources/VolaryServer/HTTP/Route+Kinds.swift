@@ -20,12 +20,21 @@ extension Route {
     pathOf: @escaping @Sendable (Object) -> String,
     _ handler: @escaping @Sendable (Call) async throws -> [Object]
   ) -> Route {
+    list(path, summary, right: right, query: query, objectPath: { _, object in pathOf(object) }, handler)
+  }
+
+  /// As ``list(_:_:right:query:pathOf:_:)``, of what lies beneath something that the path names.
+  package static func list<Object: Codable & Sendable>(
+    _ path: String, _ summary: String, right: Right, query: [QueryParameter] = [],
+    objectPath: @escaping @Sendable (Call, Object) -> String,
+    _ handler: @escaping @Sendable (Call) async throws -> [Object]
+  ) -> Route {
     Route(
       .get, path, summary, right: right, query: query + [.recursion, .filter], answer: .list(Object.self),
       action: .respond { call in
         let objects = try call.filter(try await handler(call))
         if call.query.integer("recursion") ?? 0 > 0 { return try .tagged(objects, for: call) }
-        return try .tagged(objects.map(pathOf), for: call)
+        return try .tagged(objects.map { objectPath(call, $0) }, for: call)
       })
   }
 

@@ -19,6 +19,8 @@ package struct InstancePart: DaemonPart {
     // Machines take their time to start; the daemon answers meanwhile.
     Task { await instances.startWanted() }
     Task { await instances.watchLogs() }
+    Task { await instances.watchSnapshots() }
+    Task { await instances.mergeLayers() }
   }
 
   package func stop() async {
@@ -35,6 +37,7 @@ package struct InstancePart: DaemonPart {
     ] + InstanceExec(instances).apiExtensions + InstanceFiles(instances).apiExtensions + images.apiExtensions
       + ResourceRoutes(instances).apiExtensions + profiles.apiExtensions
       + NetworkRoutes(instances: instances).apiExtensions + StorageRoutes(instances).apiExtensions
+      + SnapshotRoutes(instances).apiExtensions
   }
 
   package var routes: [Route] {
@@ -44,7 +47,9 @@ package struct InstancePart: DaemonPart {
         answer: .list(InstanceObject.self), action: .respond { try await list($0) }),
       .begin(.post, "/1.0/instances", "Make an instance", right: .operate, query: [.project]) {
         (call, body: InstancesPost) in
-        try await instances.create(body, project: call.project, by: call.requireIdentity())
+        try await body.source.type == "copy"
+          ? instances.copy(body, project: call.project, by: call.requireIdentity())
+          : instances.create(body, project: call.project, by: call.requireIdentity())
       },
       .get("/1.0/instances/{name}", "One instance", right: .view, query: [.project]) { call in
         await instances.object(try await instances.find(call["name"], project: call.project))
@@ -52,6 +57,11 @@ package struct InstancePart: DaemonPart {
       // An operation for Incus's client, which waits for one; done when it is answered all the same.
       .begin(.put, "/1.0/instances/{name}", "Set what an instance is", right: .operate, query: [.project]) {
         (call, body: InstancePut) in
+        if let snapshot = body.restore, !snapshot.isEmpty {
+          return try await instances.restore(
+            call["name"], project: call.project, snapshot, stateful: body.stateful ?? false,
+            check: { try call.checkMatch($0) }, by: call.requireIdentity())
+        }
         try await change(call) { record in
           record.description = body.description ?? ""
           record.config = body.config ?? [:]
@@ -97,13 +107,6 @@ package struct InstancePart: DaemonPart {
       },
       // Their place: none can be made yet.
       .list(
-        "/1.0/instances/{name}/snapshots", "Snapshots of an instance", right: .view, query: [.project],
-        pathOf: { (snapshot: InstanceObject) in Instances.path(snapshot.name) }
-      ) { call in
-        _ = try await instances.find(call["name"], project: call.project)
-        return []
-      },
-      .list(
         "/1.0/instances/{name}/backups", "Backups of an instance", right: .view, query: [.project],
         pathOf: { (backup: InstanceObject) in Instances.path(backup.name) }
       ) { call in
@@ -133,6 +136,7 @@ package struct InstancePart: DaemonPart {
     ] + InstanceConsole(instances).routes + InstanceExec(instances).routes + InstanceFiles(instances).routes
       + images.routes + ResourceRoutes(instances).routes + profiles.routes
       + NetworkRoutes(instances: instances).routes + StorageRoutes(instances).routes
+      + SnapshotRoutes(instances).routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

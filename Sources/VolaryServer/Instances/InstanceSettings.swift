@@ -20,6 +20,9 @@ struct InstanceSettings: Sendable {
   var hostShutdownTimeout: Int?
   /// Those with more end first when the host goes down.
   var stopPriority = 0
+  /// How snapshots that nobody names are called, and for how long they are kept unless somebody says so.
+  var snapshotPattern = SnapshotPattern.usual
+  var snapshotExpiry: TimeSpan?
   /// The storage pool of the root disk; nil for the one that it is in.
   var pool: String?
   /// Bytes of the root disk; nil for as many as the image's has.
@@ -79,6 +82,18 @@ struct InstanceSettings: Sendable {
       case "boot.autostart.delay": autostartDelay = try Self.seconds(key, value)
       case "boot.host_shutdown_timeout": hostShutdownTimeout = try Self.seconds(key, value)
       case "boot.stop.priority": stopPriority = try Self.integer(key, value)
+      case "snapshots.pattern":
+        guard let pattern = SnapshotPattern(value) else {
+          throw .invalid(
+            "`snapshots.pattern` makes no name that a snapshot may have",
+            wayOut: "such as snap%d, or {{ creation_date|date:'2006-01-02_15-04' }}")
+        }
+        snapshotPattern = pattern
+      case "snapshots.expiry":
+        guard let expiry = TimeSpan(value) else {
+          throw .invalid("`snapshots.expiry` has to be a time such as `3d 12H`, with M, H, d, w, m or y")
+        }
+        snapshotExpiry = expiry
       case "volary.engine": engine = try Self.engine(value, architecture)
       case "volary.append": append = try Self.append(value, architecture)
       case "cloud-init.user-data": cloudInit.userData = value
@@ -97,7 +112,8 @@ struct InstanceSettings: Sendable {
             wayOut: "keys of your own begin with `user.`; the others are limits.cpu, limits.memory, "
               + "limits.cpu.allowance, limits.cpu.priority, limits.disk.priority, boot.autostart, "
               + "boot.autostart.priority, boot.autostart.delay, boot.host_shutdown_timeout, "
-              + "boot.stop.priority, cloud-init.user-data, cloud-init.vendor-data, cloud-init.network-config, "
+              + "boot.stop.priority, snapshots.pattern, snapshots.expiry, cloud-init.user-data, "
+              + "cloud-init.vendor-data, cloud-init.network-config, "
               + "cloud-init.ssh-keys.NAME, volary.engine and volary.append")
         }
       }

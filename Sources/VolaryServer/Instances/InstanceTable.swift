@@ -12,6 +12,8 @@ struct InstanceTable {
     let conditions: [Condition]
     /// Which state of the profiles it was made with.
     let profiles: Int
+    /// How many it has.
+    let snapshots: Int
   }
 
   private struct Entry {

@@ -24,6 +24,7 @@ extension Instances {
         await noteAbsence(record)
       }
     }
+    await recoverLayers(of: records)
     await removeStrays(known: Set(records.map(\.id)))
     removeStrayGroups()
     for path in pools.strays(known: Set(records.map(\.id))) {

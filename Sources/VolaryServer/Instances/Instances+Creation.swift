@@ -29,14 +29,26 @@ extension Instances {
         wayOut: "give at least \(ByteSize(bytes: UInt64(least)))")
     }
     try Self.checkCloudInit(record, image)
+    record.volatile[Volatile.imageDiskSize] = image.record.diskSize.map { "\($0)" }
+    record.pool = settings.pool ?? StoragePoolRecord.default
+    let (new, diskSize) = (record, settings.diskSize)
+    return try await begin(
+      record, settings, "Creating instance", starts: post.start ?? false, by: identity
+    ) { context in try await self.make(new, image, diskSize, context) }
+  }
+
+  /// Keeps a new instance's row, and begins what makes it.
+  func begin(
+    _ record: InstanceRecord, _ settings: InstanceSettings, _ description: String, starts: Bool,
+    by identity: Identity, _ make: @escaping @Sendable (OperationContext) async throws -> Void
+  ) async throws -> OperationObject {
+    var record = record
     record.bootAutostart = settings.autostart ?? false
     record.bootPriority = settings.priority
     record.volatile[Volatile.pending] = Pending.creation.rawValue
     try await checkNetwork(settings)
-    record.pool = settings.pool ?? StoragePoolRecord.default
     try await checkPool(record.pool)
     Self.nameCard(&record, settings)
-    record.volatile[Volatile.imageDiskSize] = image.record.diskSize.map { "\($0)" }
     let new = record
     try admitDisk(new, settings, try await ratios())
     defer { pool.settleDisk(new.id) }
@@ -55,12 +67,11 @@ extension Instances {
       }
       try new.insert(database)
     }
-    let starts = post.start ?? false
     do {
       return try await services.operations.create(
-        "Creating instance", project: project, resources: ["instances": [Self.path(new)]], requestor: identity
+        description, project: new.project, resources: ["instances": [Self.path(new)]], requestor: identity
       ) { context in
-        try await self.make(new, image, settings.diskSize, context)
+        try await make(context)
         if starts { try await self.start(new.id, context) }
         return [:]
       }
@@ -89,7 +100,7 @@ extension Instances {
     }
     guard post.source.type == "image", let alias = post.source.alias, !alias.isEmpty else {
       throw APIError.invalid(
-        "an instance is made from an image",
+        "an instance is made from an image, or is a copy of another",
         wayOut: "name one: {\"type\": \"image\", \"alias\": \"debian/13\"}")
     }
     let images = images
@@ -105,18 +116,20 @@ extension Instances {
     }
   }
 
-  /// Copies the disk and what else an instance has. What fails leaves no instance.
+  /// Makes an instance's disk over the image's, and what else it has. What fails leaves no instance.
   private func make(
     _ record: InstanceRecord, _ image: StoredImage, _ diskSize: UInt64?, _ context: OperationContext
   ) async throws {
     let folder = folder(of: record)
     do {
       try await exclusively(record, "created") {
-        context.progress("copying the disk")
-        try await offThread("copy") {
-          do { try folder.make(from: image, diskSize: diskSize) } catch { throw APIError(host: error) }
+        context.progress("making the disk")
+        try await offThread("make") {
+          do { try folder.make(kernel: image.kernel.path, initrd: image.initrd?.path) } catch {
+            throw APIError(host: error)
+          }
         }
-        try await self.update(record.id) { $0.volatile[Volatile.pending] = nil }
+        try await self.keepNew(record, try await self.makeDisk(from: image, in: record.pool, size: diskSize))
       }
     } catch {
       await discard(record)
@@ -125,7 +138,27 @@ extension Instances {
     await tell("created", record)
   }
 
-  private func chooseName(_ wanted: String?, project: String) async throws -> String {
+  /// An instance that was made is there from here on. Its disk goes when it cannot be kept.
+  func keepNew(
+    _ record: InstanceRecord, _ disk: LayerRecord?, snapshots: [SnapshotRecord] = []
+  ) async throws {
+    do {
+      try await services.store.write { database in
+        guard var made = try InstanceRecord.fetchOne(database, key: record.id) else {
+          throw APIError.notFound("the instance is gone")
+        }
+        made.volatile[Volatile.pending] = nil
+        try made.update(database)
+        if let disk { try Self.keep(disk, as: record.id, database) }
+        for snapshot in snapshots { try SnapshotRecord(snapshot, of: record.id).insert(database) }
+      }
+    } catch {
+      if let disk { await drop(disk) }
+      throw error
+    }
+  }
+
+  func chooseName(_ wanted: String?, project: String) async throws -> String {
     if let wanted, !wanted.isEmpty {
       try InstanceName.check(wanted)
       return wanted
@@ -260,5 +293,6 @@ extension Instances {
     do { try await services.store.write { _ = try record.delete($0) } } catch {
       services.logger.error("the instance \(record.name) cannot be taken out of the store: \(error)")
     }
+    await collectLayers()
   }
 }

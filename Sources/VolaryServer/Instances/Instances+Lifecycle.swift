@@ -62,7 +62,9 @@ extension Instances {
       var record = record
       Self.nameCard(&record, settings)
       try await self.checkPool(record.pool)
-      let plan = try await self.plan(record, settings)
+      try await self.leaveOffMerging(for: record)
+      if let size = settings.diskSize { try await self.growDisk(of: record, to: size) }
+      let plan = try await self.plan(record, settings, try await self.disk(of: self.current(id)))
       try await self.admit(record, plan, try await self.ratios())
       let names = record.volatile
       do {
@@ -72,7 +74,7 @@ extension Instances {
           $0.statusCode = .starting
           $0.volatile = names
         }
-        try await self.begin(record, plan, diskSize: settings.diskSize)
+        try await self.begin(record, plan)
       } catch {
         await self.withdraw(id)
         let failure = APIError(host: error)
@@ -86,7 +88,9 @@ extension Instances {
     }
   }
 
-  private func plan(_ record: InstanceRecord, _ settings: InstanceSettings) throws -> InstancePlan {
+  private func plan(
+    _ record: InstanceRecord, _ settings: InstanceSettings, _ disk: DiskChain?
+  ) throws -> InstancePlan {
     if let total = HostMemory.total, settings.memory > total {
       throw APIError(
         .unprocessable,
@@ -98,7 +102,8 @@ extension Instances {
       .compactMap { UInt8($0, radix: 16) }
     let size = record.volatile[Volatile.imageDiskSize].flatMap { UInt64($0) } ?? 0
     return InstancePlan(
-      name: record.name, folder: folder, architecture: Self.architecture(of: record), engine: settings.engine,
+      name: record.name, folder: folder, disk: disk, architecture: Self.architecture(of: record),
+      engine: settings.engine,
       cpus: settings.cpus, memory: settings.memory, network: settings.network,
       hardwareAddress: bytes.count == 6 ? bytes : InstancePlan.makeHardwareAddress(),
       hostDevice: record.volatile[Volatile.hostName(settings.card)] ?? InstancePlan.makeHostDevice(),
@@ -106,14 +111,13 @@ extension Instances {
       cloudInit: settings.cloudInit)
   }
 
-  private func begin(_ record: InstanceRecord, _ plan: InstancePlan, diskSize: UInt64?) async throws {
+  private func begin(_ record: InstanceRecord, _ plan: InstancePlan) async throws {
     var plan = plan
     plan.group = groups?.group(record.id)
     let wanted = plan
     let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
     let (link, process, network) = try await offThread("start") {
       do {
-        if let diskSize { try wanted.folder.growDisk(to: diskSize) }
         let machine = try InstanceStarter.start(wanted)
         let link = try MachineLink(machine) { continuation.yield($0) }
         return (link, machine.process, machine.network)
@@ -247,6 +251,8 @@ extension Instances {
       return
     }
     let last = await self.exit(of: record, machine)
+    await settleHanded(id, isRunning: false)
+    defer { Task { await mergeLayers() } }
     machine.network?.terminate()
     let shortage = await dissolve(machine.group ?? groups?.group(id))
     let goesOn = hostGoesDown
@@ -266,7 +272,7 @@ extension Instances {
       [
         "reason": .string(exit.reason)
       ])
-    guard record.ephemeral else { return }
+    guard record.ephemeral, !machine.staysAtEnd else { return }
     _ = try? await update(id) { $0.volatile[Volatile.pending] = Pending.deletion.rawValue }
     await discard(record)
     await tell("deleted", record)

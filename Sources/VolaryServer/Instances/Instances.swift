@@ -40,7 +40,16 @@ actor Instances {
   var groupsAbsence = ""
   /// Why instances that should run do not, by their id.
   var refusals: [String: Condition] = [:]
+  /// Layers that are being put together.
+  var merge: Merge?
+  /// Upper ones of pairs that could not be, until the daemon starts again.
+  var unmerged: Set<String> = []
+  /// Layers whose files were missing when the daemon started.
+  var lostLayers: Set<String> = []
+  /// Images' disks on their way into pools, by pool and file.
+  var arrivals: [String: Task<LayerRecord, any Error>] = [:]
   private var table: InstanceTable
+  private var snapshotCounts: SnapshotCounts
   private var profiles: ProfileTable
   /// What is being done to an instance, by its id: one thing at a time.
   private var busy: [String: String] = [:]
@@ -54,6 +63,7 @@ actor Instances {
     self.services = services
     table = InstanceTable(store: services.store)
     profiles = ProfileTable(store: services.store)
+    snapshotCounts = SnapshotCounts(store: services.store)
     pools = StoragePools(dataDirectory: services.dataDirectory)
     images = ImageStore(data: URL(fileURLWithPath: services.dataDirectory, isDirectory: true))
   }
@@ -86,9 +96,11 @@ actor Instances {
     try await checkProject(project)
     let records = try table.records(project: project)
     let states = await measure(records)
+    let snapshots = try await snapshots(of: records)
     return zip(records, states).map { record, state in
       var object = object(record)
       object.state = state
+      object.snapshots = snapshots[record.id] ?? []
       return object
     }
   }
@@ -101,7 +113,9 @@ actor Instances {
     return try table.json(
       project: project,
       outlook: {
-        .init(status: status(of: $0), conditions: conditionsBesideItsRow(of: $0), profiles: version)
+        .init(
+          status: status(of: $0), conditions: conditionsBesideItsRow(of: $0), profiles: version,
+          snapshots: snapshotCounts[$0.id])
       },
       object: object)
   }
@@ -130,7 +144,8 @@ actor Instances {
       config: record.config.merging(known) { own, _ in own }, devices: record.devices,
       expandedConfig: profiles.config(of: record).merging(known) { own, _ in own },
       expandedDevices: profiles.devices(of: record), profiles: record.profiles, project: record.project,
-      conditions: conditions(of: record, profiles), exit: record.exit)
+      conditions: conditions(of: record, profiles), exit: record.exit,
+      snapshotCount: snapshotCounts[record.id])
   }
 
   /// Bytes of the disks of all instances in the store, by id.
@@ -155,6 +170,7 @@ actor Instances {
     let machine = machines[record.id]
     return [
       machine?.trouble, machine?.limitsTrouble, refusals[record.id], pools.condition(of: record.pool),
+      layerCondition(of: record),
     ].compactMap { $0 }
   }
 
@@ -184,9 +200,12 @@ actor Instances {
   }
 
   func state(of record: InstanceRecord) async throws -> InstanceStateObject {
-    let folder = folder(of: record)
     var state = InstanceStateObject(status: status(of: record))
-    state.disk["root"] = .init(usage: folder.storedBytes, total: folder.diskBytes)
+    if let disk = try await disk(of: record) {
+      // What is beneath its own layer is others' too.
+      state.disk["root"] = .init(
+        usage: LayerFile.storedBytes(disk.top.path), total: Int64(clamping: disk.size))
+    }
     guard let machine = machines[record.id],
       case .status(let status)? = try? await machine.link.call(.status)
     else { return state }
@@ -248,6 +267,12 @@ actor Instances {
     defer { busy[record.id] = nil }
     return try await body()
   }
+
+  /// Whether that is being done to it.
+  func isBeing(_ record: InstanceRecord, _ what: String) -> Bool { busy[record.id] == what }
+
+  /// Instances whose machines run, or to which something is done.
+  var idsInUse: Set<String> { Set(machines.keys).union(busy.keys) }
 
   var isAnythingDone: Bool { !busy.isEmpty }
 

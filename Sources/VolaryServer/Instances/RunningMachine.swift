@@ -17,6 +17,8 @@ struct RunningMachine: Sendable {
   var isFrozen = false
   /// Who wanted its end, for the reason that is given.
   var endWanted: EndWanted?
+  /// Whether its instance stays even if it is one that goes with its machine.
+  var staysAtEnd = false
   /// What went wrong with its disks last.
   var trouble: Condition?
   /// What the guest's agent said last, while there is one.

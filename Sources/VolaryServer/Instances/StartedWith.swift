@@ -10,6 +10,7 @@ struct StartedWith: Codable, Equatable {
   /// What a machine has no part in, and what changes while it runs.
   private static let others = [
     "user.", "image.", "volatile.", "boot.", "limits.cpu.", "limits.disk.", "cloud-init.",
+    "snapshots.",
   ]
   private static let memory = "limits.memory"
 

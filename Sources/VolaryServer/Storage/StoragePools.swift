@@ -45,6 +45,20 @@ final class StoragePools: Sendable {
     return (record.map(source) ?? "/nonexistent") + "/instances/" + instance.id
   }
 
+  /// The file of a layer (``LayerRecord``).
+  func layer(_ id: String, in pool: String) -> String { layers(in: pool) + "/" + id }
+
+  private func layers(in pool: String) -> String {
+    let record = state.withLock { $0.records[pool] }
+    return (record.map(source) ?? "/nonexistent") + "/layers"
+  }
+
+  /// The layers whose files are there; nil when the pool is not.
+  func presentLayers(in pool: String) -> Set<String>? {
+    if problem(of: pool) != nil { return nil }
+    return Set((try? FileManager.default.contentsOfDirectory(atPath: layers(in: pool))) ?? [])
+  }
+
   /// Throws when a pool is not there now.
   func check(_ name: String) throws(APIError) {
     guard let problem = problem(of: name) else { return }
@@ -106,9 +120,9 @@ final class StoragePools: Sendable {
       throw APIError.conflict(
         "\(source) is a storage pool already", wayOut: "if no daemon has it any more, remove \(mark)")
     }
-    if access("\(source)/instances", F_OK) == 0 {
+    for name in ["instances", "layers"] where access("\(source)/\(name)", F_OK) == 0 {
       throw APIError.conflict(
-        "\(source) has a folder `instances` already", wayOut: "give an empty directory")
+        "\(source) has a folder `\(name)` already", wayOut: "give an empty directory")
     }
     do {
       try files.createDirectory(
@@ -132,6 +146,7 @@ final class StoragePools: Sendable {
     let source = source(of: record)
     if Self.problem(record.mark, in: source) != nil { return }
     rmdir("\(source)/instances")
+    rmdir("\(source)/layers")
     unlink("\(source)/\(Self.markName)")
     if record.config["source"] == nil { rmdir(source) }
   }

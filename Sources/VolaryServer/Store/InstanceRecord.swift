@@ -38,6 +38,8 @@ package struct InstanceRecord: Codable, FetchableRecord, PersistableRecord, Equa
   package var volatile: [String: String]
   /// The storage pool that its disk lies in, from its beginning on.
   package var pool: String
+  /// The layer that its machine writes (``LayerRecord``); nil where it has no disk, or one from before there were layers.
+  package var layer: String?
 
   package enum Wanted: String, Codable, Sendable {
     case running, stopped
@@ -45,7 +47,7 @@ package struct InstanceRecord: Codable, FetchableRecord, PersistableRecord, Equa
 
   package enum CodingKeys: String, CodingKey, ColumnExpression {
     case id, project, name, type, description, architecture, config, devices, profiles, ephemeral, stateful
-    case wanted, pid, exit, volatile, pool
+    case wanted, pid, exit, volatile, pool, layer
     case createdAt = "created_at"
     case lastUsedAt = "last_used_at"
     case imageFingerprint = "image_fingerprint"

@@ -9,6 +9,7 @@ enum StoreMigrations {
     migrator.registerMigration("2", migrate: version2)
     migrator.registerMigration("3-profiles", migrate: profiles)
     migrator.registerMigration("4-storage", migrate: storage)
+    migrator.registerMigration("5-snapshots", migrate: snapshots)
     return migrator
   }()
 

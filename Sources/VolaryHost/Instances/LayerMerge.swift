@@ -1,0 +1,77 @@
+internal import DiskImages
+internal import Glibc
+internal import HostSystem
+
+/// Two layers that become one: the upper gets what the lower alone has, and then stands on what that stood on. What the
+/// upper reads as is the same at each moment, so that it may be left off anywhere and begun again.
+package enum LayerMerge {
+  /// Bytes that are copied at once.
+  private static let piece = 1 << 20
+
+  /// Copies into the first of a chain what the second has and it has not, and has it name the third. Nobody has the first
+  /// open. False when it was told to leave off, or when somebody has.
+  package static func run(_ chain: DiskChain, isCancelled: () -> Bool) throws -> Bool {
+    let path = chain.top.path
+    // One that is not written any more is protected.
+    chmod(path, 0o600)
+    var beneath: (any DiskImage)?
+    for layer in chain.layers.dropFirst(2).reversed() {
+      beneath = try DiskImages.open(
+        format: layer.format == .raw ? .raw : .qcow2, descriptor: try Descriptor.open(layer.path, O_RDONLY),
+        name: layer.path, readOnly: true, base: beneath)
+    }
+    do {
+      let lower = try QCOW2Image(try open(chain.layers[1].path, readOnly: true), backing: beneath)
+      let upper = try QCOW2Image(try open(path, readOnly: false), backing: lower)
+      guard try copy(from: lower, to: upper, isCancelled) else {
+        try upper.close()
+        return false
+      }
+      try upper.close()
+    } catch DiskImageError.inUse { return false }
+    try LayerFile.name(path, as: chain.layers[2])
+    return true
+  }
+
+  private static func open(_ path: String, readOnly: Bool) throws -> HostFile {
+    try HostFile(
+      try Descriptor.open(path, readOnly ? O_RDONLY : O_RDWR), name: path, readOnly: readOnly)
+  }
+
+  private static func copy(
+    from lower: QCOW2Image, to upper: QCOW2Image, _ isCancelled: () -> Bool
+  ) throws(Errno) -> Bool {
+    var place: UInt64 = 0
+    var buffer = [UInt8](repeating: 0, count: piece)
+    while place < lower.size {
+      if isCancelled() { return false }
+      let extent = try lower.ownExtent(at: place, limit: lower.size)
+      if extent.content == .absent {
+        place = extent.end
+        continue
+      }
+      let own = try upper.ownExtent(at: place, limit: extent.end)
+      guard own.content == .absent else {
+        place = own.end
+        continue
+      }
+      switch extent.content {
+      case .zero: try upper.writeZeroes(at: place, count: own.end - place, mayUnmap: true)
+      case .data, .absent:
+        // Pieces end where clusters do, so that none is written twice.
+        let end = min(own.end, (place / UInt64(piece) + 1) * UInt64(piece))
+        let count = Int(end - place)
+        let offset = place
+        try buffer.withUnsafeMutableBytes { (bytes) throws(Errno) in
+          let part = UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
+          try lower.read(at: offset, into: part)
+          try upper.write(at: offset, from: UnsafeRawBufferPointer(part))
+        }
+        place = end
+        continue
+      }
+      place = own.end
+    }
+    return true
+  }
+}

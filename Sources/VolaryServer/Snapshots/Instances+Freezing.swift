@@ -1,0 +1,132 @@
+internal import Foundation
+internal import GRDB
+internal import HostSystem
+internal import Logging
+internal import MachineControl
+internal import VolaryAPI
+internal import VolaryHost
+
+/// What an instance's disk is at one moment.
+extension Instances {
+  /// Has the layer that an instance's machine writes never be written again, and gives the instance another. `also` is
+  /// kept in the same step, with that layer, or nil where there is no disk. Only within ``exclusively(_:_:_:)``.
+  func freeze(
+    _ record: InstanceRecord, also: @escaping @Sendable (Database, _ layer: String?) throws -> Void
+  ) async throws {
+    try await checkPool(record.pool)
+    guard let top = try await topLayer(of: record) else {
+      return try await services.store.write { try also($0, nil) }
+    }
+    let isRunning = machines[record.id] != nil
+    if !isRunning, let beneath = try await whatIsBeneathEmpty(top) {
+      // Nothing has been written since the last time.
+      return try await services.store.write { try also($0, beneath) }
+    }
+    guard let next = try await makeLayer(over: top) else {
+      throw APIError(.failed, "the disk of `\(record.name)` is gone")
+    }
+    if isRunning { try await handOver(next, record) }
+    do {
+      try await services.store.write { database in
+        try Self.keep(next, as: record.id, database)
+        try also(database, top.id)
+      }
+    } catch {
+      // A machine that has it goes on with it.
+      if isRunning {
+        try await services.store.write { try Self.keep(next, as: record.id, $0) }
+      } else {
+        await drop(next)
+      }
+      throw error
+    }
+    LayerFile.protect(path(of: top))
+  }
+
+  /// The layer that an instance writes. A disk from before there were layers becomes one.
+  private func topLayer(of record: InstanceRecord) async throws -> LayerRecord? {
+    if let id = record.layer {
+      return try await services.store.read { try LayerRecord.fetchOne($0, key: id) }
+    }
+    let folder = folder(of: record)
+    guard let disk = folder.oldDisk else { return nil }
+    let new = LayerRecord(
+      id: LayerRecord.makeID(), pool: record.pool, format: .raw, size: Int64(clamping: disk.size) & ~511)
+    try await services.store.write { try new.insert($0) }
+    let path = path(of: new)
+    do {
+      try await offThread("layer") { try LayerFile.adopt(disk.top.path, as: path) }
+      try await services.store.write { try Self.keep(new, as: record.id, $0) }
+    } catch {
+      await drop(new)
+      throw APIError(host: error)
+    }
+    folder.removeOldDisk()
+    return try await services.store.read { try LayerRecord.fetchOne($0, key: new.id) }
+  }
+
+  /// The layer beneath one that holds nothing and makes the disk no larger; nil for any other.
+  private func whatIsBeneathEmpty(_ top: LayerRecord) async throws -> String? {
+    guard top.format == .qcow2, let id = top.parent,
+      let beneath = try await services.store.read({ try LayerRecord.fetchOne($0, key: id) }),
+      beneath.size == top.size
+    else { return nil }
+    let path = path(of: top)
+    return try await offThread("layer") { LayerFile.isEmpty(path) } ? id : nil
+  }
+
+  // MARK: - Machines that run
+
+  /// Has a machine go on in another file. Whether it has is known when this returns; when it throws, it has not, or the
+  /// layer waits for ``settleHanded(_:isRunning:)``.
+  private func handOver(_ next: LayerRecord, _ record: InstanceRecord) async throws {
+    guard let machine = machines[record.id] else { return }
+    let layers = try await services.store.write { database in
+      try database.execute(sql: "UPDATE layers SET state = 'handed' WHERE id = ?", arguments: [next.id])
+      return try LayerRecord.chain(database, from: next.id)
+    }
+    guard let chain = files(layers) else { return }
+    do {
+      var descriptors: [Descriptor] = []
+      // Its machine locks them.
+      let disk = try OpenedDisk(chain, of: record.name, locks: false).disk { file in
+        descriptors.append(file)
+        return descriptors.count - 1
+      }
+      try await machine.link.checkpoint(Checkpoint(disks: [disk]), descriptors: descriptors)
+    } catch ControlError.closed {
+      // It has ended meanwhile. What it wrote last may be in either.
+    } catch ControlError.timedOut {
+      throw APIError(
+        .timedOut, "the machine of `\(record.name)` has not said in time whether its disk could be kept")
+    } catch {
+      await drop(next)
+      throw APIError(host: error)
+    }
+  }
+
+  /// Of a layer that was handed to a machine by a daemon that did not learn what became of it. A machine that runs has
+  /// it locked if it took it; without a machine it is the instance's own in any case: what the disk holds is in it and
+  /// beneath it, whichever was written last.
+  func settleHanded(_ id: String, isRunning: Bool) async {
+    do {
+      let handed = try await services.store.read { database in
+        try LayerRecord.fetchOne(
+          database,
+          sql: """
+            SELECT layers.* FROM layers JOIN instances ON layers.parent = instances.layer
+              WHERE instances.id = ? AND layers.state = 'handed'
+            """, arguments: [id])
+      }
+      guard let handed else { return }
+      let path = path(of: handed)
+      let isTaken = try await offThread("layer") {
+        if !isRunning { return true }
+        do throws(Errno) { try Descriptor.open(path, O_RDONLY).lock(exclusive: false) } catch { return true }
+        return false
+      }
+      if !isTaken { return await drop(handed) }
+      try await services.store.write { try Self.keep(handed, as: id, $0) }
+    } catch { services.logger.error("the disk of the instance \(id) is in doubt: \(APIError(host: error))") }
+  }
+}

@@ -1,0 +1,98 @@
+internal import GRDB
+internal import Logging
+internal import Synchronization
+internal import VolaryAPI
+internal import VolaryHost
+
+/// Layers that nobody but one other stands on any more are put together with it, so that disks do not become slower and
+/// the bound on layers is one on snapshots that there are.
+extension Instances {
+  /// What is under way.
+  final class Merge: Sendable {
+    let upper: LayerRecord
+    let isCancelled = Atomic(false)
+
+    init(_ upper: LayerRecord) { self.upper = upper }
+  }
+
+  /// Puts layers together as long as there are some; one pair at a time.
+  func mergeLayers() async {
+    while merge == nil, let chain = nextMerge() {
+      let (upper, lower) = (chain[0], chain[1])
+      let merge = Merge(upper)
+      self.merge = merge
+      var isDone = false
+      do {
+        isDone = try await carryOut(merge, chain)
+        if isDone {
+          try await services.store.write { database in
+            // It may have been dropped meanwhile.
+            try database.execute(
+              sql: "UPDATE layers SET parent = ? WHERE id = ? AND parent = ? AND state = 'ready'",
+              arguments: [lower.parent, upper.id, lower.id])
+          }
+        }
+      } catch {
+        let now = try? await services.store.read { try LayerRecord.fetchOne($0, key: upper.id)?.state }
+        if now == .ready {
+          services.logger.error("the layer \(upper.id) cannot be put together with \(lower.id): \(error)")
+        }
+      }
+      self.merge = nil
+      if isDone {
+        await collectLayers()
+      } else if !merge.isCancelled.load(ordering: .relaxed) {
+        unmerged.insert(upper.id)
+      }
+    }
+  }
+
+  private func carryOut(_ merge: Merge, _ chain: [LayerRecord]) async throws -> Bool {
+    guard let files = files(chain), pools.problem(of: merge.upper.pool) == nil else { return false }
+    let isDone = try await offThread("merge") {
+      try LayerMerge.run(files) { merge.isCancelled.load(ordering: .relaxed) }
+    }
+    let upper = merge.upper.id
+    let isWritten = try await services.store.read { database in
+      try InstanceRecord.filter(InstanceRecord.CodingKeys.layer == upper).fetchCount(database) > 0
+    }
+    if !isWritten { LayerFile.protect(path(of: merge.upper)) }
+    return isDone
+  }
+
+  /// A layer, the one beneath that nobody else needs, and what that stands on. Instances to which something is done, or
+  /// whose machines run, have theirs for themselves. At once, so that nothing comes between.
+  private func nextMerge() -> [LayerRecord]? {
+    let (own, pools) = (idsInUse, pools)
+    let unmerged = unmerged
+    return try? services.store.readNow { database in
+      let taken = try own.reduce(into: Set<String>()) { taken, id in
+        guard let top = try InstanceRecord.fetchOne(database, key: id)?.layer else { return }
+        taken.formUnion(try LayerRecord.chain(database, from: top).map(\.id))
+      }
+      let pairs = try LayerRecord.fetchAll(
+        database,
+        sql: """
+          SELECT upper.* FROM layers AS upper JOIN layers AS lower ON lower.id = upper.parent
+            WHERE upper.state = 'ready' AND lower.state = 'ready' AND lower.parent IS NOT NULL
+            AND upper.format = 'qcow2' AND lower.format = 'qcow2'
+            AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.layer = lower.id)
+            AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.layer = lower.id)
+            AND 1 = (SELECT COUNT(*) FROM layers AS child WHERE child.parent = lower.id AND child.state <> 'dropped')
+          """)
+      let upper = pairs.first {
+        !taken.contains($0.id) && !unmerged.contains($0.id) && pools.recentProblem(of: $0.pool) == nil
+      }
+      return try upper.map { try LayerRecord.chain(database, from: $0.id) }
+    }
+  }
+
+  /// Has nothing be put together that an instance's machine is about to open. Only within ``exclusively(_:_:_:)``.
+  func leaveOffMerging(for record: InstanceRecord) async throws {
+    guard let merge, let top = record.layer else { return }
+    let chain = try await services.store.read { try LayerRecord.chain($0, from: top) }
+    guard chain.contains(where: { $0.id == merge.upper.id }) else { return }
+    merge.isCancelled.store(true, ordering: .relaxed)
+    while self.merge === merge { try await Task.sleep(for: .milliseconds(5)) }
+  }
+}

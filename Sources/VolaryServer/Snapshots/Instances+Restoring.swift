@@ -1,0 +1,97 @@
+internal import GRDB
+internal import VolaryAPI
+
+/// An instance that becomes again what it was.
+extension Instances {
+  /// `wanted` may have the instance's name before it, as Incus's clients have it.
+  func restore(
+    _ name: String, project: String, _ wanted: String, stateful: Bool,
+    check: @escaping @Sendable (InstanceObject) throws -> Void, by identity: Identity
+  ) async throws -> OperationObject {
+    let record = try await find(name, project: project)
+    try check(object(record))
+    let snapshotName = wanted.hasPrefix(name + "/") ? String(wanted.dropFirst(name.count + 1)) : wanted
+    let snapshot = try await services.store.read {
+      try SnapshotRecord.find($0, of: record.id, name: snapshotName)
+    }
+    guard let snapshot else { throw Self.noSnapshot(snapshotName, of: name) }
+    if stateful, !snapshot.stateful {
+      throw APIError.invalid("the snapshot `\(snapshotName)` holds no memory", wayOut: "leave --stateful out")
+    }
+    try await checkPool(record.pool)
+    return try await services.operations.create(
+      "Restoring snapshot", project: project,
+      resources: [
+        "instances": [Self.path(record)], "instances_snapshots": [Self.path(record, snapshot: snapshotName)],
+      ], requestor: identity
+    ) { context in
+      let ran = try await self.exclusively(record, "restored") {
+        let ran = try await self.endForRestoring(record.id, context)
+        try await self.putBack(record.id, snapshot.id)
+        return ran
+      }
+      await self.tell("restored", record, ["snapshot": .string(snapshotName)])
+      Task { await self.mergeLayers() }
+      if ran { try await self.start(record.id, context) }
+      return [:]
+    }
+  }
+
+  /// Ends the machine of an instance, which stays even if it is to go with its machine. Says whether there was one.
+  private func endForRestoring(_ id: String, _ context: OperationContext) async throws -> Bool {
+    guard machines[id] != nil else { return false }
+    machines[id]?.staysAtEnd = true
+    try await end(id, seconds: 0, force: true, context)
+    return true
+  }
+
+  private func putBack(_ id: String, _ snapshotID: String) async throws {
+    let record = try await current(id)
+    guard let snapshot = try await services.store.read({ try SnapshotRecord.fetchOne($0, key: snapshotID) })
+    else { throw APIError.notFound("the snapshot was deleted meanwhile") }
+    var intended = record
+    Self.become(&intended, snapshot)
+    let settings = try settings(of: intended)
+    try Self.check(intended, settings)
+    let old = (try? self.settings(of: record)).map { InstanceQuota.disk($0, record) } ?? 0
+    try admitDisk(intended, settings, old: old, try await ratios())
+    defer { pool.settleDisk(id) }
+    let layer = try await services.store.read { database in
+      try snapshot.layer.flatMap { try LayerRecord.fetchOne(database, key: $0) }
+    }
+    var next: LayerRecord?
+    if let layer {
+      next = try await makeLayer(over: layer, size: settings.diskSize)
+      if next == nil { throw APIError.notFound("the snapshot was deleted meanwhile") }
+    }
+    let new = next
+    do {
+      try await services.store.write { database in
+        guard var record = try InstanceRecord.fetchOne(database, key: id),
+          let project = try ProjectRecord.fetchOne(database, key: record.project)
+        else { throw APIError.notFound("the instance is gone") }
+        Self.become(&record, snapshot)
+        let profiles = try ProfileSet(database, project: record.project)
+        try profiles.check(record.profiles)
+        let settings = try profiles.settings(of: record)
+        try InstanceQuota.check(project, adding: record, settings, profiles, database)
+        record.bootAutostart = settings.autostart ?? false
+        record.bootPriority = settings.priority
+        try record.update(database)
+        if let new { try Self.keep(new, as: id, database) }
+      }
+    } catch {
+      if let new { await drop(new) }
+      throw error
+    }
+    await collectLayers()
+  }
+
+  /// What a snapshot holds of an instance beside its disk. Its name, its addresses and its project are its own.
+  private static func become(_ record: inout InstanceRecord, _ snapshot: SnapshotRecord) {
+    record.config = snapshot.config
+    record.devices = snapshot.devices
+    record.profiles = snapshot.profiles
+    record.ephemeral = snapshot.ephemeral
+  }
+}
