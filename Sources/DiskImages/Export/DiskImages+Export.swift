@@ -17,7 +17,7 @@ extension DiskImages {
   }
 
   /// Formats that ``writer(format:file:size:options:)`` knows.
-  package static let writableFormats: [DiskFormat] = [.raw, .vmdk, .vdi, .vhd, .vhdx]
+  package static let writableFormats: [DiskFormat] = [.raw, .qcow2, .vmdk, .vdi, .vhd, .vhdx]
 
   /// A writer of an image to a file, whose contents are lost. `size` is bytes of the disk, a multiple of 512.
   package static func writer(
@@ -37,6 +37,9 @@ extension DiskImages {
     if let most, size > most {
       throw .badSize(
         name: file.name, size: size, reason: "\(format.rawValue) images have at most \(most) bytes")
+    }
+    if format == .qcow2 {
+      return try QCOW2Writer(file, size: size, isCompressed: options.isCompressed)
     }
     var identity = options.identity
     identity += [UInt8](repeating: 0, count: max(0, 48 - identity.count))
