@@ -40,7 +40,7 @@ package enum LayerMerge {
 
   private static func copy(
     from lower: QCOW2Image, to upper: QCOW2Image, _ isCancelled: () -> Bool
-  ) throws(Errno) -> Bool {
+  ) throws -> Bool {
     var place: UInt64 = 0
     var buffer = [UInt8](repeating: 0, count: piece)
     while place < lower.size {
@@ -62,7 +62,7 @@ package enum LayerMerge {
         let end = min(own.end, (place / UInt64(piece) + 1) * UInt64(piece))
         let count = Int(end - place)
         let offset = place
-        try buffer.withUnsafeMutableBytes { (bytes) throws(Errno) in
+        try buffer.withUnsafeMutableBytes { bytes in
           let part = UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
           try lower.read(at: offset, into: part)
           try upper.write(at: offset, from: UnsafeRawBufferPointer(part))
