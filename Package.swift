@@ -134,7 +134,7 @@ let package = Package(
     .target(
       name: "VolaryCommands",
       dependencies: [
-        "HostSystem", "KVM", "MachineControl", "VolaryAPI", "VolaryHost",
+        "DiskImages", "HostSystem", "KVM", "MachineControl", "VolaryAPI", "VolaryHost",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"),
       ],
@@ -191,7 +191,7 @@ let package = Package(
       ],
       swiftSettings: hot),
     .testTarget(
-      name: "VolaryHostTests", dependencies: ["HostPrograms", "HostSystem", "VolaryHost"],
+      name: "VolaryHostTests", dependencies: ["DiskImages", "HostPrograms", "HostSystem", "VolaryHost"],
       swiftSettings: strict),
     .testTarget(
       name: "VolaryCommandsTests",
@@ -213,7 +213,7 @@ let package = Package(
       ], swiftSettings: strict),
     // The built programs as a person uses them; they are found where the build puts them.
     .testTarget(
-      name: "EndToEndTests", dependencies: ["CHost", "HostPrograms", "HostSystem", "MachineControl"],
+      name: "EndToEndTests", dependencies: ["CHost", "DiskImages", "HostPrograms", "HostSystem", "MachineControl"],
       swiftSettings: strict),
     // What tests run programs of the host by.
     .target(

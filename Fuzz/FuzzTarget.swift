@@ -18,6 +18,6 @@ struct FuzzTarget: Sendable {
   }
 
   static let all =
-    files + kernels + tables + virtio + pci + platform + pcPlatform + pcFirmware + boards + machine
+    files + disks + kernels + tables + virtio + pci + platform + pcPlatform + pcFirmware + boards + machine
     + agents
 }

@@ -90,6 +90,8 @@ int64_t volary_seek_data(int fd, int64_t offset) { return long_result(lseek(fd, 
 
 int64_t volary_seek_hole(int fd, int64_t offset) { return long_result(lseek(fd, offset, SEEK_HOLE)); }
 
+int volary_replace_descriptor(int file, int fd) { return result(dup3(file, fd, O_CLOEXEC)); }
+
 int64_t volary_copy_range(int from, int to, int64_t offset, size_t count) {
   off_t source = offset, target = offset;
   return long_result(copy_file_range(from, &source, to, &target, count, 0));

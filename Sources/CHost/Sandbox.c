@@ -113,7 +113,7 @@ static const struct {
 } system_calls[] = {
 #define CALL(name) {#name, SYS_##name}
     CALL(accept4), CALL(brk), CALL(clock_getres), CALL(clock_gettime), CALL(clock_nanosleep), CALL(clone), CALL(clone3),
-    CALL(close), CALL(dup), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_pwait), CALL(eventfd2),
+    CALL(close), CALL(dup), CALL(dup3), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_pwait), CALL(eventfd2),
     CALL(exit), CALL(exit_group), CALL(fallocate), CALL(fcntl), CALL(fdatasync), CALL(fstat), CALL(fsync),
     CALL(ftruncate), CALL(futex), CALL(getcpu), CALL(getpid), CALL(getrandom), CALL(getrusage), CALL(getsockopt), CALL(gettid),
     CALL(gettimeofday), CALL(ioctl), CALL(lseek), CALL(madvise), CALL(membarrier), CALL(memfd_create), CALL(mmap), CALL(mprotect),

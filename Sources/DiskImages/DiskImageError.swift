@@ -34,6 +34,8 @@ package enum DiskImageError: Error, Equatable, Sendable, CustomStringConvertible
   case unsupported(name: String, format: DiskFormat, feature: String)
   /// The file is a layer over another, which was not given; `backing` is what it calls that.
   case backingMissing(name: String, backing: String)
+  /// The file only describes a disk, whose bytes are in another that it calls `file`, in this format.
+  case elsewhere(name: String, file: String, format: DiskFormat)
   case system(name: String, operation: String, Errno)
 
   package var description: String {
@@ -84,6 +86,8 @@ package enum DiskImageError: Error, Equatable, Sendable, CustomStringConvertible
         + "the program that made it"
     case .backingMissing(let name, let backing):
       "\(name) holds only what differs from \(backing): give that file too, or convert both into one"
+    case .elsewhere(let name, let file, let format):
+      "\(name) only describes a disk that is in \(file): name that file instead, as \(format.rawValue)"
     case .system(let name, let operation, let error):
       "cannot \(operation) \(name): \(error)"
     }

@@ -21,7 +21,7 @@ package enum DiskImages {
     case .qcow2:
       return try QCOW2Image(file, backing: base)
     case .vmdk, .vdi, .vhd, .vhdx:
-      throw .unsupported(name: name, format: format, feature: "every feature")
+      return try openImport(format: format, file: file, base: base)
     }
   }
 

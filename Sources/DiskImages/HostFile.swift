@@ -82,6 +82,15 @@ package final class HostFile: ImageFile {
     }
   }
 
+  /// By lseek(2), SEEK_DATA and SEEK_HOLE. What cannot say it, such as a block device, has bytes.
+  package func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent {
+    let data = volary_seek_data(descriptor.raw, Int64(clamping: offset))
+    if data == -Int64(ENXIO) { return DiskExtent(.zero, end: limit) }
+    if data > Int64(clamping: offset) { return DiskExtent(.zero, end: min(UInt64(data), limit)) }
+    let hole = volary_seek_hole(descriptor.raw, Int64(clamping: offset))
+    return DiskExtent(.data, end: hole > Int64(clamping: offset) ? min(UInt64(hole), limit) : limit)
+  }
+
   /// fdatasync(2). Once it failed it fails for ever: the kernel reports lost pages only once, so a
   /// later success would vouch for data that is gone.
   package func sync() throws(Errno) {

@@ -20,9 +20,15 @@ package protocol ImageFile: AnyObject, Sendable {
   func zeroAllocated(at offset: UInt64, count: UInt64) throws(Errno) -> Bool
   /// Returns when everything written before the call is on stable storage.
   func sync() throws(Errno)
+  /// What the file has from a place inside it on: bytes, or a hole; up to `limit` at most, which is greater.
+  func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent
 }
 
 extension ImageFile {
+  package func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent {
+    DiskExtent(.data, end: limit)
+  }
+
   /// Makes the range read as zero by the cheapest way the file system has, at worst by writing.
   func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) {
     guard count > 0 else { return }

@@ -32,6 +32,22 @@ package final class RawImage: DiskImage {
     UnsafeMutableRawBufferPointer(rebasing: buffer[held...]).initializeMemory(as: UInt8.self, repeating: 0)
   }
 
+  package func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent {
+    try checkRange(offset, 1)
+    let limit = min(limit, size)
+    // A last sector that is not whole.
+    guard offset < fileSize else { return DiskExtent(.zero, end: limit) }
+    let extent = try file.extent(at: offset, limit: min(limit, fileSize))
+    // In whole sectors, so that none is cut.
+    guard extent.content == .data || extent.end == fileSize else {
+      let end = extent.end / sectorSize * sectorSize
+      return end > offset
+        ? DiskExtent(.zero, end: end) : DiskExtent(.data, end: min(limit, offset + sectorSize))
+    }
+    return DiskExtent(
+      extent.content, end: min(limit, (extent.end + sectorSize - 1) / sectorSize * sectorSize))
+  }
+
   package func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) {
     try checkChange(offset, UInt64(buffer.count))
     try file.write(at: offset, from: buffer)

@@ -159,7 +159,7 @@ final class MemoryLayers: @unchecked Sendable {  // atomic or locked, but for wh
     let new = try Descriptor.memory(name: "guest-memory")
     try new.truncate(to: Int64(size))
     let frozen = Descriptor(owning: try check(dup(file.raw)))
-    try check(dup2(new.raw, file.raw))
+    try check(volary_replace_descriptor(new.raw, file.raw))
     return frozen
   }
 

@@ -23,7 +23,7 @@ struct RunCommand: ParsableCommand {
       machine has one. amd64 machines run on the host's KVM, after a look whether that is hardware.
 
       With --disk-image and neither of them, the machine starts what the disk has, by UEFI firmware: an amd64 \
-      system with a boot loader of its own, whose serial console is shown.
+      system with a boot loader of its own, whose serial console is shown. So do images that were imported as a disk.
       """)
 
   @Argument(help: ArgumentHelp("What the machine is made from, such as debian/13.", valueName: "image"))
@@ -133,13 +133,17 @@ struct RunCommand: ParsableCommand {
     }
     if !startsFromDisk, let option = firmware != nil ? "--firmware" : nvram != nil ? "--nvram" : nil {
       throw ValidationError(
-        "\(option) is for machines that start from --disk-image, without image and kernel.")
+        "\(option) is for machines that start what a disk has: from --disk-image, or an image that is a disk."
+      )
     }
     if startsFromDisk && append != nil {
       throw ValidationError("--append is for kernels; what starts from a disk has its own settings there.")
     }
     if startsFromDisk && arch == .riscv64 {
       throw ValidationError("Only amd64 machines start from a disk; give riscv64 ones --kernel.")
+    }
+    if isDiskOfImage && !(command.isEmpty && environment.isEmpty) {
+      throw ValidationError("What starts from a disk has its own programs: give no command and no --env.")
     }
     if image == nil && !command.isEmpty { throw ValidationError("A command needs an image that runs it.") }
     if image == nil && !environment.isEmpty { throw ValidationError("--env needs an image that sets it.") }
@@ -221,7 +225,15 @@ struct RunCommand: ParsableCommand {
   }
 
   /// Whether firmware starts what a disk has.
-  private var startsFromDisk: Bool { image == nil && kernel == nil && diskImage != nil }
+  private var startsFromDisk: Bool { (image == nil && kernel == nil && diskImage != nil) || isDiskOfImage }
+
+  /// Whether that disk is an image's.
+  private var isDiskOfImage: Bool {
+    guard kernel == nil, arch != .riscv64, let name = image.flatMap({ try? ImageName($0) }) else {
+      return false
+    }
+    return (try? ImageStore().find(name, .amd64))?.record.firmware != nil
+  }
 
   /// The architecture that was asked for, or else the one that kernel or image are for.
   private var guestArchitecture: MachineConfiguration.Architecture {

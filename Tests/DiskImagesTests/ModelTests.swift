@@ -156,6 +156,25 @@ import Testing
     #expect(status.st_blocks < allocated, "a discard gives space back")
   }
 
+  @Test func `a raw image's holes are zero`() throws {
+    let path = temporaryPath("holes")
+    defer { unlink(path) }
+    let descriptor = try Descriptor.open(path, O_RDWR | O_CREAT)
+    try descriptor.truncate(to: 1 << 20)
+    let disk = try DiskImages.open(format: .raw, descriptor: descriptor, name: path, readOnly: false)
+    #expect(try disk.extent(at: 0, limit: .max) == DiskExtent(.zero, end: 1 << 20))
+    try disk.write([UInt8](repeating: 9, count: 65536), at: 0x40000)
+    #expect(try disk.extent(at: 0x1000, limit: .max) == DiskExtent(.zero, end: 0x40000))
+    #expect(try disk.extent(at: 0x41000, limit: .max) == DiskExtent(.data, end: 0x50000))
+    #expect(try disk.extent(at: 0x41000, limit: 0x42000) == DiskExtent(.data, end: 0x42000))
+    #expect(try disk.extent(at: 0x50000, limit: .max) == DiskExtent(.zero, end: 1 << 20))
+    #expect(throws: Errno.invalid) { try disk.extent(at: 1 << 20, limit: .max) }
+    // A file that does not know of holes has data alone.
+    let file = TestFile()
+    try file.resize(to: 4096)
+    #expect(try RawImage(file).extent(at: 512, limit: .max) == DiskExtent(.data, end: 4096))
+  }
+
   @Test func `ranges outside and changes of read-only disks are refused`() throws {
     let file = TestFile()
     try file.resize(to: 4096)

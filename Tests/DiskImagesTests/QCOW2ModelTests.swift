@@ -23,7 +23,9 @@ import Testing
     return options
   }
 
-  @Test(arguments: 0..<sequences)
+  static let first = QCOW2Tools.numberFromEnvironment("VOLARY_QCOW2_FIRST") ?? 0
+
+  @Test(arguments: first..<first + sequences)
   func `random operations`(seed: Int) throws {
     try QCOW2Tools.inDirectory { directory in
       var generator = Xorshift(seed: UInt64(seed) + 1)
@@ -46,6 +48,10 @@ struct QCOW2Sequence {
   var backingContents: [UInt8]?
   var number: UInt8 = 0
   let options: QCOW2Options
+  var snapshots: [(name: String, contents: [UInt8])] = []
+  /// What was changed since each bitmap was made or cleared.
+  var changed: [String: [Range<Int>]] = [:]
+  var enabled: Set<String> = []
   var log: [String] = []
 
   init(in directory: String, using generator: inout Xorshift) throws {
@@ -88,6 +94,7 @@ struct QCOW2Sequence {
       let bytes = [UInt8](repeating: number, count: range.count)
       try image.write(bytes, at: UInt64(range.lowerBound))
       model.replaceSubrange(range, with: bytes)
+      note(range)
     case 6:
       log.append("discard \(range)")
       try image.discard(at: UInt64(range.lowerBound), count: UInt64(range.count))
@@ -97,16 +104,137 @@ struct QCOW2Sequence {
       log.append("zero \(range) \(mayUnmap)")
       try image.writeZeroes(at: UInt64(range.lowerBound), count: UInt64(range.count), mayUnmap: mayUnmap)
       model.replaceSubrange(range, with: repeatElement(0, count: range.count))
+      note(range)
     case 9 where generator.next() % 2 == 0:
       log.append("flush")
       try image.flush()
     case 10 where generator.next() % 3 == 0:
       log.append("reopen")
       try reopen()
+    case 11 where generator.next() % 3 == 0: try snapshotStep(using: &generator)
+    case 12: try compressedStep(range)
+    case 13 where generator.next() % 3 == 0: try resizeStep(using: &generator)
+    case 14 where options.version >= 3 && generator.next() % 2 == 0: try bitmapStep(using: &generator)
     default:
       try #require(
         image.bytes(UInt64(range.lowerBound), range.count) == Array(model[range]), "\(options) \(log)")
     }
+  }
+
+  private mutating func compressedStep(_ range: Range<Int>) throws {
+    let unit = Int(options.clusterSize)
+    let start = range.lowerBound / unit * unit
+    let end = min(model.count, start + unit)
+    log.append("compressed \(start..<end)")
+    number = number % 250 + 1
+    let bytes = (start..<end).map { $0 % 3 == 0 ? number : UInt8(truncatingIfNeeded: $0 / 64) }
+    try bytes.withUnsafeBytes { try image.writeCompressed(at: UInt64(start), from: $0) }
+    model.replaceSubrange(start..<end, with: bytes)
+    note(start..<end)
+  }
+
+  private mutating func resizeStep(using generator: inout Xorshift) throws {
+    let limit = generator.next() % 8 == 0 ? 20000 : 2000
+    let size = 512 * Int.random(in: 1...limit, using: &generator)
+    log.append("resize \(model.count) to \(size)")
+    try image.resize(to: UInt64(size), mayShrink: true)
+    if size < model.count {
+      model.removeLast(model.count - size)
+    } else {
+      model += [UInt8](repeating: 0, count: size - model.count)
+    }
+    // What is at the old end may be one bit with what was changed there.
+    for name in changed.keys { changed[name] = changed[name]?.filter { $0.upperBound <= size } }
+    #expect(image.size == UInt64(size))
+  }
+
+  /// Notes a change for the enabled bitmaps.
+  mutating func note(_ range: Range<Int>) {
+    for name in changed.keys where enabled.contains(name) { changed[name]?.append(range) }
+  }
+
+  private mutating func bitmapStep(using generator: inout Xorshift) throws {
+    switch generator.next() % 8 {
+    case 0, 1, 2:
+      let name = "b\(log.count)"
+      let isEnabled = generator.next() % 4 != 0
+      log.append("bitmap \(name) \(isEnabled)")
+      try image.createBitmap(
+        name, granularity: 512 << (generator.next() % 8), isEnabled: isEnabled)
+      changed[name] = []
+      if isEnabled { enabled.insert(name) }
+    case 3:
+      guard let name = changed.keys.sorted().randomElement(using: &generator) else { return }
+      log.append("remove \(name)")
+      try image.removeBitmap(name)
+      changed[name] = nil
+      enabled.remove(name)
+    case 4:
+      guard let name = changed.keys.sorted().randomElement(using: &generator) else { return }
+      log.append("clear \(name)")
+      try image.clearBitmap(name)
+      changed[name] = []
+    case 5:
+      guard let name = changed.keys.sorted().randomElement(using: &generator),
+        let other = changed.keys.sorted().randomElement(using: &generator)
+      else { return }
+      log.append("merge \(name) into \(other)")
+      try image.mergeBitmap(name, into: other)
+      let more = changed[name] ?? []
+      changed[other]?.append(contentsOf: more)
+    case 6:
+      guard let name = changed.keys.sorted().randomElement(using: &generator) else { return }
+      let isEnabled = !enabled.contains(name)
+      log.append("enable \(name) \(isEnabled)")
+      try image.setBitmap(name, isEnabled: isEnabled)
+      if isEnabled { enabled.insert(name) } else { enabled.remove(name) }
+    default: try checkBitmaps()
+    }
+  }
+
+  /// What was changed is dirty.
+  private func checkBitmaps() throws {
+    #expect(image.bitmapList.map(\.name).sorted() == changed.keys.sorted())
+    for (name, ranges) in changed {
+      let info = try #require(image.bitmapList.first { $0.name == name })
+      try #require(info.isEnabled == enabled.contains(name) && !info.isInconsistent, "\(log)")
+      for range in ranges where range.lowerBound < model.count {
+        let extent = try image.dirtyExtent(
+          of: name, at: UInt64(range.lowerBound), limit: UInt64(min(model.count, range.upperBound)))
+        try #require(
+          extent.isDirty && extent.end == UInt64(min(model.count, range.upperBound)),
+          "\(name) \(range) \(log)")
+      }
+    }
+  }
+
+  private mutating func snapshotStep(using generator: inout Xorshift) throws {
+    switch generator.next() % 6 {
+    case 0, 1:
+      let name = "s\(log.count)"
+      log.append("snapshot \(name)")
+      try image.createSnapshot(name)
+      snapshots.append((name, model))
+    case 2 where !snapshots.isEmpty:
+      let index = Int.random(in: 0..<snapshots.count, using: &generator)
+      log.append("delete \(snapshots[index].name)")
+      try image.deleteSnapshot(snapshots[index].name)
+      snapshots.remove(at: index)
+    case 3 where !snapshots.isEmpty:
+      let snapshot = snapshots.randomElement(using: &generator)!
+      log.append("apply \(snapshot.name)")
+      try image.applySnapshot(snapshot.name)
+      model = snapshot.contents
+      note(0..<model.count)
+    default:
+      guard let snapshot = snapshots.randomElement(using: &generator) else { return }
+      let disk = try image.openSnapshot(snapshot.name)
+      try #require(disk.size == UInt64(snapshot.contents.count))
+      try #require(
+        disk.bytes(0, snapshot.contents.count) == snapshot.contents, "\(snapshot.name) \(options) \(log)")
+      #expect(throws: Errno.self) { try image.deleteSnapshot(snapshot.name) }
+    }
+    #expect(image.snapshotList.map(\.name) == snapshots.map(\.name))
   }
 
   /// What a discard touches in part holds the old or zeroes; what it covers is zero, unless version 2 cannot say so.
@@ -127,11 +255,19 @@ struct QCOW2Sequence {
     try image.close()
     opened = nil
     opened = try QCOW2Tools.open(path, backing: backing)
+    try checkBitmaps()
   }
 
   mutating func finish() throws {
     try #require(image.bytes(0, model.count) == model, "\(options) \(log)")
     try checkExtents()
+    try checkBitmaps()
+    for snapshot in snapshots {
+      try #require(
+        image.openSnapshot(snapshot.name).bytes(0, snapshot.contents.count) == snapshot.contents, "\(log)")
+    }
+    let check = try image.check()
+    try #require(check.isClean, "\(check) \(options) \(log)")
     try image.close()
     opened = nil
     try #require(
@@ -140,6 +276,13 @@ struct QCOW2Sequence {
     do {
       try QCOW2Tools.check(path)
       try QCOW2Tools.run("qemu-img compare -U -f qcow2 -F raw \(path) \(directory)/model.raw")
+      // QEMU reads snapshots in the size that the disk has now.
+      if let snapshot = snapshots.last(where: { $0.contents.count == model.count }) {
+        try QCOW2Tools.write(snapshot.contents, to: directory + "/model.raw")
+        try QCOW2Tools.run(
+          "qemu-img convert -l snapshot.name=\(snapshot.name) -f qcow2 -O raw \(path) \(directory)/snapshot.raw"
+            + " && cmp \(directory)/snapshot.raw \(directory)/model.raw")
+      }
     } catch {
       throw QCOW2Tools.Failure(description: "\(error)\n\(options)\n\(log)")
     }

@@ -102,3 +102,11 @@ enum QCOW2Tools {
     getenv(name).flatMap { Int(String(cString: $0)) }
   }
 }
+
+extension ImageFile {
+  func bytes(at offset: UInt64, count: Int) throws -> [UInt8] {
+    var buffer = [UInt8](repeating: 0, count: count)
+    try buffer.withUnsafeMutableBytes { try read(at: offset, into: $0) }
+    return buffer
+  }
+}

@@ -57,6 +57,15 @@ final class TestFile: ImageFile {
         if kept > 0 { durable[sector] = versions[kept - 1] }
       }
       let size = generator.next() % 2 == 0 ? before.size : before.durableSize
+      // What is behind the end does not come back when the file grows again.
+      for sector in durable.keys where (sector + 1) * 512 > size {
+        let held = Int(size - min(size, sector * 512))
+        if held == 0 {
+          durable[sector] = nil
+        } else {
+          durable[sector]?.replaceSubrange(held..., with: repeatElement(0, count: 512 - held))
+        }
+      }
       after.state.withLock {
         $0.durable = durable
         $0.size = size

@@ -15,9 +15,9 @@ final class LastingMachine {
 
   var path: String { "\(folder.path)/control" }
 
-  /// Starts the process and, if wanted, has it build a machine with the tiny kernel.
+  /// Starts the process and, if wanted, has it build a machine with a kernel, the tiny one if no other.
   init(
-    isConfigured: Bool = true,
+    isConfigured: Bool = true, kernel: Descriptor? = nil,
     change: (inout MachineConfiguration, inout [Descriptor]) throws -> Void = { _, _ in }
   )
     throws
@@ -37,9 +37,9 @@ final class LastingMachine {
     let client = ControlClient(ours)
     control = client
     guard isConfigured else { return }
-    let kernel = try Descriptor.memory(name: "kernel")
-    try kernel.writeAll(TinyImage.file[...], at: 0)
-    var descriptors = [kernel, record, consoleLog]
+    let tiny = try Descriptor.memory(name: "kernel")
+    try tiny.writeAll(TinyImage.file[...], at: 0)
+    var descriptors = [kernel ?? tiny, record, consoleLog]
     var configuration = MachineConfiguration(
       name: "lasting", engine: .interpreter, memory: 64 << 20, boot: .kernel(.init(0)), record: 1,
       consoleLog: 2)

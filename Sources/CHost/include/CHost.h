@@ -36,6 +36,8 @@ int volary_ioctl(int fd, unsigned long request, void *argument);
 /// Where data begins at or behind `offset`, or a hole (lseek(2), SEEK_DATA and SEEK_HOLE).
 int64_t volary_seek_data(int fd, int64_t offset);
 int64_t volary_seek_hole(int fd, int64_t offset);
+/// Has the number `fd` stand for what `file` does, close-on-exec, in place of what it stood for (dup3(2)).
+int volary_replace_descriptor(int file, int fd);
 /// Copies up to `count` bytes between the same place of two files (copy_file_range(2)); 0 at the end.
 int64_t volary_copy_range(int from, int to, int64_t offset, size_t count);
 

@@ -24,18 +24,29 @@ final class QCOW2File: Sendable {
   }
 
   func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) {
-    try file.write(at: offset, from: buffer)
-    grown(to: offset + UInt64(buffer.count))
+    try growing(to: offset + UInt64(buffer.count)) { () throws(Errno) in
+      try file.write(at: offset, from: buffer)
+    }
   }
 
   func write(_ bytes: [UInt8], at offset: UInt64) throws(Errno) {
-    try file.write(bytes, at: offset)
-    grown(to: offset + UInt64(bytes.count))
+    try growing(to: offset + UInt64(bytes.count)) { () throws(Errno) in try file.write(bytes, at: offset) }
   }
 
   func write(_ words: ArraySlice<UInt64>, at offset: UInt64) throws(Errno) {
-    try file.write(words, at: offset)
-    grown(to: offset + UInt64(words.count * 8))
+    try growing(to: offset + UInt64(words.count * 8)) { () throws(Errno) in try file.write(words, at: offset)
+    }
+  }
+
+  private func growing(to offset: UInt64, _ write: () throws(Errno) -> Void) throws(Errno) {
+    do {
+      try write()
+    } catch {
+      // A part may have been written, behind what was the end too: that is not fresh any more.
+      if let size = try? file.size() { grown(to: size) }
+      throw error
+    }
+    grown(to: offset)
   }
 
   /// Makes a range read as zero, wherever the file ends.

@@ -123,14 +123,19 @@ extension QCOW2Image {
     lock.withLock { refcounts.pages.markStored(copies) }
   }
 
-  /// Makes everything durable. The image may be used on; whoever writes again closes again.
+  /// Makes everything durable, stores the bitmaps, and lowers the last refcounts. The image may be used on; whoever writes again closes
+  /// again.
   package func close() throws(Errno) {
     guard !isReadOnly else { return }
+    if lock.withLock({ needsRepair }) { _ = try repair() }
+    if lock.withLock({ areBitmapsInUse }) { try alone { () throws(Errno) in try storeBitmaps() } }
+    try commitAll()
+  }
+
+  /// A commit, and one of what that let go of.
+  func commitAll() throws(Errno) {
     try commit()
     let isMore = lock.withLock { refcounts.pages.dirtyCount > 0 }
     if isMore { try commit() }
   }
-
-  func prepareForWriting() throws(Errno) {}
-  func noteChange(_ range: Range<UInt64>) throws(Errno) {}
 }

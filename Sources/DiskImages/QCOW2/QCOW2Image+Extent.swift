@@ -21,12 +21,19 @@ package struct DiskLayerExtent: Equatable, Sendable {
 
 extension QCOW2Image {
   package func extent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskExtent {
-    let own = try ownExtent(at: offset, limit: limit)
+    try extent(nil, of: size, at: offset, limit: limit)
+  }
+
+  /// Of the active disk, or of what a snapshot's L1 table says.
+  func extent(
+    _ snapshot: [UInt64]?, of size: UInt64, at offset: UInt64, limit: UInt64
+  ) throws(Errno) -> DiskExtent {
+    let own = try ownExtent(snapshot, of: size, at: offset, limit: limit)
     switch own.content {
     case .data: return DiskExtent(.data, end: own.end)
     case .zero: return DiskExtent(.zero, end: own.end)
     case .absent:
-      let end = backingEnd
+      let end = min(backing?.size ?? 0, size)
       guard let backing, offset < end else { return DiskExtent(.zero, end: own.end) }
       let under = try backing.extent(at: offset, limit: min(own.end, end))
       // Behind the backing image's end there are zeroes.
@@ -38,9 +45,15 @@ extension QCOW2Image {
   /// What this layer has from a byte offset inside the disk on, without what is underneath, as
   /// ``DiskImage/extent(at:limit:)`` says it.
   package func ownExtent(at offset: UInt64, limit: UInt64) throws(Errno) -> DiskLayerExtent {
+    try ownExtent(nil, of: size, at: offset, limit: limit)
+  }
+
+  private func ownExtent(
+    _ snapshot: [UInt64]?, of size: UInt64, at offset: UInt64, limit: UInt64
+  ) throws(Errno) -> DiskLayerExtent {
     let limit = min(limit, size)
     guard offset < limit else { throw .invalid }
-    return try lock.withLock { () throws(Errno) in try extent(l1, at: offset, limit: limit) }
+    return try lock.withLock { () throws(Errno) in try extent(snapshot ?? l1, at: offset, limit: limit) }
   }
 
   /// The caller holds the lock.

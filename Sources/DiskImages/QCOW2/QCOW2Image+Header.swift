@@ -65,3 +65,10 @@ extension QCOW2Image {
     }
   }
 }
+
+extension QCOW2Header {
+  /// Leaves out the table of feature names, which only messages need, where all would not fit into the first sector.
+  mutating func dropNamesIfLong() {
+    if encodedFields().count > 512 { extensions.removeAll { $0.type == Extension.featureNames } }
+  }
+}

@@ -115,9 +115,11 @@ extension QCOW2Image {
     return try body()
   }
 
-  /// As ``working(on:exclusively:_:)``, with nobody else at work at all.
+  /// Calls a body while nobody else is at work at all, with the locks held: the disk stands still.
   func alone<Result>(_ body: () throws(Errno) -> Result) throws(Errno) -> Result {
-    try working(on: 0..<UInt64.max, exclusively: true, body)
+    try working(on: 0..<UInt64.max, exclusively: true) { () throws(Errno) in
+      try committing.withLock { () throws(Errno) in try lock.withLock(body) }
+    }
   }
 
   /// The clusters that a range of bytes, not empty, touches.

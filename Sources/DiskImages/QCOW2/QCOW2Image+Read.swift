@@ -3,6 +3,13 @@ package import HostSystem
 extension QCOW2Image {
   package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) {
     try checkRange(offset, UInt64(buffer.count))
+    try read(nil, of: size, at: offset, into: buffer)
+  }
+
+  /// Reads of a disk of `size` bytes, the active one or what a snapshot's L1 table says.
+  func read(
+    _ snapshot: [UInt64]?, of size: UInt64, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) {
     guard !buffer.isEmpty else { return }
     let range = offset..<offset + UInt64(buffer.count)
     let clusters = clusters(range)
@@ -11,7 +18,7 @@ extension QCOW2Image {
     (ticket, first) = try lock.withLock { () throws(Errno) in
       let ticket = operations.enter(clusters, exclusive: false, lock)
       do throws(Errno) {
-        return (ticket, try run(l1, at: offset, to: range.upperBound))
+        return (ticket, try run(snapshot ?? l1, at: offset, to: range.upperBound))
       } catch {
         operations.leave(ticket, lock)
         throw error
@@ -22,21 +29,23 @@ extension QCOW2Image {
     while true {
       let part = UnsafeMutableRawBufferPointer(
         rebasing: buffer[Int(position - offset)..<Int(first.end - offset)])
-      try read(first.place, at: position, into: part)
+      try read(first.place, of: size, at: position, into: part)
       position = first.end
       guard position < range.upperBound else { return }
       let next = position
-      first = try lock.withLock { () throws(Errno) in try run(l1, at: next, to: range.upperBound) }
+      first = try lock.withLock { () throws(Errno) in try run(snapshot ?? l1, at: next, to: range.upperBound)
+      }
     }
   }
 
   /// Reads from where a run says. The caller is at work on the cluster.
-  func read(_ place: Run.Place, at position: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Errno)
-  {
+  private func read(
+    _ place: Run.Place, of size: UInt64, at position: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) {
     switch place {
     case .data(let host, _): try file.read(at: host, into: buffer)
     case .zero: buffer.zero()
-    case .absent: try readBacking(at: position, into: buffer)
+    case .absent: try readBacking(of: size, at: position, into: buffer)
     case .compressed(let descriptor):
       let range = QCOW2Cluster.compressedRange(descriptor, geometry)
       try compressor.read(
@@ -49,7 +58,7 @@ extension QCOW2Image {
     _ state: QCOW2Cluster, _ range: Range<UInt64>, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) {
     if let descriptor = state.compressed {
-      return try read(.compressed(descriptor), at: range.lowerBound, into: buffer)
+      return try read(.compressed(descriptor), of: size, at: range.lowerBound, into: buffer)
     }
     let base = range.lowerBound & ~geometry.clusterMask
     var position = range.lowerBound
@@ -62,7 +71,7 @@ extension QCOW2Image {
       switch state.content(ofSubcluster: sub) {
       case .data: try file.read(at: state.host + (position - base), into: part)
       case .zero: part.zero()
-      case .absent: try readBacking(at: position, into: part)
+      case .absent: try readBacking(of: size, at: position, into: part)
       }
       position = end
     }

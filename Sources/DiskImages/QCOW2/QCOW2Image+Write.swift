@@ -67,21 +67,29 @@ extension QCOW2Image {
     let end = min(position + UInt64(buffer.count), pieceEnd(from: position))
     let clusters = clusters(position..<end)
     return try working(on: clusters, exclusively: true) { () throws(Errno) in
-      let plan = try lock.withLock { () throws(Errno) in
-        try guardingTables { () throws(Errno) in try prepare(clusters) }
-      }
-      let first = clusters.lowerBound
-      let stop = min(end, (first + UInt64(plan.states.count)) << geometry.clusterBits)
-      let part = UnsafeRawBufferPointer(rebasing: buffer[..<Int(stop - position)])
-      do throws(Errno) {
-        try fill(plan, position..<stop, part)
-        try lock.withLock { () throws(Errno) in try link(plan, first, position..<stop) }
-      } catch {
-        if plan.isNew { lock.withLock { release(plan.host, count: plan.states.count) } }
-        throw error
-      }
-      return part.count
+      try allocateAndWrite(at: position, to: end, buffer)
     }
+  }
+
+  /// ``writeAllocating(at:from:)`` for who is alone on the clusters up to `end`, which are of one page.
+  func allocateAndWrite(
+    at position: UInt64, to end: UInt64, _ buffer: UnsafeRawBufferPointer
+  ) throws(Errno) -> Int {
+    let clusters = clusters(position..<end)
+    let plan = try lock.withLock { () throws(Errno) in
+      try guardingTables { () throws(Errno) in try prepare(clusters) }
+    }
+    let first = clusters.lowerBound
+    let stop = min(end, (first + UInt64(plan.states.count)) << geometry.clusterBits)
+    let part = UnsafeRawBufferPointer(rebasing: buffer[..<Int(stop - position)])
+    do throws(Errno) {
+      try fill(plan, position..<stop, part)
+      try lock.withLock { () throws(Errno) in try link(plan, first, position..<stop) }
+    } catch {
+      if plan.isNew { lock.withLock { release(plan.host, count: plan.states.count) } }
+      throw error
+    }
+    return part.count
   }
 
   /// Where an operation from `position` on ends at most: with a page of the table, and not too far away.
@@ -167,6 +175,7 @@ extension QCOW2Image {
       let range = QCOW2Cluster.compressedRange(descriptor, geometry)
       for cluster in clusters(range) { free(cluster << geometry.clusterBits) }
       compressor.forget()
+      compressedEnd = 0
     } else if state.host != 0 {
       free(state.host)
     }

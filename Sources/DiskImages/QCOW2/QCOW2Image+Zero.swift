@@ -126,7 +126,7 @@ extension QCOW2Image {
   }
 
   /// The caller holds the lock, and is alone on the clusters, which are of one page.
-  private func zeroEntries(_ range: Range<UInt64>, keepingRoom: Bool) throws(Errno) {
+  func zeroEntries(_ range: Range<UInt64>, keepingRoom: Bool) throws(Errno) {
     let table = try writableTable(Int(range.lowerBound >> geometry.l2CoverageBits))
     for number in clusters(range) {
       let base = number << geometry.clusterBits

@@ -46,7 +46,22 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
   var hasNewClusters = false
   /// Nothing may be written any more.
   var isCorrupt = false
+  /// Refcounts and flags were left out of step by a change that failed.
+  var needsRepair = false
   let compressor: QCOW2Compressor
+  var snapshots: [QCOW2SnapshotRecord]
+  /// Bytes of their table.
+  var snapshotTableSize: UInt64
+  /// How often each is open, by ID.
+  var openSnapshots: [[UInt8]: Int] = [:]
+  var bitmaps: [QCOW2Bitmap]
+  /// The directory's entries, as the file has them.
+  var storedBitmaps: [QCOW2BitmapRecord]
+  /// Whether the file says of the enabled ones that they are out of step.
+  var areBitmapsInUse = false
+  let hasEnabledBitmaps = Atomic<Bool>(false)
+  /// Where the end of the last compressed cluster is, for the next.
+  var compressedEnd: UInt64 = 0
 
   package var size: UInt64 { currentSize.load(ordering: .acquiring) }
   func setSize(_ size: UInt64) { currentSize.store(size, ordering: .releasing) }
@@ -67,11 +82,18 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
       throw .damaged(name: file.name, format: .qcow2, reason: "it is marked as corrupt: open it read-only")
     }
     try self.init(file, header: header, backing: backing, cacheSize: cacheSize)
+    if !isReadOnly { try learnPlaces() }
     do {
-      try prepareForWriting()
+      if !isReadOnly { try prepareForWriting() }
     } catch {
       throw .system(name: file.name, operation: "prepare", error)
     }
+  }
+
+  /// Opens an image as damaged as it may be, for a look at its tables alone.
+  convenience init(examining file: any ImageFile) throws(DiskImageError) {
+    try self.init(
+      file, header: try QCOW2Header(reading: file), backing: nil, cacheSize: QCOW2Image.defaultCacheSize)
   }
 
   private init(
@@ -106,6 +128,11 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
       refcounts = QCOW2Refcounts(
         self.file, geometry, table: table, offset: header.refcountTableOffset, places: places,
         limit: limit / 4)
+      let list = try QCOW2SnapshotRecord.table(of: header, in: self.file)
+      snapshots = list.records
+      snapshotTableSize = list.size
+      storedBitmaps = try QCOW2BitmapRecord.directory(of: header, in: self.file)
+      bitmaps = storedBitmaps.map { QCOW2Bitmap($0) }
     } catch let error as Errno {
       throw .system(name: file.name, operation: "read the tables of", error)
     } catch let error as DiskImageError {
@@ -119,7 +146,6 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
       header.refcountTableClusters = UInt32(clamping: clusters)
       try storeHeader(header)
     }
-    if !isReadOnly { try learnPlaces() }
   }
 
   deinit {
@@ -130,13 +156,8 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
   /// Notes where tables are, and refuses those that stand in each other's way.
   private func learnPlaces() throws(DiskImageError) {
     func damaged(_ reason: String) -> DiskImageError { .damaged(name: name, format: .qcow2, reason: reason) }
-    func clusters(_ offset: UInt64, _ bytes: UInt64) -> Range<UInt64> {
-      let first = offset >> geometry.clusterBits
-      return first..<first + geometry.clusters(for: bytes)
-    }
     let end = geometry.clusters(for: file.size)
-    places.replace(.l1, with: clusters(header.l1Offset, UInt64(l1.count) * 8))
-    places.replace(.refcountTable, with: clusters(refcounts.tableOffset, UInt64(refcounts.table.count) * 8))
+    learnRanges()
     for (entries, kind) in [(l1, "L2 table"), (refcounts.table, "refcount block")] {
       for entry in entries {
         let offset = kind == "L2 table" ? entry & QCOW2Header.offsetMask : entry
@@ -148,6 +169,22 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
       }
     }
     guard !places.haveOverlaps else { throw damaged("its tables overlap") }
+  }
+
+  /// Notes where the tables of more than a cluster are.
+  func learnRanges() {
+    func clusters(_ offset: UInt64, _ bytes: UInt64) -> Range<UInt64> {
+      let first = offset >> geometry.clusterBits
+      return first..<first + geometry.clusters(for: bytes)
+    }
+    places.removeSnapshots()
+    places.replace(.l1, with: clusters(header.l1Offset, UInt64(l1.count) * 8))
+    places.replace(.refcountTable, with: clusters(refcounts.tableOffset, UInt64(refcounts.table.count) * 8))
+    places.replace(.snapshots, with: clusters(header.snapshotsOffset, snapshotTableSize))
+    // Of very many the refcounts alone must tell.
+    for (number, snapshot) in snapshots.prefix(64).enumerated() {
+      places.replace(.snapshotL1(number), with: clusters(snapshot.l1Offset, UInt64(snapshot.l1Size) * 8))
+    }
   }
 
   // MARK: - What it says of itself
@@ -164,8 +201,10 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
   var backingEnd: UInt64 { min(backing?.size ?? 0, size) }
 
   /// Reads what is underneath, and zeroes behind its end.
-  func readBacking(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) {
-    let end = backingEnd
+  func readBacking(
+    of size: UInt64, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) {
+    let end = min(backing?.size ?? 0, size)
     let held = Int(min(UInt64(buffer.count), end - min(offset, end)))
     if held > 0 {
       try backing?.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<held]))

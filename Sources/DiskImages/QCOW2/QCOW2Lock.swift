@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A lock that one can wait under until something has changed.
+/// A lock that one can wait under until something has changed. Its holder may take it again, but not wait then.
 final class QCOW2Lock: @unchecked Sendable {  // the C library's own objects
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -8,7 +8,11 @@ final class QCOW2Lock: @unchecked Sendable {  // the C library's own objects
   init() {
     mutex.initialize(to: pthread_mutex_t())
     condition.initialize(to: pthread_cond_t())
-    pthread_mutex_init(mutex, nil)
+    var attributes = pthread_mutexattr_t()
+    pthread_mutexattr_init(&attributes)
+    pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_RECURSIVE))
+    pthread_mutex_init(mutex, &attributes)
+    pthread_mutexattr_destroy(&attributes)
     pthread_cond_init(condition, nil)
   }
 

@@ -37,6 +37,19 @@ final class QCOW2Refcounts {
   /// Clusters that the table's blocks could count.
   var coverage: UInt64 { UInt64(table.count) << geometry.blockBits }
 
+  /// Uses another table, which the header names now, and blocks that are stored.
+  func reset(_ table: [UInt64], at offset: UInt64) {
+    self.table = table
+    tableOffset = offset
+    tableClusters = (UInt64(table.count) * 8) >> geometry.clusterBits
+    dirtyTablePages = []
+    firstCandidate = 0
+    pages.forgetAll()
+    let first = offset >> geometry.clusterBits
+    places.replace(.refcountTable, with: first..<first + tableClusters)
+    for block in table where block != 0 { places.insert(block >> geometry.clusterBits) }
+  }
+
   // MARK: - Counts
 
   private func place(of cluster: UInt64) throws(Errno) -> (page: QCOW2Page, index: Int)? {

@@ -21,7 +21,9 @@ extension SystemCallPolicy {
     policy.allow("pread64", "pwrite64", "preadv2", "pwritev2", "timerfd_settime", "timerfd_gettime")
     policy.allow(
       "sendmsg", "recvmsg", "getsockopt", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "poll", "ppoll")
-    policy.allow("fdatasync", "fsync", "fallocate", "ftruncate", "lseek", "fstat", "shutdown", "close", "dup")
+    policy.allow(
+      "fdatasync", "fsync", "fallocate", "ftruncate", "lseek", "fstat", "shutdown", "close", "dup",
+      "dup3")
     policy.allow("epoll_ctl", "epoll_create1", "eventfd2", "timerfd_create")
     policy.allow("clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday")
     policy.allow(

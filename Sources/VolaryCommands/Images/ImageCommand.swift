@@ -6,9 +6,10 @@ internal import VolaryHost
 package struct ImageCommand: ParsableCommand {
   package static let configuration = CommandConfiguration(
     commandName: "image",
-    abstract: "Build, list, import and remove images.",
+    abstract: "Build, list, import, export and remove images, and convert disks.",
     subcommands: [
       ImageBuildCommand.self, ImageListCommand.self, ImageRemoveCommand.self, ImageImportCommand.self,
+      ImageConvertCommand.self, ImageExportCommand.self, ImageInfoCommand.self,
     ])
 
   package init() {}

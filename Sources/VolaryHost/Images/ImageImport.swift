@@ -65,7 +65,7 @@ package struct ImageImport {
     }
     return ImageRecord(
       name: name.description, architecture: architecture, createdAt: Date(), source: "imported",
-      kernelSize: lengths[ImageStore.kernelFile] ?? 0, initrdSize: lengths[ImageStore.initrdFile],
+      kernelSize: lengths[ImageStore.kernelFile], initrdSize: lengths[ImageStore.initrdFile],
       diskSize: lengths[ImageStore.diskFile], storedSize: stored)
   }
 

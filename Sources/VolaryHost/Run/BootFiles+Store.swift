@@ -4,7 +4,7 @@ extension BootFiles {
   /// The files of an image in the store. Throws `notFound` with the command that makes it.
   package init(image: String, architecture: GuestArchitecture) throws(ImageError) {
     let stored = try ImageStore().find(ImageName(image), architecture)
-    self.init(kernel: stored.kernel.path, initrd: stored.initrd?.path, disk: stored.disk?.path)
+    self.init(kernel: stored.kernel?.path, initrd: stored.initrd?.path, disk: stored.disk?.path)
   }
 }
 
