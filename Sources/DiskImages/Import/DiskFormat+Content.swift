@@ -21,13 +21,3 @@ extension DiskFormat {
     return .raw
   }
 }
-
-extension ImageFile {
-  fileprivate func bytes(at offset: UInt64, count: Int) throws(Errno) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    try bytes.withUnsafeMutableBufferPointer { (bytes) throws(Errno) in
-      try read(at: offset, into: UnsafeMutableRawBufferPointer(bytes))
-    }
-    return bytes
-  }
-}
