@@ -27,7 +27,7 @@ extension EndToEndTests {
       #expect(
         try house.type("a", "echo is=$((40+3)) >/kept; sync; cat /kept", until: "is=43").contains("is=43"))
       try house.expect(["snapshot", "create", "a", "late"])
-      #expect(try house.run(["list", "-f", "csv", "-c", "nS"]).output == "a,2\nb,1\nc,0\n")
+      #expect(try house.run(["list", "-f", "csv", "-c", "nS"]).output.hasSuffix("a,2\nb,1\nc,0\n"))
 
       // One that runs is ended, put back and started again.
       try house.expect(["snapshot", "restore", "a", "snap0"])

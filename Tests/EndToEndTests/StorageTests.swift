@@ -24,11 +24,9 @@ extension EndToEndTests {
       try house.expect(launch + ["-s", "moon"], code: 4, naming: "moon")
       try house.expect(launch + ["-s", "fast", "--disk", "5GiB"])
       #expect(house.instanceFolders.count == 1)
-      let disk = "\(fast)/instances/\(house.instanceFolders[0])/disk.raw"
-      #expect(FileManager.default.fileExists(atPath: disk))
-      #expect(
-        !FileManager.default.fileExists(
-          atPath: "\(house.folder.path)/instances/\(house.instanceFolders[0])/disk.raw"))
+      // The image's disk and the instance's own, and nothing in the daemon's pool.
+      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(fast)/layers").count == 2)
+      #expect(!FileManager.default.fileExists(atPath: "\(house.folder.path)/layers"))
       #expect(
         try house.type("a", "echo here=$((40+2)) >/kept; sync; cat /kept", until: "here=42").contains(
           "here=42"))
@@ -74,14 +72,14 @@ extension EndToEndTests {
       #expect(try Bench.eventually(within: 20) { try house.run(["start", "a"]).code == 0 })
       #expect(try house.type("a", "cat /kept", until: "here=42").contains("here=42"))
       try house.expect(["delete", "a", "--force"])
-      #expect(!FileManager.default.fileExists(atPath: disk))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(fast)/layers") == [])
 
       // By a profile; then nothing is left of the pool but its directory.
       try house.expect(["profile", "create", "ssd", "-d", "root,pool=fast"])
       try house.expect([
         "launch", Bench.imageName, "b", "--arch", "riscv64", "--stopped", "-p", "default", "-p", "ssd",
       ])
-      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(fast)/instances").count == 1)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(fast)/layers").count == 2)
       try house.expect(["profile", "remove", "b", "ssd"], code: 2, naming: "cannot be moved")
       try house.expect(["delete", "b"])
       try house.expect(["storage", "delete", "fast"], code: 5, naming: "/1.0/profiles/ssd")

@@ -1,9 +1,16 @@
 /// What a new instance is asked for with (Incus's api.InstancesPost).
 package struct InstancesPost: Codable, Sendable {
+  package enum WantedType: String, Codable, Sendable, CaseIterable {
+    case virtualMachine = "virtual-machine"
+    case container
+    /// What the source is: so Incus's client asks for the copy of a snapshot.
+    case any = ""
+  }
+
   /// Made up when none is given.
   package var name: String?
   package var description: String?
-  package var type: InstanceType?
+  package var type: WantedType?
   package var source: InstanceSource
   /// In the kernel's words or Debian's; the image's own when nil.
   package var architecture: String?
@@ -16,7 +23,7 @@ package struct InstancesPost: Codable, Sendable {
   package var start: Bool?
 
   package init(
-    name: String? = nil, description: String? = nil, type: InstanceType? = nil, source: InstanceSource,
+    name: String? = nil, description: String? = nil, type: WantedType? = nil, source: InstanceSource,
     architecture: String? = nil, config: [String: String]? = nil, devices: [String: [String: String]]? = nil,
     profiles: [String]? = nil, ephemeral: Bool? = nil, start: Bool? = nil
   ) {
