@@ -57,8 +57,11 @@ package struct InstanceSource: Codable, Sendable {
   /// Whether one that is there is brought up to what `source` is. Refused so far.
   package var refresh: Bool?
 
+  /// Whether the copy goes on from what the machine of `source` is, memory included; it runs then, as that does.
+  package var live: Bool?
+
   private enum CodingKeys: String, CodingKey {
-    case type, alias, fingerprint, source, project, refresh
+    case type, alias, fingerprint, source, project, refresh, live
     case instanceOnly = "instance_only"
   }
 
@@ -74,6 +77,15 @@ package struct InstanceSource: Codable, Sendable {
     self.source = source
     self.project = project
     self.instanceOnly = instanceOnly
+  }
+
+  /// A copy of an instance that runs, which goes on as that does.
+  package init(forking source: String, project: String? = nil) {
+    type = "copy"
+    self.source = source
+    self.project = project
+    instanceOnly = true
+    live = true
   }
 }
 
@@ -123,8 +135,12 @@ package struct InstanceStatePut: Codable, Sendable {
   package var timeout: Int?
   /// Whether the power is cut.
   package var force: Bool?
+  /// With a stop, whether the machine is kept for the next start, memory and devices included. With a start, false for
+  /// one that does not go on from what was kept.
+  package var stateful: Bool?
 
-  package init(action: Action, timeout: Int? = nil, force: Bool? = nil) {
+  package init(action: Action, timeout: Int? = nil, force: Bool? = nil, stateful: Bool? = nil) {
+    self.stateful = stateful
     self.action = action
     self.timeout = timeout
     self.force = force

@@ -76,7 +76,14 @@ struct StartCommand: ParsableCommand {
 
   @OptionGroup var instances: InstanceNames
 
-  func run() throws { try instances.change(.init(action: .start)) { $0.statusCode == .stopped } }
+  @Flag(help: "Begin anew, also where 'volary stop --stateful' has kept the machine.")
+  var stateless = false
+
+  func run() throws {
+    try instances.change(.init(action: .start, stateful: stateless ? false : nil)) {
+      $0.statusCode == .stopped
+    }
+  }
 }
 
 /// How an instance is to end.
@@ -107,9 +114,15 @@ struct StopCommand: ParsableCommand {
   @OptionGroup var instances: InstanceNames
   @OptionGroup var ending: EndOptions
 
+  @Flag(help: "Keep memory and devices: the next start goes on where this stops.")
+  var stateful = false
+
   func run() throws {
-    let (ending, query) = (ending, instances.project.query)
+    let (ending, stateful, query) = (ending, stateful, instances.project.query)
     try instances.forEach(fitting: { $0.statusCode != .stopped }) { client, name in
+      if stateful {
+        return try await client.change(name, .init(action: .stop, stateful: true), query: query)
+      }
       try await ending.end(client, name, .stop, query: query)
     }
   }

@@ -39,6 +39,14 @@ package struct InstanceFolder: Equatable, Sendable {
   /// What the processes of the machine said since it was started.
   package var log: String { path + "/log" }
 
+  /// A machine that was kept, under a name: a snapshot's identity, or `start`.
+  package func kept(_ name: String) -> KeptMachine { KeptMachine("\(path)/kept/\(name)") }
+
+  /// The names of those that there are, whole or not.
+  package var keptNames: [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: path + "/kept")) ?? []
+  }
+
   /// Makes the folder and fills it from an image, or from what another instance was made of: kernel and initial RAM
   /// disk are the same files by another name where that is possible. Leaves nothing behind when it fails.
   package func make(kernel source: String, initrd other: String?) throws {

@@ -37,6 +37,8 @@ package struct InstancePlan: Sendable {
   package var identifier: String
   /// What the guest is told at its first start.
   package var cloudInit: CloudInit
+  /// What the machine goes on from; nil for one that is powered on.
+  package var restoration: KeptMachine.Opened?
 
   package init(
     name: String, folder: InstanceFolder, disk: DiskChain?, architecture: MachineConfiguration.Architecture,

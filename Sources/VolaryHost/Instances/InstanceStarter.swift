@@ -30,6 +30,9 @@ package struct InstanceStarter {
       virtioBus: plan.architecture.usualVirtioBus, kvm: engine.device.map { add($0) },
       record: add(try open(folder.end, O_RDWR | O_CREAT, "the record")),
       consoleLog: add(try open(folder.console, O_RDWR | O_CREAT, "the console's log")))
+    configuration.restoration = plan.restoration.map { kept in
+      .init(state: add(kept.state), memory: kept.memory.map { add($0) })
+    }
     let (port, portOfMachine) = try UnixSocket.connected(.stream)
     // Port 0 is the guest's hvc0, which nobody reads: an instance's console is the serial line.
     let (_, consoleOfMachine) = try UnixSocket.connected(.stream)

@@ -25,6 +25,9 @@ extension Instances {
       }
     }
     await recoverLayers(of: records)
+    if let now = try? await services.store.read({ try InstanceRecord.fetchAll($0) }) {
+      await removeStrayKept(of: now)
+    }
     await removeStrays(known: Set(records.map(\.id)))
     removeStrayGroups()
     for path in pools.strays(known: Set(records.map(\.id))) {
@@ -97,12 +100,15 @@ extension Instances {
     watchAgent(record.id)
     _ = try? await update(record.id) {
       $0.wanted = .running
+      // It runs, so what it was to go on from is past.
+      $0.stateful = false
       $0.statusCode = .running
       $0.pid = identity?.identifier
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
       $0.exit = nil
     }
     machines[record.id]?.memory = status.memory
+    machines[record.id]?.cpus = cpus
     machines[record.id]?.group = group(record.id, of: identity?.identifier ?? 0, in: groups)
     await holdLimits(record)
     await holdMemory(record)
@@ -114,6 +120,8 @@ extension Instances {
     let exit = InstanceEnd.explainAbsence(
       Self.record(in: folder(of: record)), hostWasRestarted: isFirstOfBoot)
     let changed = try? await update(record.id) {
+      // Nobody knows whether its guest has run on, and changed the disk since.
+      if $0.statusCode == .starting { $0.stateful = false }
       $0.statusCode = .stopped
       $0.pid = nil
       $0.pidStartedAt = nil

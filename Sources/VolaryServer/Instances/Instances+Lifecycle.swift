@@ -36,7 +36,10 @@ extension Instances {
       requestor: identity
     ) { context in
       switch put.action {
-      case .start: try await self.start(record.id, context)
+      case .start:
+        if put.stateful == false, record.stateful { try await self.forgetKept(record) }
+        try await self.start(record.id, context)
+      case .stop where put.stateful == true: try await self.stopKeeping(record, context)
       case .stop: try await self.stop(record, seconds: seconds, force: force, context)
       case .restart:
         try await self.stop(record, seconds: seconds, force: force, context, isRestart: true)
@@ -51,7 +54,10 @@ extension Instances {
   // MARK: - Start
 
   /// Starts an instance's machine, and returns when it runs.
-  func start(_ id: String, _ context: OperationContext? = nil) async throws {
+  /// From `kept`, or from what was kept at its last stop, or anew.
+  func start(
+    _ id: String, _ context: OperationContext? = nil, from kept: KeptMachine.Opened? = nil
+  ) async throws {
     guard let record = try await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       throw APIError.notFound("the instance is gone")
     }
@@ -64,7 +70,9 @@ extension Instances {
       try await self.checkPool(record.pool)
       try await self.leaveOffMerging(for: record)
       if let size = settings.diskSize { try await self.growDisk(of: record, to: size) }
-      let plan = try await self.plan(record, settings, try await self.disk(of: self.current(id)))
+      var plan = try await self.plan(record, settings, try await self.disk(of: self.current(id)))
+      plan.restoration = if let kept { kept } else { try await self.openKept(record) }
+      if let build = plan.restoration?.build { (plan.cpus, plan.memory) = (build.cpus, build.memory) }
       try await self.admit(record, plan, try await self.ratios())
       let names = record.volatile
       do {
@@ -75,6 +83,7 @@ extension Instances {
           $0.volatile = names
         }
         try await self.begin(record, plan)
+        await self.dropKept(record)
       } catch {
         await self.withdraw(id)
         let failure = APIError(host: error)
@@ -128,6 +137,7 @@ extension Instances {
       link: link, identity: identity, process: process, network: network, startedAt: .now,
       architecture: plan.architecture)
     machines[record.id]?.memory = plan.memory
+    machines[record.id]?.cpus = plan.cpus
     machines[record.id]?.group = group(record.id, of: process.identifier, in: groups)
     refusals[record.id] = nil
     follow(record.id, events)
@@ -135,6 +145,7 @@ extension Instances {
     let startedWith = StartedWith(record, profiles(of: record)).text
     let started = try await update(record.id) {
       $0.volatile[Volatile.started] = startedWith
+      $0.stateful = false
       $0.statusCode = .running
       $0.pid = identity?.identifier
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
@@ -171,7 +182,8 @@ extension Instances {
         type: "DiskTrouble", status: true, reason: "HostRefused",
         message: "the host could not \(operation) the disk `\(disk)`: \(Errno(errorNumber))")
     case .warning(let line): services.logger.warning("\(line)", metadata: ["instance": "\(id)"])
-    case .started, .guestPoweredOff, .guestPanicked, .failed, .memoryKept: break
+    case .memoryKept(let failure): memoryKept(failure, of: id)
+    case .started, .guestPoweredOff, .guestPanicked, .failed: break
     }
   }
 
@@ -246,6 +258,7 @@ extension Instances {
   private func finish(_ id: String) async {
     guard let machine = machines.removeValue(forKey: id) else { return }
     pool.release(id)
+    machine.memoryKept?.finish()
     defer { for waiter in machine.waiting.values { waiter.resume(returning: true) } }
     guard let record = try? await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       return

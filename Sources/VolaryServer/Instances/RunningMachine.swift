@@ -26,8 +26,11 @@ struct RunningMachine: Sendable {
   var reportCount = 0
   /// Where the agent is asked for another.
   var watch: AgentStream.Writer?
-  /// Bytes that it was started with.
+  /// What it was started with: virtual CPUs, and bytes.
+  var cpus = 1
   var memory: UInt64 = 0
+  /// Who waits for its memory to be written: told nil when it is, else why it is not.
+  var memoryKept: AsyncStream<String?>.Continuation?
   /// Of its processes; nil where there are none.
   var group: ControlGroup?
   /// Those in effect, and what of them the host cannot hold.

@@ -46,6 +46,16 @@ extension Instances {
     try await checkSize(of: record, settings, original)
     let snapshots = then == nil && post.source.instanceOnly != true
     let (new, diskSize) = (record, settings.diskSize)
+    if post.source.live == true {
+      guard then == nil, machines[source.id] != nil else {
+        throw APIError.conflict(
+          "only an instance that runs can be forked, and `\(post.source.source ?? "")` does not",
+          wayOut: "`volary copy` copies what is on its disk")
+      }
+      return try await begin(record, settings, "Forking instance", starts: false, by: identity) { context in
+        try await self.fork(new, of: source, diskSize, context)
+      }
+    }
     return try await begin(
       record, settings, "Copying instance", starts: post.start ?? false, by: identity
     ) { context in try await self.make(new, like: original, snapshots: snapshots, diskSize, context) }
@@ -119,6 +129,47 @@ extension Instances {
     await tell("created", record)
   }
 
+  /// Makes an instance whose machine goes on from what another's is now, memory included. Both run afterwards.
+  private func fork(
+    _ record: InstanceRecord, of original: InstanceRecord, _ diskSize: UInt64?, _ context: OperationContext
+  ) async throws {
+    let (folder, other) = (folder(of: record), folder(of: original))
+    do {
+      let opened = try await exclusively(record, "created") {
+        try await offThread("make") {
+          do { try folder.make(kernel: other.kernel, initrd: other.initrd) } catch {
+            throw APIError(host: error)
+          }
+        }
+        return try await self.inTurn(original, "forked", context) {
+          context.progress("keeping the machine")
+          let source = try await self.current(original.id)
+          let opened = try await self.freeze(source, in: .memory)
+          let layer = try await self.layerBeneath(source)
+          let disk =
+            if let layer { try await self.makeLayer(over: layer, size: diskSize) } else {
+              nil as LayerRecord?
+            }
+          try await self.keepNew(record, disk)
+          return opened
+        }
+      }
+      await tell("created", record)
+      try await start(record.id, context, from: opened)
+    } catch {
+      await discard(record)
+      throw error
+    }
+  }
+
+  /// What the disk of an instance stands on that was just frozen.
+  private func layerBeneath(_ record: InstanceRecord) async throws -> LayerRecord? {
+    try await services.store.read { database in
+      let top = try InstanceRecord.fetchOne(database, key: record.id)?.layer
+      return try top.map { try LayerRecord.chain(database, from: $0) }?.dropFirst().first
+    }
+  }
+
   /// The layer that a copy is to stand on, and the snapshots that it gets.
   private func hold(
     _ source: InstanceRecord, _ snapshot: SnapshotRecord?, snapshots: Bool
@@ -131,7 +182,7 @@ extension Instances {
         return (try now.layer.flatMap { try LayerRecord.fetchOne(database, key: $0) }, [])
       }
     }
-    try await freeze(source) { _, _ in }
+    try await freeze(source)
     return try await services.store.read { database in
       let top = try InstanceRecord.fetchOne(database, key: source.id)?.layer
       let chain = try top.map { try LayerRecord.chain(database, from: $0) } ?? []
@@ -142,14 +193,14 @@ extension Instances {
   }
 
   /// As ``exclusively(_:_:_:)``, waiting for others that do the same.
-  private func inTurn(
+  private func inTurn<Value: Sendable>(
     _ record: InstanceRecord, _ what: String, _ context: OperationContext,
-    _ body: @Sendable () async throws -> Void
-  ) async throws {
+    _ body: @Sendable () async throws -> Value
+  ) async throws -> Value {
     while isBeing(record, what) {
       try context.checkCancellation()
       try await Task.sleep(for: .milliseconds(20))
     }
-    try await exclusively(record, what, body)
+    return try await exclusively(record, what, body)
   }
 }

@@ -9,23 +9,42 @@ internal import VolaryHost
 /// What an instance's disk is at one moment.
 extension Instances {
   /// Has the layer that an instance's machine writes never be written again, and gives the instance another. `also` is
-  /// kept in the same step, with that layer, or nil where there is no disk. Only within ``exclusively(_:_:_:)``.
+  /// kept in the same step, with that layer, or nil where there is no disk. With `place`, the machine, which runs, is
+  /// kept there too, memory and devices included. Only within ``exclusively(_:_:_:)``.
+  @discardableResult
   func freeze(
-    _ record: InstanceRecord, also: @escaping @Sendable (Database, _ layer: String?) throws -> Void
-  ) async throws {
+    _ record: InstanceRecord, in place: Keeping.Place? = nil,
+    also: @escaping @Sendable (Database, _ layer: String?) throws -> Void = { _, _ in }
+  ) async throws -> KeptMachine.Opened? {
     try await checkPool(record.pool)
     guard let top = try await topLayer(of: record) else {
-      return try await services.store.write { try also($0, nil) }
+      var opened: KeptMachine.Opened?
+      if let place {
+        let keeping = try await beginKeeping(record.id, in: place, Checkpoint(), [])
+        opened = try await finishKeeping(keeping, of: record.id)
+      }
+      try await services.store.write { try also($0, nil) }
+      return opened
     }
     let isRunning = machines[record.id] != nil
     if !isRunning, let beneath = try await whatIsBeneathEmpty(top) {
       // Nothing has been written since the last time.
-      return try await services.store.write { try also($0, beneath) }
+      try await services.store.write { try also($0, beneath) }
+      return nil
     }
     guard let next = try await makeLayer(over: top) else {
       throw APIError(.failed, "the disk of `\(record.name)` is gone")
     }
-    if isRunning { try await handOver(next, record) }
+    var keeping: Keeping?
+    if isRunning { keeping = try await handOver(next, record, place) }
+    if let keeping {
+      // The disk's part is done; what is to come can take a while.
+      try await services.store.write { try Self.keep(next, as: record.id, $0) }
+      LayerFile.protect(path(of: top))
+      let opened = try await finishKeeping(keeping, of: record.id)
+      try await services.store.write { try also($0, top.id) }
+      return opened
+    }
     do {
       try await services.store.write { database in
         try Self.keep(next, as: record.id, database)
@@ -41,6 +60,7 @@ extension Instances {
       throw error
     }
     LayerFile.protect(path(of: top))
+    return nil
   }
 
   /// The layer that an instance writes. A disk from before there were layers becomes one.
@@ -79,13 +99,15 @@ extension Instances {
 
   /// Has a machine go on in another file. Whether it has is known when this returns; when it throws, it has not, or the
   /// layer waits for ``settleHanded(_:isRunning:)``.
-  private func handOver(_ next: LayerRecord, _ record: InstanceRecord) async throws {
-    guard let machine = machines[record.id] else { return }
+  private func handOver(
+    _ next: LayerRecord, _ record: InstanceRecord, _ place: Keeping.Place?
+  ) async throws -> Keeping? {
+    guard let machine = machines[record.id] else { return nil }
     let layers = try await services.store.write { database in
       try database.execute(sql: "UPDATE layers SET state = 'handed' WHERE id = ?", arguments: [next.id])
       return try LayerRecord.chain(database, from: next.id)
     }
-    guard let chain = files(layers) else { return }
+    guard let chain = files(layers) else { return nil }
     do {
       var descriptors: [Descriptor] = []
       // Its machine locks them.
@@ -93,8 +115,11 @@ extension Instances {
         descriptors.append(file)
         return descriptors.count - 1
       }
+      if let place {
+        return try await beginKeeping(record.id, in: place, Checkpoint(disks: [disk]), descriptors)
+      }
       try await machine.link.checkpoint(Checkpoint(disks: [disk]), descriptors: descriptors)
-    } catch ControlError.closed {
+    } catch ControlError.closed where place == nil {
       // It has ended meanwhile. What it wrote last may be in either.
     } catch ControlError.timedOut {
       throw APIError(
@@ -103,6 +128,7 @@ extension Instances {
       await drop(next)
       throw APIError(host: error)
     }
+    return nil
   }
 
   /// Of a layer that was handed to a machine by a daemon that did not learn what became of it. A machine that runs has

@@ -1,5 +1,6 @@
 internal import GRDB
 internal import VolaryAPI
+internal import VolaryHost
 
 /// An instance that becomes again what it was.
 extension Instances {
@@ -27,12 +28,12 @@ extension Instances {
     ) { context in
       let ran = try await self.exclusively(record, "restored") {
         let ran = try await self.endForRestoring(record.id, context)
-        try await self.putBack(record.id, snapshot.id)
+        try await self.putBack(record.id, snapshot.id, isStateful: stateful)
         return ran
       }
       await self.tell("restored", record, ["snapshot": .string(snapshotName)])
       Task { await self.mergeLayers() }
-      if ran { try await self.start(record.id, context) }
+      if ran || stateful { try await self.start(record.id, context) }
       return [:]
     }
   }
@@ -45,8 +46,10 @@ extension Instances {
     return true
   }
 
-  private func putBack(_ id: String, _ snapshotID: String) async throws {
+  private func putBack(_ id: String, _ snapshotID: String, isStateful: Bool) async throws {
     let record = try await current(id)
+    // What the machine was to go on from does not fit another disk.
+    if record.stateful { try await forgetKept(record) }
     guard let snapshot = try await services.store.read({ try SnapshotRecord.fetchOne($0, key: snapshotID) })
     else { throw APIError.notFound("the snapshot was deleted meanwhile") }
     var intended = record
@@ -66,6 +69,10 @@ extension Instances {
     }
     let new = next
     do {
+      if isStateful {
+        let (kept, target) = (kept(snapshot), keptForStart(record))
+        try await offThread("keep") { try kept.share(as: target) }
+      }
       try await services.store.write { database in
         guard var record = try InstanceRecord.fetchOne(database, key: id),
           let project = try ProjectRecord.fetchOne(database, key: record.project)
@@ -77,6 +84,7 @@ extension Instances {
         try InstanceQuota.check(project, adding: record, settings, profiles, database)
         record.bootAutostart = settings.autostart ?? false
         record.bootPriority = settings.priority
+        record.stateful = isStateful
         try record.update(database)
         if let new { try Self.keep(new, as: id, database) }
       }

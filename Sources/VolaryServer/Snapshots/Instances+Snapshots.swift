@@ -32,6 +32,8 @@ extension Instances {
     // An image's own is none of theirs.
     let files = Dictionary(
       layers.filter { $0.image == nil }.map { ($0.id, path(of: $0)) }, uniquingKeysWith: { one, _ in one })
+    let states = Dictionary(
+      found.filter(\.stateful).map { ($0.id, kept($0)) }, uniquingKeysWith: { one, _ in one })
     let objects = found.compactMap { snapshot in
       owners[snapshot.instance].map { (snapshot, object(snapshot, of: $0)) }
     }
@@ -39,6 +41,7 @@ extension Instances {
       objects.reduce(into: [:]) { all, entry in
         var (snapshot, object) = entry
         object.size = snapshot.layer.flatMap { files[$0] }.map(LayerFile.storedBytes) ?? 0
+        object.size += states[snapshot.id]?.storedBytes ?? 0
         all[snapshot.instance, default: []].append(object)
       }
     }
@@ -77,9 +80,11 @@ extension Instances {
     of name: String, project: String, _ post: SnapshotsPost, by identity: Identity
   ) async throws -> OperationObject {
     let record = try await find(name, project: project)
-    if post.stateful == true {
-      throw APIError(
-        .unprocessable, "snapshots with memory are not there yet", wayOut: "make one without --stateful")
+    let isStateful = post.stateful ?? false
+    if isStateful, machines[record.id] == nil {
+      throw APIError.conflict(
+        "the instance `\(name)` does not run, and has no memory to keep",
+        wayOut: "make one without --stateful")
     }
     let settings = try settings(of: record)
     let snapshot = try await chooseName(post.name, of: record, settings)
@@ -93,14 +98,15 @@ extension Instances {
       "Snapshotting instance", project: project,
       resources: ["instances": [Self.path(record)], "instances_snapshots": [path]], requestor: identity
     ) { _ in
-      try await self.takeSnapshot(of: record.id, name: snapshot, description, expiresAt: expiry)
+      try await self.takeSnapshot(
+        of: record.id, name: snapshot, description, expiresAt: expiry, isStateful: isStateful)
       return [:]
     }
   }
 
   /// Makes a snapshot, and tells of it.
   func takeSnapshot(
-    of id: String, name: String, _ description: String? = nil, expiresAt: Timestamp?
+    of id: String, name: String, _ description: String? = nil, expiresAt: Timestamp?, isStateful: Bool = false
   ) async throws {
     let record = try await current(id)
     try await exclusively(record, "snapshotted") {
@@ -109,10 +115,13 @@ extension Instances {
       if try await self.services.store.read({ try SnapshotRecord.find($0, of: id, name: name) }) != nil {
         throw Self.taken(name, of: record)
       }
-      try await self.freeze(record) { database, layer in
+      let snapshotID = LayerRecord.makeID()
+      let kept = isStateful ? Keeping.Place.files(self.folder(of: record).kept(snapshotID)) : nil
+      try await self.freeze(record, in: kept) { database, layer in
         let now = try InstanceRecord.fetchOne(database, key: id) ?? record
         try SnapshotRecord(
-          of: now, name: name, description: description, expiresAt: expiresAt, layer: layer
+          id: snapshotID, of: now, name: name, description: description, expiresAt: expiresAt,
+          stateful: isStateful, layer: layer
         ).insert(database)
       }
     }
@@ -200,11 +209,16 @@ extension Instances {
   /// Deletes a snapshot, and tells of it. What others stand on stays.
   func removeSnapshot(_ name: String, of record: InstanceRecord) async throws {
     try await exclusively(record, "relieved of a snapshot") {
-      try await self.services.store.write { database in
+      let gone: SnapshotRecord? = try await self.services.store.write { database in
         guard let snapshot = try SnapshotRecord.find(database, of: record.id, name: name) else {
           throw Self.noSnapshot(name, of: record.name)
         }
         try snapshot.delete(database)
+        return snapshot
+      }
+      if let gone, gone.stateful {
+        let kept = await self.kept(gone)
+        try? await offThread("keep") { kept.remove() }
       }
       await self.collectLayers()
     }

@@ -32,16 +32,16 @@ struct SnapshotRecord: Codable, FetchableRecord, PersistableRecord, Equatable, S
   }
 
   init(
-    of record: InstanceRecord, name: String, description: String? = nil, createdAt: Timestamp = .now,
-    expiresAt: Timestamp? = nil, layer: String?
+    id: String = LayerRecord.makeID(), of record: InstanceRecord, name: String, description: String? = nil,
+    createdAt: Timestamp = .now, expiresAt: Timestamp? = nil, stateful: Bool = false, layer: String?
   ) {
-    id = LayerRecord.makeID()
+    self.id = id
     instance = record.id
     self.name = name
     self.description = description ?? record.description
     self.createdAt = createdAt
     self.expiresAt = expiresAt
-    stateful = false
+    self.stateful = stateful
     architecture = record.architecture
     config = record.config
     devices = record.devices
@@ -59,7 +59,8 @@ struct SnapshotRecord: Codable, FetchableRecord, PersistableRecord, Equatable, S
     description = other.description
     createdAt = other.createdAt
     expiresAt = other.expiresAt
-    stateful = other.stateful
+    // Its memory stays with the other, whose machine it is of.
+    stateful = false
     architecture = other.architecture
     config = other.config
     devices = other.devices
