@@ -103,7 +103,7 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
     self.backing = backing
     isReadOnly = file.isReadOnly
     geometry = QCOW2Geometry(header)
-    limit = max(cacheSize, 64 << 10)
+    limit = max(cacheSize, 4 << Int(geometry.pageBits))
     currentSize = Atomic(header.size / sectorSize * sectorSize)
     compressor = QCOW2Compressor(
       header.compressionType == 0 ? .zlib : .zstd, clusterSize: Int(header.clusterSize))
