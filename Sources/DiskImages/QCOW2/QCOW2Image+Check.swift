@@ -67,7 +67,9 @@ extension QCOW2Image {
     guard entries <= QCOW2Census.maximumL1Entries else { throw Errno(27 /* EFBIG */) }
     census.add(l1)
     for snapshot in snapshots {
-      if snapshot.l1Size > 0 { census.add(snapshot.l1Offset, UInt64(snapshot.l1Size) * 8, "a snapshot's L1 table") }
+      if snapshot.l1Size > 0 {
+        census.add(snapshot.l1Offset, UInt64(snapshot.l1Size) * 8, "a snapshot's L1 table")
+      }
       census.add(try file.file.words(at: snapshot.l1Offset, count: Int(snapshot.l1Size)))
     }
     if !snapshots.isEmpty { census.add(header.snapshotsOffset, snapshotTableSize, "the snapshot table") }
