@@ -5,7 +5,7 @@ import Testing
 
 /// Images that somebody changed a little: whatever they say, nothing traps, hangs or takes memory without bound.
 @Suite struct QCOW2FuzzTests {
-  static let rounds = QCOW2Tools.numberFromEnvironment("VOLARY_QCOW2_MUTATIONS") ?? 800
+  static let rounds = QCOW2Tools.numberFromEnvironment("VOLARY_QCOW2_MUTATIONS") ?? 600
 
   static func file(_ bytes: [UInt8], readOnly: Bool = false) throws -> HostFile {
     let descriptor = try Descriptor.memory(name: "fuzz")

@@ -14,7 +14,14 @@ import Testing
     var snapshots: [(name: String, contents: [UInt64])] = []
     /// Taken or deleted in the operation that a cut came into.
     var uncertain: (name: String, contents: [UInt64])?
+    /// The numbers of sectors that the disk may have.
+    var sizes: Set<Int> = []
+    /// What the disk held when each bitmap was made.
+    var bitmaps: [(name: String, contents: [UInt64])] = []
     var number: UInt64 = 0
+    var cacheSize = 1 << 20
+    let clusterSectors: Int
+    let isVersion2: Bool
     var log: [String] = []
     var serial = 0
 
@@ -44,6 +51,11 @@ import Testing
       file = TestFile(canDeallocate: generator.next() % 4 != 0)
       try QCOW2Image.create(file: file, size: UInt64(sectors) * 512, options: options)
       model = PowerCutTests.Model(numbers)
+      sizes = [sectors]
+      clusterSectors = Int(options.clusterSize / 512)
+      isVersion2 = options.version == 2
+      // Little room for tables, so that commits come in between.
+      cacheSize = [0, 8192, 1 << 20].randomElement(using: &generator)!
       log.append("\(options)")
     }
 
@@ -89,9 +101,36 @@ import Testing
       case 24 where !snapshots.isEmpty:
         let snapshot = snapshots.randomElement(using: &generator)!
         log.append("apply \(snapshot.name)")
-        model.change(0..<model.current.count) { snapshot.contents[$0] }
+        let count = snapshot.contents.count
+        sizes.insert(count)
+        if count > model.current.count { model.grow(to: count) }
+        model.change(0..<count) { snapshot.contents[$0] }
         try disk.applySnapshot(snapshot.name)
+        model.cut(to: count)
+        sizes = [count]
         model.flushed()
+      case 25 where generator.next() % 2 == 0:
+        let count = model.current.count + Int.random(in: 1...40, using: &generator)
+        guard count < 1000 else { return }
+        log.append("grow to \(count)")
+        sizes.insert(count)
+        model.grow(to: count)
+        try disk.resize(to: UInt64(count) * 512)
+        sizes = [count]
+      case 26, 27:
+        let start = sectors.lowerBound / clusterSectors * clusterSectors
+        let range = start..<min(model.current.count, start + clusterSectors)
+        log.append("compressed \(range)")
+        number += 1000
+        let first = number
+        model.change(range) { first + UInt64($0) }
+        let bytes = QCOW2Sectors.bytes(range.map { first + UInt64($0) })
+        try bytes.withUnsafeBytes { try disk.writeCompressed(at: UInt64(start) * 512, from: $0) }
+      case 28 where generator.next() % 4 == 0 && bitmaps.count < 3 && !isVersion2:
+        serial += 1
+        log.append("bitmap b\(serial)")
+        try disk.createBitmap("b\(serial)", granularity: 512)
+        bitmaps.append(("b\(serial)", model.current))
       default:
         log.append("flush")
         try disk.flush()
@@ -102,6 +141,7 @@ import Testing
     /// What a disk holds is what may be there.
     func verify(_ disk: QCOW2Image) throws -> [UInt64] {
       let found = try QCOW2Sectors.numbers(disk)
+      try #require(sizes.contains(found.count), "\(found.count) \(log)")
       for (sector, number) in found.enumerated() {
         guard let number, model.possible[sector].contains(number) else {
           throw QCOW2Tools.Failure(
@@ -127,6 +167,28 @@ import Testing
       }
       return found.map { $0 ?? 0 }
     }
+
+    /// What a bitmap that says it is right does not show as changed is as it was. The others are removed.
+    mutating func verifyBitmaps(_ disk: QCOW2Image, holding found: [UInt64]) throws {
+      for bitmap in bitmaps {
+        guard let info = disk.bitmapList.first(where: { $0.name == bitmap.name }), !info.isInconsistent else {
+          continue
+        }
+        var sector: UInt64 = 0
+        while sector * 512 < disk.size {
+          let (isDirty, end) = try disk.dirtyExtent(of: bitmap.name, at: sector * 512, limit: disk.size)
+          for index in Int(sector)..<Int(end / 512) where !isDirty && index < bitmap.contents.count {
+            guard found[index] == bitmap.contents[index] else {
+              throw QCOW2Tools.Failure(description: "sector \(index) is not in \(bitmap.name)\n\(log)")
+            }
+          }
+          sector = end / 512
+        }
+      }
+      for info in disk.bitmapList where info.isInconsistent { try disk.removeBitmap(info.name) }
+      let names = disk.bitmapList.map(\.name)
+      bitmaps.removeAll { !names.contains($0.name) }
+    }
   }
 
   @Test(arguments: 1...cuts)
@@ -134,7 +196,7 @@ import Testing
     var generator = Xorshift(seed: UInt64(seed))
     var life = try Life(using: &generator)
     for number in 0..<6 {
-      let disk = try QCOW2Image(life.file, backing: life.base)
+      let disk = try QCOW2Image(life.file, backing: life.base, cacheSize: life.cacheSize)
       if generator.next() % 4 != 0 {
         life.file.fail(afterOperations: Int.random(in: 1...400, using: &generator))
       }
@@ -160,6 +222,9 @@ import Testing
       _ = try life.verify(QCOW2Image(ReadOnlyFile(life.file), backing: life.base))
       let again = try QCOW2Image(life.file, backing: life.base)
       let found = try life.verify(again)
+      life.sizes = [found.count]
+      try life.verifyBitmaps(again, holding: found)
+      if generator.next() % 2 == 0 { try again.close() }
       if !isVersion2 { try #require(again.check().corruptions == 0, "\(life.log)") }
       if generator.next() % 3 == 0 {
         let repaired = try again.repair()
@@ -191,7 +256,11 @@ import Testing
         life.snapshots.append(uncertain)
       }
       life.uncertain = nil
-      life.model.current = try life.verify(disk)
+      let found = try life.verify(disk)
+      life.sizes = [found.count]
+      life.model.grow(to: max(found.count, life.model.current.count))
+      life.model.cut(to: found.count)
+      life.model.current = found
     }
     try #require(failures > 3)
     try disk.close()
@@ -201,6 +270,19 @@ import Testing
     disk = try QCOW2Image(life.file, backing: life.base)
     #expect(try QCOW2Sectors.numbers(disk) == before)
     #expect(try disk.repair().isClean)
+  }
+}
+
+extension PowerCutTests.Model {
+  fileprivate mutating func grow(to count: Int) {
+    guard count > current.count else { return }
+    possible += [Set<UInt64>](repeating: [0], count: count - current.count)
+    current += [UInt64](repeating: 0, count: count - current.count)
+  }
+
+  fileprivate mutating func cut(to count: Int) {
+    current.removeLast(current.count - count)
+    possible.removeLast(possible.count - count)
   }
 }
 

@@ -88,6 +88,15 @@ enum QCOW2Tools {
     try bytes.withUnsafeBytes { try descriptor.writeAll($0) }
   }
 
+  /// Contents without zeroes, which differ from sector to sector.
+  static let pattern: [UInt8] = {
+    let sectors = 4883
+    return [UInt8](unsafeUninitializedCapacity: sectors * 512) { buffer, count in
+      for sector in 0..<sectors { memset(buffer.baseAddress! + sector * 512, Int32(sector % 251 | 1), 512) }
+      count = sectors * 512
+    }
+  }()
+
   /// A read-only disk of given contents, which no lock keeps from anybody.
   static func disk(_ contents: [UInt8]) throws -> any DiskImage {
     let descriptor = try Descriptor.memory(name: "contents")

@@ -21,11 +21,14 @@ extension DiskImages {
 
   /// As ``open(format:descriptor:name:readOnly:base:)``, for an image that is only read and lies in a part of a file
   /// or elsewhere.
-  package static func open(format: DiskFormat, file: any ImageFile) throws(DiskImageError) -> any DiskImage {
+  package static func open(
+    format: DiskFormat, file: any ImageFile, base: (any DiskImage)? = nil
+  ) throws(DiskImageError) -> any DiskImage {
     switch format {
     case .raw: try RawImage(file)
-    case .overlay: try OverlayImage(file, base: nil)
-    case .qcow2, .vmdk, .vdi, .vhd, .vhdx: try openImport(format: format, file: file)
+    case .overlay: try OverlayImage(file, base: base)
+    case .qcow2: try QCOW2Image(file, backing: base)
+    case .vmdk, .vdi, .vhd, .vhdx: try openImport(format: format, file: file, base: base)
     }
   }
 }

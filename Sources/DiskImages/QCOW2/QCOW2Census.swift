@@ -9,6 +9,8 @@ final class QCOW2Census {
   let clusterCount: UInt64
   private let memory: Mapping
   private let geometry: QCOW2Geometry
+  /// How many L1 entries name a table of the second level.
+  private var tables: [UInt64: UInt64] = [:]
   private(set) var corruptions = 0
   private(set) var messages: [String] = []
 
@@ -56,29 +58,28 @@ final class QCOW2Census {
     if cluster < clusterCount { counts[Int(cluster)] = count }
   }
 
-  /// Counts L1 tables, each table of the second level once however many name it, and calls `visit` for what the
-  /// entries say.
-  func add(
-    _ l1Tables: [[UInt64]], in file: QCOW2File
-  ) throws(Errno) {
-    var tables: [UInt64: UInt64] = [:]
-    for l1 in l1Tables {
-      for (index, entry) in l1.enumerated() {
-        let offset = entry & QCOW2Header.offsetMask
-        guard offset != 0 else { continue }
-        guard offset & geometry.clusterMask == 0 else {
-          corruption("L1 entry \(index) names \(offset), which is no cluster's beginning")
-          continue
-        }
-        tables[offset, default: 0] += 1
+  /// Notes an L1 table, whose second level ``countTables(in:)`` counts.
+  func add(_ l1: [UInt64]) {
+    for (index, entry) in l1.enumerated() {
+      let offset = entry & QCOW2Header.offsetMask
+      guard offset != 0 else { continue }
+      guard offset & geometry.clusterMask == 0 else {
+        corruption("L1 entry \(index) names \(offset), which is no cluster's beginning")
+        continue
       }
+      tables[offset, default: 0] += 1
     }
+  }
+
+  /// Counts each table of the second level once, however many name it, and what it names as often as that.
+  func countTables(in file: QCOW2File) throws(Errno) {
     let contents = QCOW2Buffer(count: Int(geometry.clusterSize))
     for (offset, times) in tables.sorted(by: { $0.key < $1.key }) {
       guard add(offset, geometry.clusterSize, times: times, "L2 table") else { continue }
       try file.read(at: offset, into: contents.bytes)
       count(contents.bytes, of: offset, times: times)
     }
+    tables = [:]
   }
 
   private func count(_ table: UnsafeMutableRawBufferPointer, of offset: UInt64, times: UInt64) {

@@ -64,11 +64,16 @@ struct QCOW2Header: Equatable, Sendable {
   var compressionType: UInt8 = 0
   /// Fields behind the compression type, kept as they are; the header's length follows from it.
   var laterFields: [UInt8] = [0, 0, 0, 0, 0, 0, 0]
+  /// Whether the header ends before the compression type, as old ones do.
+  var isShort = false
   var extensions: [Extension] = []
 
   var clusterSize: UInt64 { 1 << UInt64(clusterBits) }
   /// Bytes of the fields, without extensions.
-  var length: Int { version == 2 ? Self.lengthOfVersion2 : Self.lengthOfVersion3 + 1 + laterFields.count }
+  var length: Int {
+    if version == 2 { return Self.lengthOfVersion2 }
+    return Self.lengthOfVersion3 + (isShort ? 0 : 1 + laterFields.count)
+  }
   var hasExtendedL2: Bool { incompatible & Features.extendedL2 != 0 }
 
   /// What the header calls the backing file's format, if it does.
@@ -106,8 +111,10 @@ extension QCOW2Header {
       append(autoclear)
       append(refcountOrder)
       append(UInt32(length))
-      append(compressionType)
-      bytes += laterFields
+      if !isShort {
+        append(compressionType)
+        bytes += laterFields
+      }
     }
     for part in extensions {
       append(part.type)
@@ -181,8 +188,7 @@ extension QCOW2Header {
         compressionType = bytes[104]
         laterFields = Array(bytes[105..<length])
       } else {
-        // The room is there as padding in a header that is written anew.
-        laterFields = [UInt8](repeating: 0, count: 7)
+        isShort = true
       }
     }
     let nameOffset = bytes.bigEndian(UInt64.self, at: 8)

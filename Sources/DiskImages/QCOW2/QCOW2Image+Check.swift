@@ -65,15 +65,15 @@ extension QCOW2Image {
     if !l1.isEmpty { census.add(header.l1Offset, UInt64(l1.count) * 8, "the L1 table") }
     let entries = snapshots.reduce(UInt64(l1.count)) { $0 + UInt64($1.l1Size) }
     guard entries <= QCOW2Census.maximumL1Entries else { throw Errno(27 /* EFBIG */) }
-    var l1Tables = [l1]
+    census.add(l1)
     for snapshot in snapshots {
       if snapshot.l1Size > 0 {
         census.add(snapshot.l1Offset, UInt64(snapshot.l1Size) * 8, "a snapshot's L1 table")
       }
-      l1Tables.append(try file.file.words(at: snapshot.l1Offset, count: Int(snapshot.l1Size)))
+      census.add(try file.file.words(at: snapshot.l1Offset, count: Int(snapshot.l1Size)))
     }
     if !snapshots.isEmpty { census.add(header.snapshotsOffset, snapshotTableSize, "the snapshot table") }
-    try census.add(l1Tables, in: file)
+    try census.countTables(in: file)
     try countBitmaps(census)
     return census
   }

@@ -8,9 +8,9 @@ extension QCOW2Image {
   ) throws(DiskImageError) {
     var header = try plan(file.name, size: size, options)
     let geometry = QCOW2Geometry(header)
-    do {
+    do throws(Errno) {
       // Without its first bytes it is no image: those come last.
-      try file.resize(to: 0)
+      let isDevice = (try? file.resize(to: 0)) == nil
       // The header, the refcount table, its blocks and the L1 table, in this order.
       let l1Clusters = geometry.clusters(for: UInt64(header.l1Size) * 8)
       var blocks: UInt64 = 1
@@ -27,7 +27,13 @@ extension QCOW2Image {
       header.refcountTableOffset = geometry.clusterSize
       header.refcountTableClusters = UInt32(clamping: tableClusters)
       header.l1Offset = header.l1Size == 0 ? 0 : (1 + tableClusters + blocks) << geometry.clusterBits
-      try file.resize(to: total << geometry.clusterBits)
+      if isDevice {
+        guard try file.size() >= total << geometry.clusterBits else { throw Errno.noSpace }
+        try file.writeZeroes(at: 0, count: total << geometry.clusterBits, mayUnmap: false)
+        try file.sync()
+      } else {
+        try file.resize(to: total << geometry.clusterBits)
+      }
       let firstBlock = 1 + tableClusters
       try file.write(
         (0..<blocks).map { (firstBlock + $0) << geometry.clusterBits }[...], at: header.refcountTableOffset)

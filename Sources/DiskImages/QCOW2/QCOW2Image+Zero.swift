@@ -12,7 +12,11 @@ extension QCOW2Image {
     for edge in [offset..<inner.lowerBound, inner.upperBound..<offset + count] where !edge.isEmpty {
       try punch(edge)
     }
-    try zeroWhole(inner, keepingRoom: false)
+    // No entry of version 2 hides what is underneath, and zeroes would take the room that is to be given back.
+    let start = geometry.version >= 3 ? 0 : (backingEnd + geometry.clusterMask) & ~geometry.clusterMask
+    if start < inner.upperBound {
+      try zeroWhole(max(start, inner.lowerBound)..<inner.upperBound, keepingRoom: false)
+    }
   }
 
   package func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) {

@@ -103,7 +103,7 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
     self.backing = backing
     isReadOnly = file.isReadOnly
     geometry = QCOW2Geometry(header)
-    limit = max(cacheSize, 64 << 10)
+    limit = max(cacheSize, 4 << Int(geometry.pageBits))
     currentSize = Atomic(header.size / sectorSize * sectorSize)
     compressor = QCOW2Compressor(
       header.compressionType == 0 ? .zlib : .zstd, clusterSize: Int(header.clusterSize))
@@ -140,7 +140,8 @@ package final class QCOW2Image: DiskImage, @unchecked Sendable {  // guarded by 
     } catch {
       throw .damaged(name: file.name, format: .qcow2, reason: "\(error)")
     }
-    refcounts.switchTable = { [unowned self] (offset, clusters) throws(Errno) in
+    // They live no longer than this does, whose deinit may still need them.
+    refcounts.switchTable = { [unowned(unsafe) self] (offset, clusters) throws(Errno) in
       var header = self.header
       header.refcountTableOffset = offset
       header.refcountTableClusters = UInt32(clamping: clusters)

@@ -11,7 +11,11 @@ final class QCOW2Places {
   }
 
   /// Those of more than a cluster.
-  private var ranges: [Table: Range<UInt64>] = [.header: 0..<1]
+  private var ranges: [Table: Range<UInt64>] = [.header: 0..<1] {
+    didSet { rangeList = Array(ranges.values) }
+  }
+  /// The same, quick to go through: every write does.
+  private var rangeList = [0..<UInt64(1)]
   /// Those of one: L2 tables and refcount blocks.
   private var clusters: Set<UInt64> = []
   /// No cluster of the set is outside.
@@ -36,7 +40,7 @@ final class QCOW2Places {
   }
 
   func isUsed(_ range: Range<UInt64>) -> Bool {
-    for other in ranges.values where other.overlaps(range) { return true }
+    for other in rangeList where other.overlaps(range) { return true }
     for cluster in range.clamped(to: bounds) where clusters.contains(cluster) { return true }
     return false
   }
