@@ -61,6 +61,33 @@ extension EndToEndTests {
       #expect(Set(store.content).isSubset(of: ["images", "images/.lock"]))
     }
 
+    /// A disk image that has no room where it goes, as a file and as an image of the store.
+    @Test(arguments: ["size=8m", "nr_inodes=1", "nr_inodes=2", "nr_inodes=3", "nr_inodes=4"])
+    func diskHasNoRoom(_ options: String) throws {
+      let source = try SmallDisk("size=24m")
+      let raw = "\(source.path)/raw"
+      let bytes = try FileHandle(forReadingFrom: URL(fileURLWithPath: "/dev/urandom")).read(
+        upToCount: 20 << 20)
+      try (bytes ?? Data()).write(to: URL(fileURLWithPath: raw))
+      let place = try SmallDisk(options)
+      if !options.hasPrefix("nr_inodes") {
+        for format in ["raw", "vmdk", "vdi", "vhd", "vhdx"] {
+          let outcome = try runWithStore(
+            place, ["image", "convert", "-q", "-f", "raw", "-O", format, raw, "\(place.path)/target"])
+          #expect(outcome.code == 1)
+          #expect(outcome.errors.isOneLine(naming: place.path, "full", "make room"), "\(outcome.errors)")
+          #expect(place.content.isEmpty)
+        }
+      }
+      let outcome = try runWithStore(place, ["image", "import", "-q", "--format", "raw", raw, "own"])
+      // Few files are enough for this one, when bytes are.
+      if outcome.code != 0 {
+        #expect(outcome.code == 1)
+        #expect(outcome.errors.isOneLine(naming: place.path, "VOLARY_DATA"), "\(outcome.errors)")
+        #expect(Set(place.content).isSubset(of: ["images", "images/.lock"]))
+      }
+    }
+
     @Test(arguments: ["size=64m", "size=2g,nr_inodes=2", "size=2g,nr_inodes=4"])
     func buildHasNoRoom(_ options: String) throws {
       let store = try SmallDisk(options)

@@ -78,7 +78,10 @@ package struct DiskImport {
     defer { stop.cancel() }
     return try store.withStaging(room: 1 << 20 + (try machine.disk.dataBytes())) { staging in
       let file = staging.appendingPathComponent(ImageStore.diskFile)
-      let descriptor = try Descriptor.open(file.path, O_RDWR | O_CREAT | O_EXCL)
+      let descriptor: Descriptor
+      do throws(Errno) {
+        descriptor = try Descriptor.open(file.path, O_RDWR | O_CREAT | O_EXCL)
+      } catch { throw NewFile.failure(error, writing: file.path) }
       try DiskConversion.write(
         machine.disk, to: descriptor, name: file.path, format: .raw, progress: progress)
       var record = ImageRecord(

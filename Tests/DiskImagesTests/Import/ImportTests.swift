@@ -104,6 +104,29 @@ import Testing
     #expect(try samples.open("split-s001.vmdk", .vmdk).contents == samples.pattern)
   }
 
+  @Test(.enabled(if: SampleImages.hasTool)) func `grains of VMDK that were zeroed`() throws {
+    let samples = try SampleImages(size: 1 << 20)
+    #expect(samples.tool("convert -O vmdk -o subformat=monolithicSparse raw image"))
+    var image = try samples.bytes("image")
+    func sector(_ offset: Int) -> Int {
+      image[offset..<offset + 4].reversed().reduce(0) { $0 << 8 | Int($1) } * 512
+    }
+    let table = sector(sector(56))
+    // The first that is there.
+    var grain = 0
+    while grain < 15, sector(table + 4 * grain) == 0 { grain += 1 }
+    let entry = table + 4 * grain
+    image.replaceSubrange(entry..<entry + 4, with: [1, 0, 0, 0] as [UInt8])
+    // Only where the header says that there are such; the number is a sector's elsewhere.
+    #expect(try SampleImages.open(image, .vmdk).bytes(UInt64(grain) << 16, 65536).contains { $0 != 0 })
+    image[8] |= 1 << 2
+    var expected = samples.pattern
+    let start = grain * 65536
+    expected.replaceSubrange(start..<start + 65536, with: [UInt8](repeating: 0, count: 65536))
+    #expect(try SampleImages.open(image, .vmdk).contents == expected)
+    #expect(try SampleImages.open(image, .vmdk).contentsByExtents() == expected)
+  }
+
   @Test(.enabled(if: SampleImages.hasTool)) func `a VHD with one sound footer`() throws {
     let samples = try SampleImages(size: 1 << 20)
     #expect(samples.tool("convert -O vpc -o force_size=on raw image"))

@@ -61,8 +61,19 @@ final class SampleImages {
   func tool(_ arguments: String) -> Bool { HostTests.run("cd \(folder) && qemu-img \(arguments)") != nil }
 
   func open(_ name: String, _ format: DiskFormat) throws -> any DiskImage {
-    try DiskImages.open(
-      format: format, descriptor: .open(path(name), O_RDONLY), name: name, readOnly: true)
+    // Another test's child may have what was just written open still, with its lock, until it becomes a program.
+    for _ in 0..<6000 {
+      do throws(DiskImageError) {
+        return try DiskImages.open(
+          format: format, descriptor: Descriptor(owning: Glibc.open(path(name), O_RDONLY | O_CLOEXEC)),
+          name: name,
+          readOnly: true)
+      } catch {
+        guard case .inUse = error else { throw error }
+        usleep(10_000)
+      }
+    }
+    throw Errno.timedOut
   }
 
   static func open(_ bytes: [UInt8], _ format: DiskFormat) throws -> any DiskImage {

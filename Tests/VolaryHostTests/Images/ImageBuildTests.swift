@@ -53,7 +53,8 @@ struct ImageBuildTests {
       ])
     let code = try runner.run(
       recipe.architecture, kernel: #require(image.kernel).path, initrd: initrd.path,
-      append: "loglevel=4 panic=-1", disk: #require(image.disk).path, memory: 512 << 20, cpus: 1, console: { print($0) })
+      append: "loglevel=4 panic=-1", disk: #require(image.disk).path, memory: 512 << 20, cpus: 1,
+      console: { print($0) })
     return (
       code, try Data(contentsOf: folder.appendingPathComponent("stdout")),
       try Data(contentsOf: folder.appendingPathComponent("stderr"))
