@@ -24,6 +24,13 @@ struct Connection {
       answer(to: [UInt8]("setting the clock")) { () throws(Failure) in
         try setClock(first.content)
       }
+    case .renew:
+      answer(to: [UInt8]("becoming another machine")) { () throws(Failure) in
+        guard let request = try? IdentityRequest(decoding: first.content) else {
+          throw Failure(code: Failure.invalid)
+        }
+        try Identity.become(request)
+      }
     default: fail(Failure(code: Failure.invalid), [UInt8]("reading what is wanted"))
     }
   }

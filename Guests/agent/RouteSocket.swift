@@ -7,6 +7,7 @@ struct RouteSocket {
     static let error: UInt16 = 2
     static let newLink: UInt16 = 16
     static let getLink: UInt16 = 18
+    static let setLink: UInt16 = 19
     static let newAddress: UInt16 = 20
     static let getAddress: UInt16 = 22
   }
@@ -72,6 +73,40 @@ struct RouteSocket {
       found[place].interface.addresses.append(.init(prefix: message[1], scope: message[3], bytes: bytes))
     }
     return found.map { $0.interface }
+  }
+
+  /// Gives the interfaces with one hardware address another. The socket is closed then.
+  func setAddress(_ new: [UInt8], where old: [UInt8]) throws(Failure) {
+    defer { Kernel.close(descriptor) }
+    var indices: [UInt32] = []
+    try dump(Kind.getLink) { kind, message in
+      guard kind == Kind.newLink, message.count >= 16 else { return }
+      attributes(message, from: 16) { type, value in
+        if type == 1, value == old { indices.append(number(message, 4)) }
+      }
+    }
+    for index in indices {
+      var request = AgentWriter()
+      // A header, a struct ifinfomsg, and IFLA_ADDRESS filled up to a multiple of four.
+      request.integer(UInt32(16 + 16 + 12))
+      request.integer(Kind.setLink)
+      // NLM_F_REQUEST, NLM_F_ACK.
+      request.integer(UInt16(0x5))
+      request.integer(UInt32(2))
+      request.integer(UInt32(0))
+      request.integer(UInt32(0))
+      request.integer(index)
+      request.integer(UInt64(0))
+      request.integer(UInt16(4 + 6))
+      request.integer(UInt16(1))
+      try Kernel.writeAll(descriptor, request.bytes + new + [0, 0])
+      let answer = try Kernel.read(descriptor, 4096)
+      guard answer.count >= 20, UInt16(answer[4]) | UInt16(answer[5]) << 8 == Kind.error else {
+        throw Failure(code: Failure.invalid)
+      }
+      let code = Int(Int32(bitPattern: number(answer, 16)))
+      if code != 0 { throw Failure(code: -code) }
+    }
   }
 
   private func dump(_ kind: UInt16, _ body: (UInt16, [UInt8]) -> Void) throws(Failure) {

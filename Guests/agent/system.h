@@ -32,7 +32,7 @@ static inline long agent_call(long number, long a, long b, long c, long d, long 
   X(setsid, 112) X(setgroups, 116) X(setresuid, 117) X(setresgid, 119) \
   X(getdents, 217) X(clock_settime, 227) X(openat, 257) X(mkdirat, 258) X(fchownat, 260) X(unlinkat, 263) \
   X(linkat, 265) X(symlinkat, 266) X(readlinkat, 267) X(fchmodat, 268) X(ppoll, 271) X(utimensat, 280) \
-  X(accept, 288) X(dup3, 292) X(pipe, 293) X(renameat2, 316) X(statx, 332) X(statfs, 137) X(truncate, 76) X(umask, 95)
+  X(accept, 288) X(dup3, 292) X(pipe, 293) X(renameat2, 316) X(statx, 332) X(statfs, 137) X(sethostname, 170) X(truncate, 76) X(umask, 95)
 
 #elif defined(__riscv) && __riscv_xlen == 64
 
@@ -60,7 +60,7 @@ static inline long agent_call(long number, long a, long b, long c, long d, long 
   X(setsid, 157) X(setgroups, 159) X(setresuid, 147) X(setresgid, 149) \
   X(getdents, 61) X(clock_settime, 112) X(openat, 56) X(mkdirat, 34) X(fchownat, 54) X(unlinkat, 35) \
   X(linkat, 37) X(symlinkat, 36) X(readlinkat, 78) X(fchmodat, 53) X(ppoll, 73) X(utimensat, 88) \
-  X(accept, 242) X(dup3, 24) X(pipe, 59) X(renameat2, 276) X(statx, 291) X(statfs, 43) X(truncate, 45) X(umask, 166)
+  X(accept, 242) X(dup3, 24) X(pipe, 59) X(renameat2, 276) X(statx, 291) X(statfs, 43) X(sethostname, 161) X(truncate, 45) X(umask, 166)
 
 #else
 #error "the agent does not know this architecture's system calls"

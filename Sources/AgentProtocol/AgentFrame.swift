@@ -29,6 +29,8 @@ package enum AgentFrameKind: UInt8, Sendable {
   case powerOff = 4
   /// Set the clock: nanoseconds since 1970 (8 bytes). Answered by ``done`` or ``failed``.
   case setTime = 5
+  /// Be another machine than before: an ``IdentityRequest``. Answered by ``done`` or ``failed``.
+  case renew = 6
 
   // The host's further frames.
   /// Bytes for the program's standard input or terminal.

@@ -102,6 +102,25 @@ extension Instances {
     _ = await order(AgentFrame(.setTime, time.bytes), of: id)
   }
 
+  /// Has the guest of a machine that goes on from what was kept know what time it is, and who it is, if that is another
+  /// than before. Returns at once; the guest learns it as soon as its agent answers.
+  func settle(_ id: String, _ identity: IdentityRequest?) {
+    guard let link = machines[id]?.link else { return }
+    Task {
+      for _ in 0..<1500 where self.machines[id]?.link === link && self.machines[id]?.report == nil {
+        try? await Task.sleep(for: .milliseconds(20))
+      }
+      guard self.machines[id]?.link === link else { return }
+      await self.setClock(id)
+      guard let identity else { return }
+      if !(await self.order(AgentFrame(.renew, identity.encoded), of: id)) {
+        self.services.logger.warning(
+          "the guest was not told that it is another: it has the name and the addresses of what it was forked from",
+          metadata: ["instance": "\(id)"])
+      }
+    }
+  }
+
   /// Whether the agent, where there is one, has done something at once.
   private func order(_ frame: AgentFrame, of id: String) async -> Bool {
     guard let machine = machines[id], machine.report != nil else { return false }

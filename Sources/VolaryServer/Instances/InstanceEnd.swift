@@ -16,10 +16,13 @@ enum InstanceEnd {
     case (.failed(let phase, let message), _):
       return exit("failed", "the machine failed while \(phase): \(message)")
     case (.guestPoweredOff, .kill): return exit("killed", "its power was cut")
+    case (.guestPoweredOff, .keep):
+      return exit("kept", "its machine was kept, and the next start goes on from there")
     case (.guestPoweredOff, .stop): return exit("stopped", "the guest was asked to end, and did")
     case (.guestPoweredOff(let code), nil):
       return exit("guest-shutdown", "the guest switched itself off" + (code.map { " with code \($0)" } ?? ""))
     case (.guestReset, _): return exit("guest-reset", "the guest restarted and was to end then")
+    case (_, .keep): return exit("kept", "its machine was kept, and the next start goes on from there")
     case (_, .kill): return exit("killed", "its power was cut")
     default:
       let how = ending.map { "the machine's process \($0)" } ?? "the machine's process is gone"

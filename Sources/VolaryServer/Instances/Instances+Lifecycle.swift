@@ -1,3 +1,4 @@
+internal import AgentProtocol
 internal import GRDB
 internal import Glibc
 internal import HostSystem
@@ -54,9 +55,11 @@ extension Instances {
   // MARK: - Start
 
   /// Starts an instance's machine, and returns when it runs.
-  /// From `kept`, or from what was kept at its last stop, or anew.
+  /// From `kept`, or from what was kept at its last stop, or anew. `identity` is what a guest is told that is another
+  /// from now on.
   func start(
-    _ id: String, _ context: OperationContext? = nil, from kept: KeptMachine.Opened? = nil
+    _ id: String, _ context: OperationContext? = nil, from kept: KeptMachine.Opened? = nil,
+    as identity: IdentityRequest? = nil
   ) async throws {
     guard let record = try await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       throw APIError.notFound("the instance is gone")
@@ -83,6 +86,7 @@ extension Instances {
           $0.volatile = names
         }
         try await self.begin(record, plan)
+        if plan.restoration != nil { await self.settle(id, identity) }
         await self.dropKept(record)
       } catch {
         await self.withdraw(id)
@@ -216,7 +220,7 @@ extension Instances {
         wayOut: "give it more time with --timeout, or cut its power with --force")
     }
     context?.progress("ending the machine")
-    machines[id]?.endWanted = .kill
+    if machine.endWanted != .keep { machines[id]?.endWanted = .kill }
     _ = try? await machine.link.call(.kill)
     if await waitForEnd(of: id, seconds: 5) { return }
     // It does not even do that.

@@ -41,5 +41,7 @@ struct RunningMachine: Sendable {
 
   enum EndWanted: Sendable {
     case stop, kill
+    /// It was kept before, for the next start.
+    case keep
   }
 }

@@ -1,3 +1,4 @@
+internal import AgentProtocol
 internal import Foundation
 internal import GRDB
 internal import VolaryAPI
@@ -155,11 +156,29 @@ extension Instances {
         }
       }
       await tell("created", record)
-      try await start(record.id, context, from: opened)
+      try await start(
+        record.id, context, from: opened, as: try await identity(of: record, forkedFrom: original))
     } catch {
       await discard(record)
       throw error
     }
+  }
+
+  private func identity(
+    of record: InstanceRecord, forkedFrom original: InstanceRecord
+  ) async throws -> IdentityRequest {
+    let (new, old) = (try await current(record.id), try await current(original.id))
+    func address(_ record: InstanceRecord) throws -> [UInt8] {
+      let card = try settings(of: record).card
+      return (record.volatile[Volatile.hardwareAddress(card)] ?? "").split(separator: ":").compactMap {
+        UInt8($0, radix: 16)
+      }
+    }
+    var (from, to) = (try address(old), try address(new))
+    if from.count != 6 || to.count != 6 { (from, to) = ([], []) }
+    return IdentityRequest(
+      hostName: Array(new.name.utf8), oldAddress: from, newAddress: to,
+      seed: (0..<64).map { _ in UInt8.random(in: 0...255) })
   }
 
   /// What the disk of an instance stands on that was just frozen.

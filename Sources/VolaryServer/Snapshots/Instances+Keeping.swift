@@ -115,9 +115,12 @@ extension Instances {
         if !machine.isFrozen { _ = try? await machine.link.call(.resume) }
         throw APIError(host: error)
       }
+      await self.noteKept(record.id)
       try await self.end(record.id, seconds: 0, force: true, context)
     }
   }
+
+  private func noteKept(_ id: String) { machines[id]?.endWanted = .keep }
 
   // MARK: - Going on
 
