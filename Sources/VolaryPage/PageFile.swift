@@ -47,6 +47,7 @@ package struct PageFile: Sendable {
     PageFile(script: "signin.js", PackageResources.signin_js),
     PageFile(script: "instances.js", PackageResources.instances_js),
     PageFile(script: "instance.js", PackageResources.instance_js),
+    PageFile(script: "snapshots.js", PackageResources.snapshots_js),
     PageFile(script: "usage.js", PackageResources.usage_js),
     PageFile(script: "chart.js", PackageResources.chart_js),
     PageFile(script: "console.js", PackageResources.console_js),

@@ -32,6 +32,22 @@ export async function confirm({ title, text, action, isDangerous = false }) {
   return await show(dialog) === "yes";
 }
 
+// Asks for a word. Nothing when it is left; the word may be empty.
+export async function prompt({ title, label, hint, action }) {
+  const [heading, control, about] = ["question", "word", "hint"].map(identifier);
+  const dialog = h("dialog", { "aria-labelledby": heading });
+  const word = h("input", { id: control, name: "word", "aria-describedby": about, autofocus: true, autocomplete: "off", spellcheck: "false",
+    onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); dialog.close(`=${word.value.trim()}`); } } });
+  dialog.append(
+    h("h2", { id: heading }, title),
+    h("div", { class: "field" }, h("label", { for: control }, label), word, h("p", { class: "hint", id: about }, hint)),
+    h("div", { class: "buttons end" },
+      h("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
+      h("button", { type: "button", class: "main", "data-confirm": true, onclick: () => dialog.close(`=${word.value.trim()}`) }, action)));
+  const value = await show(dialog);
+  return value.startsWith("=") ? value.slice(1) : null;
+}
+
 // Asks whether it is to be deleted, and has `task` do that. True when it was done.
 export async function askAndDelete(name, text, task) {
   return await confirm({ title: `Delete ${name}?`, text, action: "Delete", isDangerous: true })

@@ -12,6 +12,7 @@ import { reason, showState } from "./instances.js";
 import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
 import { facts, pairTable } from "./pairs.js";
+import { showSnapshots } from "./snapshots.js";
 import { Meter } from "./usage.js";
 
 const INTERVAL = 2000;
@@ -45,6 +46,7 @@ export function showInstance(view, { parameters: [name], onEvent }) {
     network: chart({ title: "Network", series: ["in", "out"], show: rate }),
   };
   const log = h("div");
+  const kept = h("div");
   const about = h("div", { class: "grid two" });
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" },
@@ -53,9 +55,10 @@ export function showInstance(view, { parameters: [name], onEvent }) {
       h("a", { class: "button last", href: `${linkTo("instances", name)}/edit`, "data-edit": true }, icon("edit"), "Edit")),
     why, actions,
     h("div", { class: "grid charts" }, ...Object.values(charts).map((one) => one.element)),
-    log, about);
+    log, kept, about);
   view.replaceChildren(section);
   const terminal = showConsole(log, name);
+  const refreshSnapshots = showSnapshots(kept, name);
   let shown = "";
   let tailOf = "";
 
@@ -129,6 +132,8 @@ export function showInstance(view, { parameters: [name], onEvent }) {
   }
 
   onEvent((event) => {
+    const source = event?.metadata?.source?.split("?")[0];
+    if (!event || (event.type === "lifecycle" && source?.startsWith(`${path("instances", name)}/snapshots/`))) refreshSnapshots();
     if (!event || (event.type === "lifecycle" && event.metadata.source?.split("?")[0] === path("instances", name))) refresh();
   });
   every(INTERVAL, section, refresh);
