@@ -6,19 +6,20 @@ enum Identity {
   private static let addEntropy = 0x4008_5203
   private static let reseed = 0x5207
 
-  /// Has the guest be another from now on. Random numbers come first: what follows may draw some.
+  /// Has the guest be another from now on. Random numbers come first, since what follows may draw some; the name, which
+  /// shows, last.
   static func become(_ request: IdentityRequest) throws(Failure) {
     try mix(request.seed)
+    try renewMachineID(request.seed)
+    if request.oldAddress != request.newAddress {
+      try RouteSocket(groups: 0).setAddress(request.newAddress, where: request.oldAddress)
+    }
     if !request.hostName.isEmpty {
       let result = request.hostName.withUnsafeBytes {
         agent_call(AGENT_SYS_sethostname, Int(bitPattern: $0.baseAddress), $0.count, 0, 0, 0, 0)
       }
       if result < 0 { throw Failure(code: -result) }
       try replace([UInt8]("/etc/hostname"), request.hostName + [10])
-    }
-    try renewMachineID(request.seed)
-    if request.oldAddress != request.newAddress {
-      try RouteSocket(groups: 0).setAddress(request.newAddress, where: request.oldAddress)
     }
   }
 

@@ -75,16 +75,21 @@ struct RouteSocket {
     return found.map { $0.interface }
   }
 
-  /// Gives the interfaces with one hardware address another. The socket is closed then.
+  /// Gives the interfaces with one hardware address another; the only Ethernet card there is, if none has it, as when
+  /// the guest was copied before it had learnt who it is. The socket is closed then.
   func setAddress(_ new: [UInt8], where old: [UInt8]) throws(Failure) {
     defer { Kernel.close(descriptor) }
     var indices: [UInt32] = []
+    var cards: [UInt32] = []
     try dump(Kind.getLink) { kind, message in
       guard kind == Kind.newLink, message.count >= 16 else { return }
+      // ARPHRD_ETHER.
+      if message[2] == 1, message[3] == 0 { cards.append(number(message, 4)) }
       attributes(message, from: 16) { type, value in
         if type == 1, value == old { indices.append(number(message, 4)) }
       }
     }
+    if indices.isEmpty, cards.count == 1 { indices = cards }
     for index in indices {
       var request = AgentWriter()
       // A header, a struct ifinfomsg, and IFLA_ADDRESS filled up to a multiple of four.

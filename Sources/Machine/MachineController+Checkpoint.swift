@@ -93,13 +93,16 @@ extension MachineController {
     } catch let error as Errno {
       throw ControlFailure(
         .invalidConfiguration, phase: phase, message: "the guest's memory does not fit: \(error)")
-    } catch { throw ControlFailure(.invalidConfiguration, phase: phase, message: "\(error)") }
+    } catch MachineStateError.differs(let what, let kept, let here) {
+      let error = MachineStateError.differs(what, kept: kept, here: here)
+      throw ControlFailure(.invalidConfiguration, phase: phase, message: error.description)
+    } catch { throw ControlFailure(.hostRefused, phase: phase, message: "\(error)") }
   }
 }
 
 extension MachineBoard {
   /// Brings the board to what a state says, over the files of its memory: one with all of it, or those that it was in.
-  func restore(_ state: MachineState, memory files: [Descriptor]) throws {
+  package func restore(_ state: MachineState, memory files: [Descriptor]) throws {
     try state.check(fits: MachineState.Build(self))
     let sources = state.memory.sources.bytes
     try memory.adopt(
@@ -114,7 +117,7 @@ extension MachineBoard {
 }
 
 extension MachineState.Build {
-  init(_ board: any MachineBoard) {
+  package init(_ board: any MachineBoard) {
     let build = board.build
     self.init(
       board: build.board, engine: build.engine, processors: build.processors, cpus: board.cpuCount,

@@ -1,13 +1,14 @@
 /// Makes a `Decodable` value of a ``CBORValue``. What does not fit is a thrown `DecodingError`.
-struct CBORDecoder: Decoder {
-  static func decode<Value: Decodable>(_ type: Value.Type = Value.self, from value: CBORValue) throws -> Value
+package struct CBORDecoder: Decoder {
+  package static func decode<Value: Decodable>(_ type: Value.Type = Value.self, from value: CBORValue) throws
+    -> Value
   {
     try read(type, from: value, path: [])
   }
 
   let value: CBORValue
-  let codingPath: [any CodingKey]
-  var userInfo: [CodingUserInfoKey: Any] { [:] }
+  package let codingPath: [any CodingKey]
+  package var userInfo: [CodingUserInfoKey: Any] { [:] }
 
   fileprivate static func read<Value: Decodable>(
     _ type: Value.Type, from value: CBORValue, path: [any CodingKey]
@@ -26,17 +27,17 @@ struct CBORDecoder: Decoder {
       CBORValue.self, DecodingError.Context(codingPath: path, debugDescription: "\(wanted) is wanted there"))
   }
 
-  func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+  package func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
     guard case .map(let pairs) = value else { throw Self.mismatch("a map", codingPath) }
     return KeyedDecodingContainer(Keyed<Key>(pairs, codingPath))
   }
 
-  func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+  package func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
     guard case .array(let items) = value else { throw Self.mismatch("a list", codingPath) }
     return Unkeyed(items: items, codingPath: codingPath)
   }
 
-  func singleValueContainer() -> any SingleValueDecodingContainer {
+  package func singleValueContainer() -> any SingleValueDecodingContainer {
     Single(value: value, codingPath: codingPath)
   }
 

@@ -1,5 +1,5 @@
 /// Makes a ``CBORValue`` of an `Encodable` value: structures become maps by the names of their fields.
-struct CBOREncoder: Encoder {
+package struct CBOREncoder: Encoder {
   /// Where a value that is being encoded grows; containers share it.
   fileprivate final class Place {
     enum Content {
@@ -39,15 +39,15 @@ struct CBOREncoder: Encoder {
     }
   }
 
-  static func encode(_ value: some Encodable) throws -> CBORValue {
+  package static func encode(_ value: some Encodable) throws -> CBORValue {
     let place = Place()
     try write(value, to: place, path: [])
     return place.value
   }
 
   fileprivate let place: Place
-  let codingPath: [any CodingKey]
-  var userInfo: [CodingUserInfoKey: Any] { [:] }
+  package let codingPath: [any CodingKey]
+  package var userInfo: [CodingUserInfoKey: Any] { [:] }
 
   fileprivate static func write(_ value: some Encodable, to place: Place, path: [any CodingKey]) throws {
     if let bytes = value as? StateBytes {
@@ -57,17 +57,17 @@ struct CBOREncoder: Encoder {
     }
   }
 
-  func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
+  package func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
     place.content = .map([])
     return KeyedEncodingContainer(Keyed<Key>(place: place, codingPath: codingPath))
   }
 
-  func unkeyedContainer() -> any UnkeyedEncodingContainer {
+  package func unkeyedContainer() -> any UnkeyedEncodingContainer {
     place.content = .array([])
     return Unkeyed(place: place, codingPath: codingPath)
   }
 
-  func singleValueContainer() -> any SingleValueEncodingContainer {
+  package func singleValueContainer() -> any SingleValueEncodingContainer {
     Single(place: place, codingPath: codingPath)
   }
 
@@ -149,18 +149,18 @@ struct CBOREncoder: Encoder {
 }
 
 /// Bytes that are kept as such, and not as a list of numbers.
-struct StateBytes: Codable, Equatable, Sendable {
-  var bytes: [UInt8]
+package struct StateBytes: Codable, Equatable, Sendable {
+  package var bytes: [UInt8]
 
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-  init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     var container = try decoder.unkeyedContainer()
     bytes = []
     while !container.isAtEnd { bytes.append(try container.decode(UInt8.self)) }
   }
 
-  func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.unkeyedContainer()
     for byte in bytes { try container.encode(byte) }
   }

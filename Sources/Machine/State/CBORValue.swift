@@ -1,5 +1,5 @@
 /// A data item of the Concise Binary Object Representation (RFC 8949), of the kinds that saved state is made of.
-enum CBORValue: Equatable, Sendable {
+package enum CBORValue: Equatable, Sendable {
   case unsigned(UInt64)
   /// −1 less the number (§3.1, major type 1).
   case negative(UInt64)
@@ -12,11 +12,11 @@ enum CBORValue: Equatable, Sendable {
   case null
   case double(Double)
 
-  static func == (one: CBORValue, other: CBORValue) -> Bool { one.encoded() == other.encoded() }
+  package static func == (one: CBORValue, other: CBORValue) -> Bool { one.encoded() == other.encoded() }
 }
 
 /// Why bytes are no state of a machine's.
-enum CBORError: Error, Equatable {
+package enum CBORError: Error, Equatable {
   case truncated
   case trailingBytes
   /// Deeper, longer, or of more items than any state is.
@@ -31,7 +31,7 @@ enum CBORError: Error, Equatable {
 
 extension CBORValue {
   /// The item's bytes, each length in its shortest form (§4.2.1).
-  func encoded() -> [UInt8] {
+  package func encoded() -> [UInt8] {
     var bytes: [UInt8] = []
     write(to: &bytes)
     return bytes
@@ -85,7 +85,7 @@ extension CBORValue {
 
 extension CBORValue {
   /// Takes one item apart. Total: any bytes give an item or a ``CBORError``, in time and memory bounded by their number.
-  init(decoding bytes: [UInt8]) throws(CBORError) {
+  package init(decoding bytes: [UInt8]) throws(CBORError) {
     var reader = CBORReader(bytes)
     self = try reader.item(depth: 0)
     guard reader.isAtEnd else { throw .trailingBytes }

@@ -1,11 +1,11 @@
-internal import GuestMemory
+package import GuestMemory
 internal import MachineControl
 
 /// A machine at one moment, but for its disks and what its memory holds: a CBOR map (RFC 8949).
 ///
 /// What the machine is made of comes first, and is compared with what is to go on from it. Then come the parts, each
 /// with a name, a kind and a version of its own; a machine takes all of them, and leaves none unread.
-struct MachineState: Codable, Equatable, Sendable {
+package struct MachineState: Codable, Equatable, Sendable {
   static let format = "volary machine state"
   /// Grows when older programs could not read the rest.
   static let version = 1
@@ -13,47 +13,54 @@ struct MachineState: Codable, Equatable, Sendable {
   static let mostBytes = 64 << 20
 
   /// What one device or CPU is.
-  struct Part: Codable, Equatable, Sendable {
+  package struct Part: Codable, Equatable, Sendable {
     /// Which of the machine's it is.
-    var name: String
+    package var name: String
     /// What its state is a state of.
-    var kind: String
-    var version: Int
+    package var kind: String
+    package var version: Int
     /// A data item of CBOR.
-    var content: StateBytes
+    package var content: StateBytes
+
+    package init(name: String, kind: String, version: Int, content: StateBytes) {
+      self.name = name
+      self.kind = kind
+      self.version = version
+      self.content = content
+    }
   }
 
   /// Where the guest's memory is, if that is more than one file (``GuestMemory/Layers``).
-  struct Memory: Codable, Equatable, Sendable {
-    var files: Int
-    var chunkShift: Int
-    var sources: StateBytes
+  package struct Memory: Codable, Equatable, Sendable {
+    package var files: Int
+    package var chunkShift: Int
+    package var sources: StateBytes
   }
 
-  var format: String
-  var version: Int
+  package var format: String
+  package var version: Int
   /// The version of Volary that kept it.
-  var program: String
-  var build: Build
-  var memory: Memory
-  var parts: [Part]
+  package var program: String
+  package var build: Build
+  package var memory: Memory
+  package var parts: [Part]
 
   /// What a machine has to be to go on from the state.
-  struct Build: Codable, Equatable, Sendable {
+  package struct Build: Codable, Equatable, Sendable {
     /// The board: `virt` or `pc`.
-    var board: String
+    package var board: String
     /// What guest code ran on. Translator and interpreter are one and the same to a guest.
-    var engine: String
+    package var engine: String
     /// What the guest was told of its processors' features, where that does not lie in their parts.
-    var processors: String
-    var cpus: Int
+    package var processors: String
+    package var cpus: Int
     /// Bytes.
-    var memory: UInt64
+    package var memory: UInt64
     /// The kinds of the virtio devices, in order.
-    var devices: [String]
+    package var devices: [String]
   }
 
-  init(build: Build, memory: GuestMemory.Layers, parts: [Part]) {
+  package init(build: Build, memory: GuestMemory.Layers, parts: [Part]) {
     format = Self.format
     version = Self.version
     program = volaryVersion
@@ -63,12 +70,12 @@ struct MachineState: Codable, Equatable, Sendable {
     self.parts = parts
   }
 
-  func encoded() throws(MachineStateError) -> [UInt8] {
+  package func encoded() throws(MachineStateError) -> [UInt8] {
     do { return try CBOREncoder.encode(self).encoded() } catch { throw .damaged("\(error)") }
   }
 
   /// Reads a state; any bytes may come.
-  init(decoding bytes: [UInt8]) throws(MachineStateError) {
+  package init(decoding bytes: [UInt8]) throws(MachineStateError) {
     struct Head: Decodable {
       var format: String
       var version: Int
@@ -91,7 +98,7 @@ struct MachineState: Codable, Equatable, Sendable {
   }
 
   /// Throws unless a machine that was built so can go on from the state.
-  func check(fits other: Build) throws(MachineStateError) {
+  package func check(fits other: Build) throws(MachineStateError) {
     func check(_ what: String, _ kept: some Equatable, _ here: some Equatable) throws(MachineStateError) {
       if "\(kept)" != "\(here)" { throw .differs(what, kept: "\(kept)", here: "\(here)") }
     }
@@ -105,7 +112,7 @@ struct MachineState: Codable, Equatable, Sendable {
 }
 
 /// Why a machine cannot go on from a state. The description says the way out.
-enum MachineStateError: Error, Equatable, CustomStringConvertible {
+package enum MachineStateError: Error, Equatable, CustomStringConvertible {
   case notOurs
   case damaged(String)
   case otherVersion(of: String, kept: Int, by: String)
@@ -115,7 +122,7 @@ enum MachineStateError: Error, Equatable, CustomStringConvertible {
   /// The host, or a device, does not take a part.
   case refused(String, reason: String)
 
-  var description: String {
+  package var description: String {
     switch self {
     case .notOurs: "the file holds no state of a machine: name one that Volary kept"
     case .damaged(let reason): "the state is damaged (\(reason)): take an older snapshot, or start anew"

@@ -11,16 +11,16 @@ package struct StateParts {
   }
 
   private let direction: Direction
-  private(set) var parts: [MachineState.Part]
+  package private(set) var parts: [MachineState.Part]
 
   /// For keeping.
-  init() {
+  package init() {
     direction = .keeping
     parts = []
   }
 
   /// For going on from a state.
-  init(restoring state: MachineState) {
+  package init(restoring state: MachineState) {
     direction = .restoring(program: state.program)
     parts = state.parts
   }
@@ -74,7 +74,7 @@ package struct StateParts {
   }
 
   /// Throws when a state has parts that the machine has not.
-  func finish() throws(MachineStateError) {
+  package func finish() throws(MachineStateError) {
     if case .restoring = direction, !parts.isEmpty { throw .unread(parts.map(\.name)) }
   }
 }
