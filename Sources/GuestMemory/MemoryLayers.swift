@@ -12,9 +12,13 @@ internal import Synchronization
 ///
 /// Whoever maps the memory file at other addresses (windows do) has a chunk become the machine's own before that.
 final class MemoryLayers: @unchecked Sendable {  // atomic or locked, but for what never changes
-  /// Each chunk may be a mapping of its own, and the kernel admits 65,530 a process, windows' included.
-  private static let mostChunks = 16_384
+  private static let mostChunks = 1 << 18
   private static let leastChunkShift = 16
+  /// Each chunk may be a mapping of its own between two others, and the kernel admits 65,530 a process, windows'
+  /// included: when so many chunks have become own one by one, others do in groups, of which there are at most as many
+  /// as the second number says.
+  private static let mostSingly = 12_000
+  private static let mostGroups = 4096
   /// Bytes from which on memory that the guest forgets is taken out of a mapping.
   private static let leastHole = 1 << 21
 
@@ -34,6 +38,10 @@ final class MemoryLayers: @unchecked Sendable {  // atomic or locked, but for wh
   /// One for each chunk of the machine's own; set by who holds `state`.
   private let ownership: UnsafeMutablePointer<Atomic<UInt8>>
   private let state: Mutex<State>
+  /// How many times chunks have become own since memory was frozen.
+  private let ownings = Atomic(0)
+  /// log2 of the chunks in a group.
+  private let groupShift: Int
 
   private var chunkCount: Int { (size + (1 << chunkShift) - 1) >> chunkShift }
 
@@ -47,6 +55,9 @@ final class MemoryLayers: @unchecked Sendable {  // atomic or locked, but for wh
     while size >> shift > Self.mostChunks { shift += 1 }
     chunkShift = shift
     let count = (size + (1 << shift) - 1) >> shift
+    var group = 0
+    while count >> group > Self.mostGroups { group += 1 }
+    groupShift = group
     ownershipMapping = try Mapping.map(size: (count + 4095) & ~4095)
     ownership = ownershipMapping.base.assumingMemoryBound(to: Atomic<UInt8>.self)
     for chunk in 0..<count { ownership[chunk].store(1, ordering: .relaxed) }
@@ -68,16 +79,29 @@ final class MemoryLayers: @unchecked Sendable {  // atomic or locked, but for wh
     for chunk in range.lowerBound >> chunkShift...(range.upperBound - 1) >> chunkShift where !isOwn(chunk) {
       state.withLock { state in
         guard !isOwn(chunk) else { return }
-        let part = bytes(of: chunk)
-        do throws(Errno) {
-          if keepingContent || !(range.lowerBound <= part.lowerBound && part.upperBound <= range.upperBound) {
-            try copy(part, from: state.files[Int(state.sources[chunk])])
-          }
-          try show(part, file, PROT_READ | PROT_WRITE, MAP_SHARED)
-        } catch { Self.giveUp(error) }
-        ownership[chunk].store(1, ordering: .releasing)
+        let isKept = { (part: Range<Int>) in
+          keepingContent || !(range.lowerBound <= part.lowerBound && part.upperBound <= range.upperBound)
+        }
+        if ownings.wrappingAdd(1, ordering: .relaxed).newValue <= Self.mostSingly {
+          return take(chunk..<chunk + 1, state, isKept)
+        }
+        let first = (chunk >> groupShift) << groupShift
+        take(first..<min(chunkCount, first + (1 << groupShift)), state, isKept)
       }
     }
+  }
+
+  /// Copies those of some chunks that are not own, and shows all of them from the memory file, by one mapping.
+  private func take(_ chunks: Range<Int>, _ state: State, _ isKept: (Range<Int>) -> Bool) {
+    do throws(Errno) {
+      for chunk in chunks where !isOwn(chunk) && isKept(bytes(of: chunk)) {
+        try copy(bytes(of: chunk), from: state.files[Int(state.sources[chunk])])
+      }
+      try show(
+        bytes(of: chunks.lowerBound).lowerBound..<bytes(of: chunks.upperBound - 1).upperBound, file,
+        PROT_READ | PROT_WRITE, MAP_SHARED)
+    } catch { Self.giveUp(error) }
+    for chunk in chunks { ownership[chunk].store(1, ordering: .releasing) }
   }
 
   /// Has memory that the kernel copies read as zero; the pages that it has copied so far are the host's again.
@@ -147,6 +171,7 @@ final class MemoryLayers: @unchecked Sendable {  // atomic or locked, but for wh
           ownership[chunk].store(0, ordering: .releasing)
         }
         state.files.append(frozen)
+        ownings.store(0, ordering: .relaxed)
         try drop(unused: &state)
         guard mprotect(mapping.base, size, PROT_READ) == 0 else { throw Errno(errno) }
       }
