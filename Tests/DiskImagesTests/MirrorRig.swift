@@ -34,7 +34,7 @@ final class MirrorFile: ImageFile {
 
   var name: String { file.name }
   var isReadOnly: Bool { file.isReadOnly }
-  func fail(after count: Int) { left.withLock { $0 = count } }
+  func fail(after count: Int) { left.withLock { $0 = count + 1 } }
   var hasFailed: Bool { left.withLock { $0 <= 0 } }
 
   private func use() throws(Errno) {

@@ -66,7 +66,7 @@ final class MirrorLedger {
     let start = UInt64(slot) * MirrorRecord.slotSize
     func bytes(_ offset: UInt64, _ count: Int) throws(Errno) -> [UInt8] {
       let held = Int(min(UInt64(count), size - min(size, offset)))
-      return try file.bytes(at: offset, count: held)
+      return held == 0 ? [] : try file.bytes(at: offset, count: held)
     }
     return try MirrorRecord.reading(bytes(start, MirrorRecord.headerSize)) { (count) throws(Errno) in
       try bytes(start + UInt64(MirrorRecord.headerSize), count)
