@@ -11,12 +11,12 @@ import Testing
     return try MirrorRig(sectors: sectors, withQCOW2: withQCOW2, using: &generator)
   }
 
-  @Test(arguments: 1...12)
+  @Test(arguments: 1...8)
   func `random operations`(seed: UInt64) throws {
     var generator = Xorshift(seed: seed)
-    let rig = try Self.rig(700, seed: seed, withQCOW2: true)
+    let rig = try Self.rig(300, seed: seed, withQCOW2: true)
     var disk = try rig.open().disk
-    var model = [UInt8](repeating: 0, count: 700 * 512)
+    var model = [UInt8](repeating: 0, count: 300 * 512)
     for step in 0..<400 {
       // Any bytes at times, since nothing forbids it.
       let grain = generator.next() % 4 == 0 ? 1 : 512
@@ -137,7 +137,7 @@ import Testing
     try disk.flush()
   }
 
-  @Test(arguments: 1...30)
+  @Test(arguments: 1...12)
   func `a full side fails writes, stays, and is the same as the other`(seed: UInt64) throws {
     var generator = Xorshift(seed: seed)
     let rig = try MirrorRig(sectors: 100, withQCOW2: false, using: &generator)
