@@ -213,7 +213,8 @@ let package = Package(
       ], swiftSettings: strict),
     // The built programs as a person uses them; they are found where the build puts them.
     .testTarget(
-      name: "EndToEndTests", dependencies: ["CHost", "DiskImages", "HostPrograms", "HostSystem", "MachineControl"],
+      name: "EndToEndTests",
+      dependencies: ["CHost", "DiskImages", "HostPrograms", "HostSystem", "MachineControl"],
       swiftSettings: strict),
     // What tests run programs of the host by.
     .target(

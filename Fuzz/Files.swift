@@ -138,7 +138,9 @@ extension FuzzTarget {
   private static let configuration = MachineConfiguration(
     name: "debian-13", engine: .translator, resetAction: .end, cpus: 4, memory: 2 << 30,
     boot: .kernel(.init(0, initrd: [1, 2], append: "console=ttyS0 quiet")),
-    disks: [.init(file: 3, layers: [.init(4)], format: .overlay, size: 10 << 30, ephemeral: true, serial: "root")],
+    disks: [
+      .init(file: 3, layers: [.init(4)], format: .overlay, size: 10 << 30, ephemeral: true, serial: "root")
+    ],
     network: .init(frames: 6, mac: [0x52, 0x54, 0, 1, 2, 3], isTAP: true, vhost: 10),
     consolePorts: [.init(name: "org.volary.console", stream: 7)], serial: 9, entropySeed: Array(0..<32),
     record: 11, consoleLog: 12)
