@@ -81,7 +81,7 @@ extension CPUIDTable {
   }
 
   /// The table as struct kvm_cpuid2.
-  var words: [UInt64] {
+  package var words: [UInt64] {
     var words = [UInt64](repeating: 0, count: Self.headerWords + entries.count * Self.entryWords)
     words[0] = UInt64(entries.count)
     words.withUnsafeMutableBytes { bytes in

@@ -84,6 +84,57 @@ extension EndToEndTests {
       }
     }
 
+    /// On KVM, where the kernel copies pages: CPU, devices and memory, more than once.
+    @Test(.enabled(if: Bench.hasKVM, "/dev/kvm cannot be opened"))
+    func kvmGoesOnInAnotherProcess() throws {
+      var kernel = TinyKernel()
+      kernel.print("hello\n")
+      kernel.echoAndCount()
+      let file = try Descriptor.memory(name: "kernel")
+      try file.writeAll(kernel.file[...], at: 0)
+      func machine(_ kept: Kept? = nil) throws -> LastingMachine {
+        try LastingMachine(kernel: file) { configuration, descriptors in
+          configuration.architecture = .amd64
+          configuration.engine = .kvm
+          configuration.virtioBus = .pci
+          configuration.kvm = descriptors.count
+          descriptors.append(try .open("/dev/kvm", O_RDWR))
+          kept?.configure(&configuration, &descriptors)
+        }
+      }
+      func console(_ machine: LastingMachine) throws -> UnixSocket {
+        let console = try #require(try machine.control?.attachConsole())
+        try machine.start()
+        return console
+      }
+      func send(_ character: String, _ count: Int, _ console: UnixSocket, _ machine: LastingMachine) throws {
+        try console.send(Array(character.utf8))
+        #expect(try console.receives("\(character)\(count)", within: 60), "\(machine.words)")
+      }
+      let first = try machine()
+      let here = try console(first)
+      #expect(try here.receives("hello\n", within: 60), "\(first.words)")
+      try send("a", 1, here, first)
+      let early = try Self.keep(first)
+      try send("b", 2, here, first)
+      let late = try Self.keep(first)
+      try send("c", 3, here, first)
+      // In any order, each from its own moment, and none minds the others.
+      for (kept, count) in [(late, 3), (early, 2)] {
+        let other = try machine(kept)
+        let there = try console(other)
+        try send("d", count, there, other)
+        // Shared memory, and what was written since.
+        var shared = try Kept()
+        shared.memory = try #require(other.control).checkpoint(
+          Checkpoint(state: 0, sharesMemory: true), descriptors: [shared.state])
+        let third = try machine(shared)
+        try send("e", count + 1, try console(third), third)
+        try send("f", count + 1, there, other)
+      }
+      try send("g", 4, here, first)
+    }
+
     // MARK: - A stock kernel
 
     /// A machine with the image's kernel, which stops at a shell of its initial RAM disk, over the image's disk.

@@ -61,6 +61,16 @@ struct TinyKernel {
     halt()
   }
 
+  /// Writes back each character that comes, and behind it the digit of how many have come, which is kept in memory.
+  mutating func echoAndCount() {
+    // Until the line status register says that there is one.
+    code += [0x66, 0xBA, 0xFD, 0x03, 0xEC, 0xA8, 0x01, 0x74, 0xF7]
+    // Read, written, counted; the count's digit written.
+    code += [0x66, 0xBA, 0xF8, 0x03, 0xEC, 0xEE, 0xFF, 0x05] + bytes(Self.counter)
+    code += [0xA0] + bytes(Self.counter) + [0x04, 0x30, 0xEE]
+    code += [0xEB, 0xE1]
+  }
+
   /// Says that it has crashed.
   mutating func panic() {
     write(1, to: Port.panic)

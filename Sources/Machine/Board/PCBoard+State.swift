@@ -4,13 +4,24 @@ internal import KVM
 extension PCBoard {
   package var build: BoardBuild {
     BoardBuild(
-      board: firmware == nil ? "pc" : "pc with firmware", engine: "kvm", processors: "",
+      board: firmware == nil ? "pc" : "pc with firmware", engine: "kvm", processors: processors,
       devices: pci.functions.compactMap { ($0.function as? VirtioPCITransport)?.device }.map {
         "\($0.deviceID)"
       })
   }
 
+  /// What the guest was told of its processors (CPUID), as a number that two that differ hardly share (FNV-1a).
+  private var processors: String {
+    let words = machine.processors[0].cpuid.words
+    let hash = words.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    return "cpuid-" + String(hash, radix: 16)
+  }
+
   package func name(parts: inout StateParts) throws {
+    guard firmware == nil else {
+      throw MachineStateError.refused(
+        "the firmware", reason: "what its flash memory is doing is not kept yet")
+    }
     try parts.part(
       "kvmclock", kind: "nanoseconds", version: 1, get: { try machine.clock() },
       set: { try machine.setClock($0) })

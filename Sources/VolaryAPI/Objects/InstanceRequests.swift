@@ -58,10 +58,10 @@ package struct InstanceSource: Codable, Sendable {
   package var refresh: Bool?
 
   /// Whether the copy goes on from what the machine of `source` is, memory included; it runs then, as that does.
-  package var live: Bool?
+  package var fork: Bool?
 
   private enum CodingKeys: String, CodingKey {
-    case type, alias, fingerprint, source, project, refresh, live
+    case type, alias, fingerprint, source, project, refresh, fork
     case instanceOnly = "instance_only"
   }
 
@@ -85,7 +85,7 @@ package struct InstanceSource: Codable, Sendable {
     self.source = source
     self.project = project
     instanceOnly = true
-    live = true
+    fork = true
   }
 }
 

@@ -47,7 +47,7 @@ extension Instances {
     try await checkSize(of: record, settings, original)
     let snapshots = then == nil && post.source.instanceOnly != true
     let (new, diskSize) = (record, settings.diskSize)
-    if post.source.live == true {
+    if post.source.fork == true {
       guard then == nil, machines[source.id] != nil else {
         throw APIError.conflict(
           "only an instance that runs can be forked, and `\(post.source.source ?? "")` does not",
