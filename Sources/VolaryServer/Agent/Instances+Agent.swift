@@ -81,10 +81,12 @@ extension Instances {
     machines[id]?.reportCount += 1
   }
 
+  static let askForReport = ByteBuffer(bytes: AgentFrame(.ask).encoded)
+
   /// Has the agent, if there is one, say anew what the guest uses, and gives it a moment for it.
   func refreshReport(_ id: String) async {
     guard let machine = machines[id], let watch = machine.watch, !machine.isFrozen else { return }
-    try? await watch.write(ByteBuffer(bytes: AgentFrame(.ask).encoded))
+    try? await watch.write(Self.askForReport)
     for _ in 0..<25 where machines[id]?.reportCount == machine.reportCount {
       try? await Task.sleep(for: .milliseconds(20))
     }
