@@ -98,6 +98,20 @@ import Testing
     #expect(opened > Self.rounds / 20)
   }
 
+  @Test(arguments: [0, 256 << 10])
+  func `either copy knows which sides are current`(start: UInt64) throws {
+    let rig = try MirrorTests.rig(64)
+    let opened = try rig.open()
+    try opened.disk.write(QCOW2Sectors.bytes([1]), at: 0)
+    opened.files[0].fail(after: 0)
+    try opened.disk.write(QCOW2Sectors.bytes([2]), at: 0)
+    let copy = try rig.copy()
+    try [UInt8](repeating: 0xFF, count: 100).withUnsafeBytes { try copy.metadata.write(at: start, from: $0) }
+    let disk = try copy.open().disk
+    #expect(disk.state.sides == [.missing, .current])
+    #expect(try QCOW2Sectors.numbers(disk)[0] == 2)
+  }
+
   @Test func `cut anywhere`() throws {
     let (rig, numbers) = try Self.victim(isWhole: false)
     let bytes = try rig.metadata.bytes(at: 0, count: Int(rig.metadata.size()))

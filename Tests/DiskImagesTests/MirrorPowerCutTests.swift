@@ -163,4 +163,30 @@ import Testing
       }
     }
   }
+
+  @Test(arguments: 1...40)
+  func `a change during a flush keeps its mark`(seed: UInt64) throws {
+    var generator = Xorshift(seed: seed)
+    var rig = try MirrorRig(sectors: 64, withQCOW2: false, using: &generator)
+    let disk = try rig.open().disk
+    var model = MirrorModel(sectors: 64)
+    model.change(0..<30) { UInt64($0) + 1000 }
+    try disk.write(QCOW2Sectors.bytes((0..<30).map { UInt64($0) + 1000 }), at: 0)
+    // The first side has been flushed by then, or has not.
+    rig.sides[seed % 2 == 0 ? 0 : 1].file.afterNextSync {
+      try? disk.write(QCOW2Sectors.bytes((0..<20).map { UInt64($0) + 2000 }), at: 10 * 512)
+    }
+    try disk.checkpoint(clearingAfter: 0)
+    model.flushed()
+    model.change(10..<30) { UInt64($0) - 10 + 2000 }
+    for sector in 10..<30 { model.possible[sector] = [UInt64(sector) + 1000, UInt64(sector) + 1990] }
+    for index in 0..<2 { rig.sides[index].file = rig.sides[index].file.powerCut(using: &generator) }
+    rig.metadata = rig.metadata.powerCut(using: &generator)
+    model.wasCut()
+    let after = try rig.open().disk
+    #expect(after.state.total - after.state.done == 3 * 4096)
+    try model.read(after, 0..<64)
+    try after.close()
+    for index in 0..<2 { try model.read(rig.copy().open([index]).disk, 0..<64) }
+  }
 }

@@ -112,6 +112,23 @@ import Testing
     #expect(try QCOW2Sectors.numbers(opened.disk)[..<3] == [1, 2, 3])
   }
 
+  @Test func `what the source of a rebuild lost is copied again`() throws {
+    let rig = try Self.rig(64)
+    try rig.open([0]).disk.write(QCOW2Sectors.bytes([1, 2, 3]), at: 0)
+    let opened = try rig.open([0])
+    try opened.disk.attach(try rig.sides[1].open(opened.files[1], name: "side 1"))
+    while try opened.disk.copyNext() {}
+    #expect(opened.disk.state.sides == [.current, .rebuilding])
+    opened.files[0].fail(after: 0)
+    #expect(throws: Errno.io) { try opened.disk.write(QCOW2Sectors.bytes([7, 8, 9]), at: 0) }
+    opened.files[0].fail(after: .max - 1)
+    #expect(try QCOW2Sectors.numbers(opened.disk)[..<3] == [1, 2, 3])
+    while try opened.disk.copyNext() {}
+    try opened.disk.close()
+    #expect(try rig.numbers(ofSide: 1, count: 64)[..<3] == [1, 2, 3])
+    #expect(try rig.open([1]).disk.state.sides == [.missing, .current])
+  }
+
   @Test func `no change is answered that the metadata would have to be told first`() throws {
     let rig = try Self.rig(64)
     let fuse = MirrorFuse()

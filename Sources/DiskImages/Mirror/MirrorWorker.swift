@@ -3,7 +3,7 @@ internal import Synchronization
 
 /// The thread that copies regions and clears marks while the disk is used. It holds the mirror only while it works,
 /// and ends with it.
-final class MirrorWorker: @unchecked Sendable {  // atomic, or set before the thread starts
+final class MirrorWorker: @unchecked Sendable {  // atomics; the rest is its thread's, or set before
   /// Marks stay for so many nanoseconds after a flush, since what was written once is often written again.
   static let clearingDelay: UInt64 = 5_000_000_000
   private static let pause: Int64 = 1_000_000_000
