@@ -81,12 +81,18 @@ extension Instances {
     machines[id]?.reportCount += 1
   }
 
-  static let askForReport = ByteBuffer(bytes: AgentFrame(.ask).encoded)
+  private static let reportRequest = ByteBuffer(bytes: AgentFrame(.ask).encoded)
+
+  /// Has the agent, if there is one, say anew what the guest uses, in its own time.
+  func askForReport(_ id: String) {
+    guard let machine = machines[id], let watch = machine.watch, !machine.isFrozen else { return }
+    Task { try? await watch.write(Self.reportRequest) }
+  }
 
   /// Has the agent, if there is one, say anew what the guest uses, and gives it a moment for it.
   func refreshReport(_ id: String) async {
     guard let machine = machines[id], let watch = machine.watch, !machine.isFrozen else { return }
-    try? await watch.write(Self.askForReport)
+    try? await watch.write(Self.reportRequest)
     for _ in 0..<25 where machines[id]?.reportCount == machine.reportCount {
       try? await Task.sleep(for: .milliseconds(20))
     }

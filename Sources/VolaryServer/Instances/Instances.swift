@@ -223,7 +223,7 @@ actor Instances {
     state.cgroup = machine.group.map { .init($0.usage) }
     if let report = machine.report {
       // For the next one who asks: a guest answers in its own time.
-      if let watch = machine.watch, !machine.isFrozen { Task { try? await watch.write(Self.askForReport) } }
+      askForReport(record.id)
       state.network = report.networks
       state.processes = Int64(report.processes)
       state.system = report.systemObject
