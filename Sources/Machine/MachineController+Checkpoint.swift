@@ -30,7 +30,14 @@ extension MachineController {
     _ devices: ConfiguredDevices
   ) throws(ControlFailure) -> [Descriptor] {
     var kept: (layers: GuestMemory.Layers, state: [UInt8])?
-    if checkpoint.state != nil { kept = try freeze(machine) }
+    if checkpoint.state != nil {
+      guard devices.kernelNetwork == nil else {
+        throw ControlFailure(
+          .unsupported, phase: "keeping the machine's state",
+          message: "the kernel moves its network's frames (vhost-net), and is not held still yet")
+      }
+      kept = try freeze(machine)
+    }
     if let kept, let index = checkpoint.state {
       try ControlFailure.host("writing the machine's state") { () throws(Errno) in
         try descriptors[index].truncate(to: 0)

@@ -86,7 +86,8 @@ final class AgentProgram {
       }
       if rest.isEmpty, !hasEnded {
         hasEnded = true
-        try send(AgentFrame(.inputEnd))
+        // A program that wants no input may have ended, and its agent with it.
+        do { try send(AgentFrame(.inputEnd)) } catch let error as Errno where error == .brokenPipe {}
       }
     }
     try feed()
