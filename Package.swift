@@ -239,6 +239,10 @@ let package = Package(
         "Machine", "MachineControl", "RISCV", "Translator", "VolaryCommands",
         "VolaryHost",
       ], path: "Fuzz", swiftSettings: strict),
+    // Disk images without a guest: Benchmarks/disk.
+    .executableTarget(
+      name: "volary-disk-load", dependencies: ["DiskImages", "HostSystem"], path: "Benchmarks/disk_images",
+      swiftSettings: strict),
     // The host's own floating-point arithmetic, with its flags: an oracle for SoftFloatTests.
     .target(name: "CHostFloat", path: "Tests/CHostFloat"),
   ]

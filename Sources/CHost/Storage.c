@@ -13,6 +13,8 @@ int volary_zero_range(int fd, int64_t offset, int64_t length) {
   return fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length) < 0 ? -errno : 0;
 }
 
+const int volary_o_direct = O_DIRECT;
+
 int volary_lock_file(int fd, bool exclusive) {
   struct flock whole = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
   return fcntl(fd, F_OFD_SETLK, &whole) < 0 ? -errno : 0;

@@ -9,9 +9,10 @@ package enum DiskImages {
   /// An overlay needs the `base` that it was made on, opened read-only, and a qcow2 image what it names; a raw image takes
   /// none.
   package static func open(
-    format: DiskFormat, descriptor: Descriptor, name: String, readOnly: Bool, base: (any DiskImage)? = nil
+    format: DiskFormat, descriptor: Descriptor, name: String, readOnly: Bool, base: (any DiskImage)? = nil,
+    caching: HostCaching = .usual
   ) throws(DiskImageError) -> any DiskImage {
-    let file = try HostFile(descriptor, name: name, readOnly: readOnly)
+    let file = try HostFile(descriptor, name: name, readOnly: readOnly, caching: caching)
     switch format {
     case .raw:
       guard base == nil else { throw .rawHasNoBase(name: name) }

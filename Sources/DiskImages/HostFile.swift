@@ -3,19 +3,35 @@ internal import Glibc
 package import HostSystem
 internal import Synchronization
 
+/// What the host's memory does for a file.
+package enum HostCaching: Sendable {
+  /// Contents are kept there, and written until a sync ends.
+  case usual
+  /// Contents pass it by (O_DIRECT), if the file system takes whole sectors so; else ``usual``.
+  case direct
+  /// Nothing waits for the host's disk: a sync is nothing.
+  case unsynced
+}
+
 /// A regular file, memory file or block device of the host, locked against other machines.
 package final class HostFile: ImageFile {
   package let name: String
   package let isReadOnly: Bool
   private let descriptor: Descriptor
+  private let caching: HostCaching
+  /// Where accesses go through that are no whole sectors, if it matters.
+  private let detour: DirectDetour?
   /// The error number of the first ``sync()`` that failed, 0 before.
   private let syncFailure = Atomic<Int32>(0)
 
   /// Takes a descriptor that somebody opened, and a lock on its file for as long as the descriptor
   /// lives: shared to read, exclusive to write. The lock is one of the open file description (fcntl(2),
   /// F_OFD_SETLK) over the whole file, so it stands against QEMU's locks too. `name` is for messages.
-  package init(_ descriptor: Descriptor, name: String, readOnly: Bool) throws(DiskImageError) {
+  package init(
+    _ descriptor: Descriptor, name: String, readOnly: Bool, caching: HostCaching = .usual
+  ) throws(DiskImageError) {
     self.name = name
+    self.caching = caching
     self.descriptor = descriptor
     isReadOnly = readOnly
     var status = stat()
@@ -29,7 +45,15 @@ package final class HostFile: ImageFile {
     let locked = volary_lock_file(descriptor.raw, !readOnly)
     if locked == -EAGAIN || locked == -EACCES { throw .inUse(name: name, readOnly: readOnly) }
     if locked < 0 { throw .system(name: name, operation: "lock", Errno(-locked)) }
+    do {
+      detour = caching == .direct ? try DirectDetour(descriptor) : nil
+    } catch {
+      throw .system(name: name, operation: "get memory for", error)
+    }
   }
+
+  /// Whether contents pass the host's memory by.
+  package var isDirect: Bool { detour != nil }
 
   package func size() throws(Errno) -> UInt64 {
     // fstat(2) knows no block device's size; seeking knows both, and nobody here uses the position.
@@ -41,6 +65,9 @@ package final class HostFile: ImageFile {
   }
 
   package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) {
+    if let detour, !DirectDetour.isAligned(offset, UnsafeRawBufferPointer(buffer)) {
+      return try detour.read(at: offset, into: buffer)
+    }
     var done = 0
     while done < buffer.count {
       let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
@@ -52,6 +79,9 @@ package final class HostFile: ImageFile {
   }
 
   package func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) {
+    if let detour, !DirectDetour.isAligned(offset, buffer) {
+      return try detour.write(at: offset, from: buffer)
+    }
     var done = 0
     while done < buffer.count {
       let rest = UnsafeRawBufferPointer(rebasing: buffer[done...])
@@ -94,6 +124,7 @@ package final class HostFile: ImageFile {
   /// fdatasync(2). Once it failed it fails for ever: the kernel reports lost pages only once, so a
   /// later success would vouch for data that is gone.
   package func sync() throws(Errno) {
+    if caching == .unsynced { return }
     let earlier = syncFailure.load(ordering: .acquiring)
     guard earlier == 0 else { throw Errno(earlier) }
     do {

@@ -20,17 +20,20 @@ extension DiskStorage {
   private static func image(
     of disk: MachineConfiguration.Disk, _ descriptors: [Descriptor]
   ) throws(DiskImageError) -> any DiskImage {
+    // Layers are many disks' files: the host's memory holds them once, however a disk's own file is taken.
     var base: (any DiskImage)?
     for layer in disk.layers.reversed() {
       base = try DiskImages.open(
         format: layer.format.ofImages, descriptor: descriptors[layer.file],
         name: "a layer of disk \(disk.serial)", readOnly: true, base: base)
     }
+    let caching = disk.cache.ofFiles
     let file = descriptors[disk.file]
     let name = "disk \(disk.serial)"
     switch disk.format {
     case .raw:
-      return try DiskImages.open(format: .raw, descriptor: file, name: name, readOnly: disk.readOnly)
+      return try DiskImages.open(
+        format: .raw, descriptor: file, name: name, readOnly: disk.readOnly, caching: caching)
     case .overlay:
       if disk.ephemeral, let base {
         return try DiskImages.ephemeralOverlay(descriptor: file, name: name, base: base, size: disk.size)
@@ -43,10 +46,22 @@ extension DiskStorage {
         try DiskImages.createOverlay(descriptor: file, name: name, base: base, size: disk.size)
       }
       return try DiskImages.open(
-        format: .overlay, descriptor: file, name: name, readOnly: disk.readOnly, base: base)
+        format: .overlay, descriptor: file, name: name, readOnly: disk.readOnly, base: base,
+        caching: caching)
     case .qcow2:
       return try DiskImages.open(
-        format: .qcow2, descriptor: file, name: name, readOnly: disk.readOnly, base: base)
+        format: .qcow2, descriptor: file, name: name, readOnly: disk.readOnly, base: base,
+        caching: caching)
+    }
+  }
+}
+
+extension MachineConfiguration.Disk.Cache {
+  fileprivate var ofFiles: HostCaching {
+    switch self {
+    case .writeback, .writethrough: .usual
+    case .none: .direct
+    case .unsafe: .unsynced
     }
   }
 }

@@ -114,6 +114,7 @@ extension MachineConfiguration.Disk {
     writer.integer(size)
     writer.flag(readOnly)
     writer.flag(ephemeral)
+    writer.integer(cache.rawValue)
     writer.string(serial)
   }
 
@@ -127,6 +128,7 @@ extension MachineConfiguration.Disk {
       size: try reader.integer(),
       readOnly: try reader.flag("read-only"),
       ephemeral: try reader.flag("ephemeral"),
+      cache: try reader.choice("disk cache"),
       serial: try reader.string("disk serial"))
   }
 }

@@ -160,6 +160,19 @@ package struct MachineConfiguration: Equatable, Sendable {
       case qcow2 = 2
     }
 
+    /// What the host's memory does for the disk.
+    package enum Cache: UInt8, Sendable, CaseIterable {
+      /// Writes are in the host's memory until the guest flushes.
+      case writeback = 0
+      /// A write is answered when it is on stable storage.
+      case writethrough = 1
+      /// Past the host's memory where the file system can do that (O_DIRECT), and else as ``writeback``; the host's
+      /// disk has a memory of its own, so flushes are as ever.
+      case none = 2
+      /// Flushes are answered and not carried out: for what may be lost when the host goes down.
+      case unsafe = 3
+    }
+
     /// A file beneath the disk's own, only read.
     package struct Layer: Equatable, Sendable {
       package var file: DescriptorIndex
@@ -180,12 +193,13 @@ package struct MachineConfiguration: Equatable, Sendable {
     package var readOnly: Bool
     /// The file goes with the machine: flushes need not reach the host's disk.
     package var ephemeral: Bool
+    package var cache: Cache
     /// What the guest reads as the disk's serial number, at most 20 bytes of ASCII.
     package var serial: String
 
     package init(
       file: DescriptorIndex, layers: [Layer] = [], format: Format, size: UInt64,
-      readOnly: Bool = false, ephemeral: Bool = false, serial: String
+      readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, serial: String
     ) {
       self.file = file
       self.layers = layers
@@ -193,6 +207,7 @@ package struct MachineConfiguration: Equatable, Sendable {
       self.size = size
       self.readOnly = readOnly
       self.ephemeral = ephemeral
+      self.cache = cache
       self.serial = serial
     }
   }

@@ -88,7 +88,12 @@ struct RunCommand: ParsableCommand {
     help: ArgumentHelp("Its command line; with an image's kernel, words added to it.", valueName: "text"))
   var append: String?
 
-  @Option(help: ArgumentHelp("A raw disk of your own, which keeps what is written.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      """
+      A disk of your own, which keeps what is written; with ',format=qcow2' where it is not raw, and with ',cache=none' \
+      to pass the host's memory by, or writethrough, or unsafe.
+      """, valueName: "file"))
   var diskImage: String?
 
   @Option(
@@ -206,6 +211,7 @@ struct RunCommand: ParsableCommand {
       kernel: kernel ?? stored?.kernel, initrd: initrd ?? stored?.initrd, disk: stored?.disk)
     let firmware = startsFromDisk ? try FirmwareFiles(code: firmware, kept: nvram) : nil
     let isTerminal = Terminal.isTerminal(0) && Terminal.isTerminal(1)
+    let own = try diskImage.map { try OwnDisk(parsing: $0) }
     // The job reaches an image's first process through its initial RAM disk, or an own one that works alike.
     let hasJob = image != nil && files.initrd != nil
     let commandLine = RunPlan.imageCommandLine(
@@ -213,11 +219,11 @@ struct RunCommand: ParsableCommand {
       isVerbose: verbose,
       extra: append)
     return RunPlan(
-      name: image ?? name ?? ((files.kernel ?? diskImage ?? "") as NSString).lastPathComponent, cpus: cpus,
+      name: image ?? name ?? ((files.kernel ?? own?.path ?? "") as NSString).lastPathComponent, cpus: cpus,
       memory: memory, architecture: architecture, engine: engine.engine, files: files, firmware: firmware,
       jobArchive: hasJob ? try makeJob(onTerminal: isTerminal).archive() : nil, reportsJob: hasJob,
       append: image == nil ? RunPlan.ownCommandLine(architecture, append) : commandLine, diskSize: disk,
-      ownDisk: diskImage,
+      ownDisk: own,
       network: network, publish: publish, streams: isTerminal ? .terminal : .pipes,
       console: hasJob ? .hvc0 : console ?? .named(in: append ?? ""), isVerbose: verbose,
       bootTimeout: hasJob ? bootTimeout : nil, profile: profile, hasPerfMap: perfMap,

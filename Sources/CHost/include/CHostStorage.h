@@ -8,6 +8,8 @@
 
 /// Zeroes a range and keeps its blocks (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE).
 int volary_zero_range(int fd, int64_t offset, int64_t length);
+/// O_DIRECT, whose value is the architecture's.
+extern const int volary_o_direct;
 /// Takes a lock of the whole file that belongs to the open file description, shared or exclusive,
 /// without waiting: -EAGAIN when somebody else's stands against it (F_OFD_SETLK).
 int volary_lock_file(int fd, bool exclusive);

@@ -23,7 +23,7 @@ package struct ControlledMachineRunner: MachineRunner {
       name: "image build", cpus: cpus, memory: ByteSize(bytes: memory), architecture: architecture,
       engine: .auto,
       files: BootFiles(kernel: kernel, initrd: initrd, disk: nil), jobArchive: nil, reportsJob: true,
-      append: append + " console=ttyS0 panic=-1", diskSize: nil, ownDisk: disk, network: .none,
+      append: append + " console=ttyS0 panic=-1", diskSize: nil, ownDisk: OwnDisk(disk), network: .none,
       publish: [], streams: .lines(console), console: .serial, isVerbose: false,
       bootTimeout: Self.bootTimeout, virtioBus: architecture.usualVirtioBus)
     return try RunSession.run(plan)

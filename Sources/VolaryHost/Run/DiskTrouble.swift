@@ -14,7 +14,7 @@ struct DiskTrouble {
   init(_ plan: RunPlan, disk: String, operation: String, error: Errno) {
     machine = plan.name
     isOwn = disk == MachineLauncher.ownDiskSerial
-    place = isOwn ? plan.ownDisk ?? disk : ScratchFile.folder
+    place = isOwn ? plan.ownDisk?.path ?? disk : ScratchFile.folder
     self.operation = operation
     cause = error
   }

@@ -1,3 +1,4 @@
+import DiskImages
 import Foundation
 import Glibc
 import HostSystem
@@ -266,10 +267,13 @@ struct MachineLauncher {
           file: add(try ScratchFile.make()), layers: [.init(add(base))], format: .overlay, size: size & ~511,
           ephemeral: true, serial: Self.rootDiskSerial))
     }
-    if let path = plan.ownDisk {
-      let disk = try openOwnDisk(path)
+    if let own = plan.ownDisk {
+      let disk = try openOwnDisk(own.path)
+      let size =
+        own.format == .raw ? try size(of: disk, own.path) : try Self.sizeInHeader(of: disk, own.path)
       disks.append(
-        .init(file: add(disk), format: .raw, size: try size(of: disk, path), serial: Self.ownDiskSerial))
+        .init(
+          file: add(disk), format: own.format, size: size, cache: own.cache, serial: Self.ownDiskSerial))
     }
     return disks
   }
@@ -282,6 +286,18 @@ struct MachineLauncher {
     throw VolaryError(
       .usage, "\(path) is no raw disk: its size is not whole sectors of 512 bytes",
       wayOut: "make one with 'truncate -s 10G \(path)'")
+  }
+
+  /// The size of a qcow2 disk, which stands by itself.
+  private static func sizeInHeader(of disk: Descriptor, _ path: String) throws(VolaryError) -> UInt64 {
+    let info: QCOW2Info
+    do throws(DiskImageError) {
+      info = try QCOW2Info(reading: try HostFile(disk, name: path, readOnly: false))
+    } catch { throw VolaryError(error.description) }
+    guard let backing = info.backingName else { return info.size & ~511 }
+    throw VolaryError(
+      .usage, "the disk \(path) is a layer over \(backing), and 'volary run' takes no layers",
+      wayOut: "put both together with 'volary image convert'")
   }
 
   /// Opens and locks a disk; the lock lasts as long as any process has the disk from here.

@@ -51,8 +51,8 @@ package struct RunPlan {
   package var append: String
   /// The size of the root disk over the image's; nil leaves it as the image has it.
   package var diskSize: ByteSize?
-  /// A raw disk that is written in place.
-  package var ownDisk: String?
+  /// A disk that is written in place.
+  package var ownDisk: OwnDisk?
   package var network: Network
   package var publish: [PublishedPort]
   package var streams: Streams
@@ -72,7 +72,7 @@ package struct RunPlan {
     name: String, cpus: Int, memory: ByteSize, architecture: MachineConfiguration.Architecture,
     engine: MachineConfiguration.Engine, files: BootFiles, firmware: FirmwareFiles? = nil,
     jobArchive: [UInt8]? = nil, reportsJob: Bool, append: String, diskSize: ByteSize? = nil,
-    ownDisk: String? = nil, network: Network, publish: [PublishedPort], streams: Streams, console: Console,
+    ownDisk: OwnDisk? = nil, network: Network, publish: [PublishedPort], streams: Streams, console: Console,
     isVerbose: Bool, bootTimeout: Int? = nil, profile: String? = nil, hasPerfMap: Bool = false,
     virtioBus: MachineConfiguration.VirtioBus = .mmio, vsock: String? = nil
   ) {
