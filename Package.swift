@@ -191,7 +191,8 @@ let package = Package(
       ],
       swiftSettings: hot),
     .testTarget(
-      name: "VolaryHostTests", dependencies: ["DiskImages", "HostPrograms", "HostSystem", "VolaryHost"],
+      name: "VolaryHostTests",
+      dependencies: ["DiskImages", "HostPrograms", "HostSystem", "MachineControl", "VolaryHost"],
       swiftSettings: strict),
     .testTarget(
       name: "VolaryCommandsTests",

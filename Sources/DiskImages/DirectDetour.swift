@@ -19,7 +19,9 @@ final class DirectDetour: Sendable {
     let mapping = try Mapping.map(size: Self.room)
     buffer = Mutex(mapping)
     let flags = volary_fcntl(descriptor.raw, F_GETFL, 0)
-    guard flags >= 0, volary_fcntl(descriptor.raw, F_SETFL, Int(flags | volary_o_direct)) == 0 else { return nil }
+    guard flags >= 0, volary_fcntl(descriptor.raw, F_SETFL, Int(flags | volary_o_direct)) == 0 else {
+      return nil
+    }
     // A sector at an odd one's address and place.
     if pread(descriptor.raw, mapping.base + 512, 512, 512) < 0 {
       _ = volary_fcntl(descriptor.raw, F_SETFL, Int(flags & ~volary_o_direct))

@@ -19,6 +19,8 @@ package final class HostFile: ImageFile {
   package let isReadOnly: Bool
   private let descriptor: Descriptor
   private let caching: HostCaching
+  /// fdatasync(2).
+  private let synchronise: @Sendable (Int32) -> Int32
   /// Where accesses go through that are no whole sectors, if it matters.
   private let detour: DirectDetour?
   /// The error number of the first ``sync()`` that failed, 0 before.
@@ -28,10 +30,12 @@ package final class HostFile: ImageFile {
   /// lives: shared to read, exclusive to write. The lock is one of the open file description (fcntl(2),
   /// F_OFD_SETLK) over the whole file, so it stands against QEMU's locks too. `name` is for messages.
   package init(
-    _ descriptor: Descriptor, name: String, readOnly: Bool, caching: HostCaching = .usual
+    _ descriptor: Descriptor, name: String, readOnly: Bool, caching: HostCaching = .usual,
+    synchronise: @escaping @Sendable (Int32) -> Int32 = { fdatasync($0) }
   ) throws(DiskImageError) {
     self.name = name
     self.caching = caching
+    self.synchronise = synchronise
     self.descriptor = descriptor
     isReadOnly = readOnly
     var status = stat()
@@ -128,7 +132,7 @@ package final class HostFile: ImageFile {
     let earlier = syncFailure.load(ordering: .acquiring)
     guard earlier == 0 else { throw Errno(earlier) }
     do {
-      try retrying { Int(fdatasync(descriptor.raw)) }
+      try retrying { Int(synchronise(descriptor.raw)) }
     } catch {
       syncFailure.store(error.code, ordering: .releasing)
       throw error

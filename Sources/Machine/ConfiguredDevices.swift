@@ -1,4 +1,5 @@
 internal import Devices
+internal import Glibc
 internal import GuestMemory
 internal import HostSystem
 internal import MachineControl
@@ -32,7 +33,9 @@ struct ConfiguredDevices {
       }
       disks.append(
         try VirtioBlock(
-          name: "disk \(disk.serial)", storage: storage, serial: disk.serial, onFailure: tell))
+          name: "disk \(disk.serial)", storage: storage, serial: disk.serial,
+          writesThrough: disk.cache == .writethrough, pace: Self.pace,
+          onFailure: tell))
     }
     all += disks
     if let network = configuration.network {
@@ -91,6 +94,8 @@ struct ConfiguredDevices {
         try ControlFailure.host("unlocking disk \(disk.serial)") { () throws(Errno) in
           try storage.unlock()
         }
+        var disk = disk
+        disk.cache = storage.cache
         opened.append((storage, try DiskStorage.open(disk, descriptors)))
       }
     } catch {
@@ -117,6 +122,15 @@ struct ConfiguredDevices {
       .init(
         framesReceived: $0.framesReceived, bytesReceived: $0.bytesReceived, framesSent: $0.framesSent,
         bytesSent: $0.bytesSent)
+    }
+  }
+
+  /// How disks carry requests out: by themselves or by helpers, as `VOLARY_IO` has it for tests and measurements.
+  private static var pace: BlockPace.Policy {
+    switch getenv("VOLARY_IO").map({ String(cString: $0) }) {
+    case "sync": .inline
+    case "threads": .helpers
+    default: .measured
     }
   }
 

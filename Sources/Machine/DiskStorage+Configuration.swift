@@ -9,7 +9,7 @@ extension DiskStorage {
     _ disk: MachineConfiguration.Disk, _ descriptors: [Descriptor]
   ) throws(ControlFailure) -> Opened {
     do throws(DiskImageError) {
-      return Opened(image: try image(of: disk, descriptors), file: descriptors[disk.file])
+      return Opened(image: try image(of: disk, descriptors), file: descriptors[disk.file], cache: disk.cache)
     } catch {
       var code = ControlFailure.Code.invalidConfiguration
       if case .system = error { code = .hostRefused }

@@ -1,6 +1,7 @@
 internal import Devices
 internal import DiskImages
 internal import HostSystem
+internal import MachineControl
 
 /// A disk image as the block device sees it.
 final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only while the device rests
@@ -8,6 +9,8 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   struct Opened {
     let image: any DiskImage
     let file: Descriptor
+    /// As it was asked for.
+    let cache: MachineConfiguration.Disk.Cache
   }
 
   let serial: String
@@ -20,6 +23,7 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
 
   private var image: any DiskImage { opened.image }
 
+  var cache: MachineConfiguration.Disk.Cache { opened.cache }
   var size: UInt64 { image.size }
   var isReadOnly: Bool { image.isReadOnly }
 

@@ -17,6 +17,8 @@ package struct InstancePlan: Sendable {
   package var folder: InstanceFolder
   /// Nil for a machine without one: images may be a kernel and no more.
   package var disk: DiskChain?
+  /// What the host's memory does for it.
+  package var diskCache = MachineConfiguration.Disk.Cache.writeback
   package var architecture: MachineConfiguration.Architecture
   package var engine: MachineConfiguration.Engine
   package var cpus: Int

@@ -133,7 +133,9 @@ package struct InstanceStarter {
   private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {
     guard let chain = plan.disk else { return try seed() }
     let opened = try OpenedDisk(chain, of: plan.name)
-    return [opened.disk { add($0) }] + (try seed())
+    var disk = opened.disk { add($0) }
+    disk.cache = plan.diskCache
+    return [disk] + (try seed())
   }
 
   /// The disk that cloud-init reads, where there is something for it. It is in memory alone.

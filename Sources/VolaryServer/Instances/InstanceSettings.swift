@@ -27,6 +27,8 @@ struct InstanceSettings: Sendable {
   var pool: String?
   /// Bytes of the root disk; nil for as many as the image's has.
   var diskSize: UInt64?
+  /// What the host's memory does for the disk.
+  var diskCache = MachineConfiguration.Disk.Cache.writeback
   var network = InstancePlan.Network.none
   /// The name of the device that is the network card.
   var card = "eth0"
@@ -156,7 +158,8 @@ struct InstanceSettings: Sendable {
   }
 
   private mutating func readDisk(_ name: String, _ device: [String: String]) throws(APIError) {
-    try Self.check(name, device, ["path", "pool", "size", "limits.read", "limits.write", "limits.max"])
+    try Self.check(
+      name, device, ["path", "pool", "size", "io.cache", "limits.read", "limits.write", "limits.max"])
     guard device["path"] == "/" else {
       throw .invalid(
         "the disk `\(name)` is not the root disk, which is the only one so far", wayOut: "its path is `/`")
@@ -168,6 +171,15 @@ struct InstanceSettings: Sendable {
       guard limits.setThrottle(value, reads: reads, writes: writes) else {
         throw .invalid("`\(key)` of the disk `\(name)` has to be a rate such as 30MiB, a second, or 500iops")
       }
+    }
+    switch device["io.cache"] {
+    case "writeback", "", nil: diskCache = .writeback
+    case "none": diskCache = .none
+    case "unsafe": diskCache = .unsafe
+    case let other?:
+      throw .invalid(
+        "`io.cache` of the disk `\(name)` is not `\(other.prefix(40))`",
+        wayOut: "it is one of none, writeback and unsafe")
     }
     pool = device["pool"]
     guard let size = device["size"] else { return }

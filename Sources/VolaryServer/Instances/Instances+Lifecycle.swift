@@ -114,7 +114,7 @@ extension Instances {
     let bytes = (record.volatile[Volatile.hardwareAddress(settings.card)] ?? "").split(separator: ":")
       .compactMap { UInt8($0, radix: 16) }
     let size = record.volatile[Volatile.imageDiskSize].flatMap { UInt64($0) } ?? 0
-    return InstancePlan(
+    var plan = InstancePlan(
       name: record.name, folder: folder, disk: disk, architecture: Self.architecture(of: record),
       engine: settings.engine,
       cpus: settings.cpus, memory: settings.memory, network: settings.network,
@@ -122,6 +122,8 @@ extension Instances {
       hostDevice: record.volatile[Volatile.hostName(settings.card)] ?? InstancePlan.makeHostDevice(),
       growsDisk: settings.diskSize ?? 0 > size, append: settings.append, identifier: record.id,
       cloudInit: settings.cloudInit)
+    plan.diskCache = settings.diskCache
+    return plan
   }
 
   private func begin(_ record: InstanceRecord, _ plan: InstancePlan) async throws {

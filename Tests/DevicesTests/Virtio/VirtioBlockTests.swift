@@ -235,6 +235,26 @@ import Testing
     #expect(try log() == ["write 0 512"], "a reset takes the choice back")
   }
 
+  /// With nothing to flush the driver is offered neither flushes nor a choice.
+  @Test func aDiskThatWritesThrough() throws {
+    let storage = MemoryStorage(bytes: Self.pattern)
+    let guest = try VirtioGuest(try VirtioBlock(storage: storage, serial: "", writesThrough: true))
+    guest.start()
+    #expect(guest.offered & (Feature.flush | Feature.cacheMode) == 0)
+    guest.start()
+    let header = guest.slice(guest.allocate(16), 16)
+    header.store(Kind.write, at: 0)
+    header.store(UInt64(4), at: 8)
+    let status = guest.allocate(1)
+    let data = guest.allocate(512)
+    for _ in 0..<2 {
+      try guest.queues[0].call([
+        .readable(header.address, 16), .readable(data, 512), .writable(status, 1),
+      ])
+    }
+    #expect(storage.log == ["write 2048 512", "flush", "write 2048 512", "flush"])
+  }
+
   @Test func hostFailuresAreReportedOnce() throws {
     let disk = try Disk()
     let data = disk.guest.allocate(512)

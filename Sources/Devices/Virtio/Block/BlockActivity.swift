@@ -28,17 +28,18 @@ final class BlockCounters: Sendable {
   private let bytesWritten = Atomic<UInt64>(0)
   private let flushes = Atomic<UInt64>(0)
 
-  func countRead(bytes: Int) {
-    reads.wrappingAdd(1, ordering: .relaxed)
-    bytesRead.wrappingAdd(UInt64(bytes), ordering: .relaxed)
+  func count(_ operation: BlockTask.Operation, bytes: Int) {
+    switch operation {
+    case .read:
+      reads.wrappingAdd(1, ordering: .relaxed)
+      bytesRead.wrappingAdd(UInt64(bytes), ordering: .relaxed)
+    case .write:
+      writes.wrappingAdd(1, ordering: .relaxed)
+      bytesWritten.wrappingAdd(UInt64(bytes), ordering: .relaxed)
+    case .flush: flushes.wrappingAdd(1, ordering: .relaxed)
+    case .discard, .writeZeroes: break
+    }
   }
-
-  func countWrite(bytes: Int) {
-    writes.wrappingAdd(1, ordering: .relaxed)
-    bytesWritten.wrappingAdd(UInt64(bytes), ordering: .relaxed)
-  }
-
-  func countFlush() { flushes.wrappingAdd(1, ordering: .relaxed) }
 
   var activity: BlockActivity {
     BlockActivity(

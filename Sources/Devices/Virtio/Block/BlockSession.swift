@@ -1,21 +1,32 @@
 internal import HostSystem
 
-/// A disk at work: takes requests one after the other and answers each.
+/// A disk at work: takes requests, has them carried out, several beside each other where the disk makes them wait
+/// (``BlockPace``), and answers each when it is done. In which order requests that overlap are carried out is the
+/// driver's affair, who has to wait for the one before the other; a flush is of what was answered before (§5.2.6.2).
 final class BlockSession: VirtioSession {
   /// The least time between two interrupts while there is more to do, in nanoseconds.
   private static let interruptSpacing: UInt64 = 100_000
+  /// The token of ``BlockHelpers/counter``.
+  private static let doneToken: UInt64 = 0
 
   private let device: VirtioBlock
   private let context: SessionContext
-  private var transfer: BlockTransfer
+  private var pace: BlockPace
   private var lastSignal: UInt64 = 0
   private var reported: [VirtioBlock.Failure.Operation: Errno] = [:]
+  /// Made for the first request that is handed over.
+  private var helpers: BlockHelpers?
+  /// Requests that helpers have.
+  private var handed = 0
+  private var free = BlockTaskList()
 
   init(device: VirtioBlock, context: SessionContext) {
     self.device = device
     self.context = context
-    transfer = BlockTransfer(storage: device.storage)
+    pace = BlockPace(device.pace)
   }
+
+  // MARK: - Taking
 
   func process(queue index: Int) throws(QueueError) {
     guard let queue = context.queue(index) else { return }
@@ -23,133 +34,153 @@ final class BlockSession: VirtioSession {
     repeat {
       queue.suppressNotifications()
       while let chain = try queue.next() {
-        carryOut(chain, queue)
+        take(chain, queue)
         if context.isWanted { return context.reschedule(queue) }
-        let now = monotonicNanoseconds()
-        if now - lastSignal > Self.interruptSpacing {
-          context.signal(queue)
-          lastSignal = now
-        }
+        signalNowAndThen(queue)
       }
     } while queue.allowNotifications()
   }
 
-  /// Answers one request. The status byte is the last that the driver left room for, and is written
-  /// even when the request makes no sense.
-  private func carryOut(_ chain: consuming Chain, _ queue: LiveQueue) {
+  /// Interrupts while there is more to do, and not for each request.
+  private func signalNowAndThen(_ queue: LiveQueue) {
+    let now = monotonicNanoseconds()
+    guard now - lastSignal > Self.interruptSpacing else { return }
+    context.signal(queue)
+    lastSignal = now
+  }
+
+  /// Answers a request that makes no sense, or needs no disk; sets about the others. The status byte is the last that
+  /// the driver left room for, and is written in any case.
+  private func take(_ chain: consuming Chain, _ queue: LiveQueue) {
     let room = chain.writer.remaining
     guard room > 0 else { return queue.complete(chain, written: 0) }
-    var statusWriter = chain.writer
-    statusWriter.skip(room - 1)
-    var status = BlockRequest.Status.ioError
-    if let kind = chain.reader.load(UInt32.self), chain.reader.load(UInt32.self) != nil,
+    guard let number = chain.reader.load(UInt32.self), chain.reader.load(UInt32.self) != nil,
       let sector = chain.reader.load(UInt64.self)
-    {
-      if let kind = BlockRequest.Kind(rawValue: kind) {
-        status = carryOut(kind, sector: sector, reader: &chain.reader, writer: &chain.writer, room: room - 1)
-      } else {
-        status = .unsupported
+    else { return refuse(chain, .ioError, queue) }
+    guard let kind = BlockRequest.Kind(rawValue: number) else { return refuse(chain, .unsupported, queue) }
+    switch kind {
+    case .read:
+      guard let offset = device.range(sector, bytes: room - 1) else { return refuse(chain, .ioError, queue) }
+      begin(chain, .read, at: offset, count: room - 1, queue)
+    case .write:
+      let bytes = chain.reader.remaining
+      guard !device.storage.isReadOnly, let offset = device.range(sector, bytes: bytes) else {
+        return refuse(chain, .ioError, queue)
       }
+      begin(chain, .write, at: offset, count: bytes, queue)
+    case .flush:
+      begin(chain, .flush, at: 0, count: 0, queue)
+    case .getID:
+      guard room > BlockRequest.idSize else { return refuse(chain, .ioError, queue) }
+      let bytes = Array(device.serial.utf8.prefix(BlockRequest.idSize))
+      chain.writer.write(bytes + [UInt8](repeating: 0, count: room - 1 - bytes.count))
+      refuse(chain, .ok, queue)
+    case .discard, .writeZeroes:
+      guard context.features.contains(kind == .discard ? .blockDiscard : .blockWriteZeroes) else {
+        return refuse(chain, .unsupported, queue)
+      }
+      let bytes = chain.reader.remaining
+      guard bytes > 0, bytes % BlockRequest.Segment.size == 0,
+        bytes / BlockRequest.Segment.size <= VirtioBlock.maximumSegments
+      else { return refuse(chain, .ioError, queue) }
+      begin(chain, kind == .discard ? .discard : .writeZeroes, at: 0, count: bytes, queue)
     }
-    statusWriter.store(status.rawValue)
-    // Only a prefix counts as written; after a failure, what precedes the status is not promised.
-    queue.complete(chain, written: chain.writer.written == room - 1 ? room : 0)
+  }
+
+  /// Answers without the disk.
+  private func refuse(_ chain: consuming Chain, _ status: BlockRequest.Status, _ queue: LiveQueue) {
+    let filled = chain.writer.written
+    Self.answer(chain, status, filled: filled, queue)
     queue.publish()
   }
 
-  private func carryOut(
-    _ kind: BlockRequest.Kind, sector: UInt64, reader: inout ChainReader, writer: inout ChainWriter, room: Int
-  ) -> BlockRequest.Status {
-    switch kind {
-    case .read:
-      guard let offset = range(sector, bytes: room) else { return .ioError }
-      return attempt(.read) { () throws(Errno) in
-        try transfer.read(at: offset, room, &writer)
-        device.counters.countRead(bytes: room)
-      }
-    case .write:
-      let bytes = reader.remaining
-      guard !device.storage.isReadOnly, let offset = range(sector, bytes: bytes) else { return .ioError }
-      return attempt(.write) { () throws(Errno) in
-        try transfer.write(at: offset, &reader)
-        try flushIfWriteThrough()
-        device.counters.countWrite(bytes: bytes)
-      }
-    case .flush:
-      return attempt(.flush) { () throws(Errno) in
-        try device.storage.flush()
-        device.counters.countFlush()
-      }
-    case .getID:
-      guard room >= BlockRequest.idSize else { return .ioError }
-      let bytes = Array(device.serial.utf8.prefix(BlockRequest.idSize))
-      writer.write(bytes + [UInt8](repeating: 0, count: room - bytes.count))
-      return .ok
-    case .discard, .writeZeroes:
-      return forget(kind, &reader)
+  /// Carries a request out, or has it carried out.
+  private func begin(
+    _ chain: consuming Chain, _ operation: BlockTask.Operation, at offset: UInt64, count: Int,
+    _ queue: LiveQueue
+  ) {
+    let task = free.removeFirst() ?? BlockTask()
+    // A driver that does not flush, or chose so, relies on every write to be durable (§5.2.6.2).
+    let isWriteThrough = !context.features.contains(.blockFlush) || !device.isWriteback
+    task.take(chain, operation, at: offset, count: count, isWriteThrough: isWriteThrough)
+    let isAlone = handed == 0 && !queue.hasMore
+    if pace.handsOver(isFlush: operation == .flush, isAlone: isAlone), let helpers = readyHelpers(),
+      helpers.hand(task)
+    {
+      handed += 1
+      return
+    }
+    task.carryOut(device)
+    finish(task, queue)
+    queue.publish()
+  }
+
+  private func readyHelpers() -> BlockHelpers? {
+    if let helpers { return helpers }
+    guard let helpers = try? BlockHelpers(device) else { return nil }
+    context.watch(helpers.counter.descriptor, for: .read, token: Self.doneToken)
+    self.helpers = helpers
+    return helpers
+  }
+
+  // MARK: - Answering
+
+  func ready(token: UInt64) throws(QueueError) {
+    helpers?.counter.drain()
+    collect()
+  }
+
+  /// Answers what helpers have done.
+  private func collect() {
+    guard let helpers, let queue = context.queue(0) else { return }
+    var done = helpers.takeDone()
+    while let task = done.removeFirst() {
+      handed -= 1
+      finish(task, queue)
+    }
+    context.signal(queue)
+  }
+
+  private func finish(_ task: BlockTask, _ queue: LiveQueue) {
+    pace.note(isFlush: task.operation == .flush, nanoseconds: task.duration)
+    if let errno = task.errno {
+      tell(task.operation.name, errno)
+    } else if task.status == .ok {
+      reported[task.operation.name] = nil
+      device.counters.count(task.operation, bytes: task.count)
+    }
+    task.answer(queue)
+    free.append(task)
+  }
+
+  private func tell(_ operation: VirtioBlock.Failure.Operation, _ errno: Errno) {
+    guard reported[operation] != errno else { return }
+    reported[operation] = errno
+    device.onFailure(VirtioBlock.Failure(operation: operation, errno: errno))
+  }
+
+  /// Enters an answer in the queue, of which `filled` bytes precede the status.
+  static func answer(
+    _ chain: consuming Chain, _ status: BlockRequest.Status, filled: Int, _ queue: LiveQueue
+  ) {
+    let room = chain.writer.remaining + chain.writer.written
+    chain.writer.skip(room - 1 - chain.writer.written)
+    chain.writer.store(status.rawValue)
+    // Only a prefix counts as written; after a failure, what precedes the status is not promised.
+    queue.complete(chain, written: filled == room - 1 ? room : 0)
+  }
+
+  // MARK: - Resting
+
+  func rest() {
+    while handed > 0 {
+      helpers?.awaitDone()
+      collect()
     }
   }
 
-  // MARK: - Ranges
-
-  /// The byte offset of a run of whole sectors within the disk, or nil when it is none.
-  private func range(_ sector: UInt64, bytes: Int) -> UInt64? {
-    guard bytes > 0, bytes % BlockRequest.sectorSize == 0 else { return nil }
-    return range(sector, sectors: UInt64(bytes / BlockRequest.sectorSize))
-  }
-
-  private func range(_ sector: UInt64, sectors: UInt64) -> UInt64? {
-    let capacity = device.capacity
-    guard sector <= capacity, sectors <= capacity - sector else { return nil }
-    return sector * UInt64(BlockRequest.sectorSize)
-  }
-
-  /// Discards or zeroes the ranges that a request lists (§5.2.6.2).
-  private func forget(_ kind: BlockRequest.Kind, _ reader: inout ChainReader) -> BlockRequest.Status {
-    let feature: VirtioFeatures = kind == .discard ? .blockDiscard : .blockWriteZeroes
-    guard context.features.contains(feature) else { return .unsupported }
-    let count = reader.remaining / BlockRequest.Segment.size
-    guard count > 0, reader.remaining % BlockRequest.Segment.size == 0, count <= VirtioBlock.maximumSegments
-    else { return .ioError }
-    while let segment = BlockRequest.Segment(&reader) {
-      guard !segment.hasUnknownFlags, kind == .writeZeroes || !segment.mayUnmap else { return .unsupported }
-      guard segment.sectorCount <= VirtioBlock.maximumSegmentSectors,
-        let offset = range(segment.sector, sectors: UInt64(segment.sectorCount))
-      else { return .ioError }
-      let bytes = UInt64(segment.sectorCount) * UInt64(BlockRequest.sectorSize)
-      if bytes == 0 { continue }
-      let status =
-        kind == .discard
-        ? attempt(.discard) { () throws(Errno) in try device.storage.discard(at: offset, count: bytes) }
-        : attempt(.writeZeroes) { () throws(Errno) in
-          try device.storage.writeZeroes(at: offset, count: bytes, mayUnmap: segment.mayUnmap)
-          try flushIfWriteThrough()
-        }
-      if status != .ok { return status }
-    }
-    return .ok
-  }
-
-  // MARK: - The host's side
-
-  /// A driver that does not flush, or chose so, relies on every write to be durable (§5.2.6.2).
-  private func flushIfWriteThrough() throws(Errno) {
-    if !context.features.contains(.blockFlush) || !device.isWriteback { try device.storage.flush() }
-  }
-
-  private func attempt(
-    _ operation: VirtioBlock.Failure.Operation, _ body: () throws(Errno) -> Void
-  ) -> BlockRequest.Status {
-    do {
-      try body()
-      reported[operation] = nil
-      return .ok
-    } catch {
-      if reported[operation] != error {
-        reported[operation] = error
-        device.onFailure(VirtioBlock.Failure(operation: operation, errno: error))
-      }
-      return .ioError
-    }
+  func end() {
+    rest()
+    helpers?.end()
   }
 }

@@ -1,7 +1,8 @@
 package import HostSystem
 
 /// Where a block device keeps its bytes. Offsets and counts are multiples of 512, and lie within the
-/// size; one thread at a time calls.
+/// size. Every function may be called from any thread, several at a time; which of operations that overlap comes first is
+/// not said.
 package protocol BlockStorage: AnyObject, Sendable {
   /// Bytes.
   var size: UInt64 { get }

@@ -2,16 +2,15 @@ internal import GuestMemory
 internal import HostSystem
 
 /// Moves data between requests and storage: directly when every buffer is whole sectors, else
-/// through a bounded buffer of its own.
+/// through a bounded buffer.
 struct BlockTransfer {
   private static let chunk = 64 << 10
   private let storage: any BlockStorage
-  private var bounce: [UInt8] = []
 
   init(storage: any BlockStorage) { self.storage = storage }
 
   /// Reads `count` bytes into the request's room.
-  mutating func read(at offset: UInt64, _ count: Int, _ writer: inout ChainWriter) throws(Errno) {
+  func read(at offset: UInt64, _ count: Int, _ writer: inout ChainWriter) throws(Errno) {
     if writer.parts(count).allSatisfy({ $0.count % BlockRequest.sectorSize == 0 }) {
       try writer.withBuffers(count) { buffers throws(Errno) in
         try storage.read(at: offset, into: buffers)
@@ -26,7 +25,7 @@ struct BlockTransfer {
   }
 
   /// Writes all that is left of the request's data.
-  mutating func write(at offset: UInt64, _ reader: inout ChainReader) throws(Errno) {
+  func write(at offset: UInt64, _ reader: inout ChainReader) throws(Errno) {
     if reader.parts().allSatisfy({ $0.count % BlockRequest.sectorSize == 0 }) {
       try reader.withBuffers { buffers throws(Errno) in try storage.write(at: offset, from: buffers) }
       return
@@ -37,12 +36,11 @@ struct BlockTransfer {
     }
   }
 
-  private mutating func eachChunk(
+  private func eachChunk(
     _ offset: UInt64, _ count: Int,
     _ body: (any BlockStorage, UInt64, UnsafeMutableRawBufferPointer) throws(Errno) -> Void
   ) throws(Errno) {
-    if bounce.isEmpty { bounce = [UInt8](repeating: 0, count: Self.chunk) }
-    let storage = storage
+    var bounce = [UInt8](repeating: 0, count: min(count, Self.chunk))
     var done = 0
     while done < count {
       let step = min(Self.chunk, count - done)

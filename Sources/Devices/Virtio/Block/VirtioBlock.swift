@@ -37,6 +37,9 @@ package final class VirtioBlock: WorkerDevice {
   /// The most ranges of one request.
   static let maximumSegments: UInt32 = 64
 
+  /// The most requests that are carried out beside each other: more would not make a host's disk faster.
+  package static let mostHelpers = 16
+
   package let name: String
   package let deviceID = VirtioDeviceID.block
   package let features: VirtioFeatures
@@ -47,25 +50,31 @@ package final class VirtioBlock: WorkerDevice {
   let storage: any BlockStorage
   package let serial: String
   let counters = BlockCounters()
+  let pace: BlockPace.Policy
   /// Told of a failure once, until a request of its kind succeeds again or fails otherwise.
   let onFailure: @Sendable (Failure) -> Void
 
   /// A disk of `storage`'s size in whole sectors. `serial` is what the guest reads as the disk's
-  /// identity, 20 bytes of it. `onFailure` is called on the disk's own thread.
+  /// identity, 20 bytes of it. One that `writesThrough` has nothing to flush: each write is durable when it is answered,
+  /// and the driver has no say in it. `onFailure` is called on the disk's own thread.
   package init(
-    name: String = "virtio-block", storage: any BlockStorage, serial: String,
+    name: String = "virtio-block", storage: any BlockStorage, serial: String, writesThrough: Bool = false,
+    pace: BlockPace.Policy = .measured,
     onFailure: @escaping @Sendable (Failure) -> Void = { _ in }
   ) throws(Errno) {
     self.name = name
     self.storage = storage
     self.serial = serial
+    self.pace = pace
     self.onFailure = onFailure
     worker = try VirtioWorker(name: name)
-    var features: VirtioFeatures = [.blockSegmentMaximum, .blockSize, .blockFlush, .blockTopology]
+    var features: VirtioFeatures = [.blockSegmentMaximum, .blockSize, .blockTopology]
+    if !writesThrough { features.insert(.blockFlush) }
     if storage.isReadOnly {
       features.insert(.blockReadOnly)
     } else {
-      features.formUnion([.blockCacheMode, .blockDiscard, .blockWriteZeroes])
+      features.formUnion([.blockDiscard, .blockWriteZeroes])
+      if !writesThrough { features.insert(.blockCacheMode) }
     }
     self.features = features
     configuration = ConfigurationSpace(size: Field.size)
@@ -95,6 +104,18 @@ package final class VirtioBlock: WorkerDevice {
 
   /// Whether written data may wait for a flush; the driver's choice.
   var isWriteback: Bool { configuration.load(UInt8.self, at: Field.writeback) != 0 }
+
+  /// The byte offset of a run of whole sectors within the disk, or nil when it is none.
+  func range(_ sector: UInt64, bytes: Int) -> UInt64? {
+    guard bytes > 0, bytes % BlockRequest.sectorSize == 0 else { return nil }
+    return range(sector, sectors: UInt64(bytes / BlockRequest.sectorSize))
+  }
+
+  func range(_ sector: UInt64, sectors: UInt64) -> UInt64? {
+    let capacity = capacity
+    guard sector <= capacity, sectors <= capacity - sector else { return nil }
+    return sector * UInt64(BlockRequest.sectorSize)
+  }
 
   /// The storage has another size now: tells the driver.
   package func storageResized() {

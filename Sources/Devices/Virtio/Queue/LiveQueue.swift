@@ -78,6 +78,11 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
     }
   }
 
+  /// Whether another request is there, as far as can be told without checking it.
+  package var hasMore: Bool {
+    nextAvailable != seenAvailable || available.loadAcquiring16(at: 2) != nextAvailable
+  }
+
   private func take() throws(QueueError) -> Chain? {
     if nextAvailable == seenAvailable {
       let index = available.loadAcquiring16(at: 2)

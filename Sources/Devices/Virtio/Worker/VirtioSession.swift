@@ -13,6 +13,10 @@ protocol VirtioSession: AnyObject {
   /// The host changed what the session works for: a size, a target, a connection.
   func hostChanged() throws(QueueError)
 
+  /// Finishes and completes what was taken from the queues. Nothing is taken, and no memory of the guest's touched, until
+  /// the next call.
+  func rest()
+
   /// The last call: a reset, or an error of the session's own.
   func end()
 }
@@ -21,5 +25,6 @@ extension VirtioSession {
   func begin() throws(QueueError) {}
   func ready(token: UInt64) throws(QueueError) {}
   func hostChanged() throws(QueueError) {}
+  func rest() {}
   func end() {}
 }

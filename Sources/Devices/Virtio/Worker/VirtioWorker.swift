@@ -191,12 +191,13 @@ final class VirtioWorker: Sendable {
           finish()
           done.complete()
         case .stopQueue(let queue, let done):
+          current?.session.rest()
           current?.context.queue(queue)?.stop()
           done.complete()
         case .hostChanged:
           work { session throws(QueueError) in try session.hostChanged() }
         case .hold(let rests, let until):
-          // What was added to the rings is published, and interrupts for it are raised.
+          current?.session.rest()
           rests.complete()
           until.wait()
         case .quit:
