@@ -68,6 +68,14 @@ struct ConfiguredDevices {
     }
   }
 
+  /// False when there is no such disk.
+  func limitDisk(_ serial: String, _ rates: DiskRates) -> Bool {
+    guard let disk = disks.first(where: { $0.serial == serial }) else { return false }
+    disk.rates = BlockRates(
+      readBytes: rates.readBytes, writtenBytes: rates.writtenBytes, reads: rates.reads, writes: rates.writes)
+    return true
+  }
+
   // MARK: - Disks that go on elsewhere
 
   /// Has disks go on in other files, while they rest. What they were is flushed; when one cannot be opened, all go on

@@ -170,6 +170,13 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     devices?.balloon.setTarget(pages: UInt32(clamping: pages))
   }
 
+  package func limitDisk(_ serial: String, _ rates: DiskRates) throws(ControlFailure) {
+    guard devices?.limitDisk(serial, rates) == true else {
+      throw ControlFailure(
+        .wrongState, phase: "limiting a disk", message: "there is no disk \(serial)")
+    }
+  }
+
   package func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {
     _ = try built()
     let isAttached = try ControlFailure.host("attaching to the console") { () throws(Errno) in

@@ -161,6 +161,7 @@ final class ControlLoop {
     case .reset: try handler.reset()
     case .resizeConsole(let columns, let rows): try handler.resizeConsole(columns: columns, rows: rows)
     case .balloon(let target): try handler.setBalloon(target: target)
+    case .limitDisk(let serial, let rates): try handler.limitDisk(serial, rates)
     case .status: return (.status(try handler.status()), [])
     case .checkpoint(let checkpoint):
       let all = takeAll(descriptors)

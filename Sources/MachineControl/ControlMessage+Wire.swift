@@ -16,6 +16,7 @@ extension ControlMessage {
     static let attachPort: UInt8 = 13
     static let attachBroker: UInt8 = 14
     static let checkpoint: UInt8 = 15
+    static let limitDisk: UInt8 = 16
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
@@ -98,6 +99,10 @@ extension ControlRequest {
     case .balloon(let target):
       writer.header(ControlMessage.Kind.balloon, id: id)
       writer.integer(target)
+    case .limitDisk(let serial, let rates):
+      writer.header(ControlMessage.Kind.limitDisk, id: id)
+      writer.string(serial)
+      rates.write(to: &writer)
     case .status: writer.header(ControlMessage.Kind.status, id: id)
     case .attachConsole(let backlog):
       writer.header(ControlMessage.Kind.attachConsole, id: id)
@@ -125,6 +130,8 @@ extension ControlRequest {
     case ControlMessage.Kind.resizeConsole:
       self = .resizeConsole(columns: try reader.integer(), rows: try reader.integer())
     case ControlMessage.Kind.balloon: self = .balloon(target: try reader.integer())
+    case ControlMessage.Kind.limitDisk:
+      self = .limitDisk(try reader.string("disk"), try DiskRates(from: &reader))
     case ControlMessage.Kind.status: self = .status
     case ControlMessage.Kind.attachConsole: self = .attachConsole(backlog: try reader.integer())
     case ControlMessage.Kind.attachPort: self = .attachPort(name: try reader.string("port name"))

@@ -16,6 +16,8 @@ package enum ControlRequest: Equatable, Sendable {
   case resizeConsole(columns: UInt16, rows: UInt16)
   /// Asks the guest to give back memory until it has `target` bytes.
   case balloon(target: UInt64)
+  /// Hold the disk of a serial number to rates.
+  case limitDisk(String, DiskRates)
   case status
   /// Joins the stream socket that comes with it to the serial console, until it is closed: it gets what the guest
   /// writes, after up to `backlog` bytes of what there was, and the guest gets what is written into it. Refused

@@ -16,6 +16,8 @@ package protocol MachineControlHandler: AnyObject {
   func resizeConsole(columns: UInt16, rows: UInt16) throws(ControlFailure)
   /// Bytes the guest should be left with.
   func setBalloon(target: UInt64) throws(ControlFailure)
+  /// Holds a disk, named by its serial number, to rates.
+  func limitDisk(_ serial: String, _ rates: DiskRates) throws(ControlFailure)
   func status() throws(ControlFailure) -> MachineStatus
   /// Joins a stream to the serial console, first with up to `backlog` bytes of what there was.
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure)

@@ -85,7 +85,10 @@ enum Samples {
     .request(id: 11, .configure(profiled)), .request(id: 12, .configure(accelerated)),
     .request(id: 4, .stop), .request(id: 5, .kill), .request(id: 6, .pause), .request(id: 7, .resume),
     .request(id: 8, .reset), .request(id: 9, .resizeConsole(columns: 120, rows: 40)),
-    .request(id: 10, .balloon(target: 512 << 20)), .request(id: .max, .status),
+    .request(id: 10, .balloon(target: 512 << 20)),
+    .request(
+      id: 11, .limitDisk("root", DiskRates(readBytes: 1, writtenBytes: .max, reads: 3, writes: 4))),
+    .request(id: .max, .status),
     .reply(id: 1, .done),
     .reply(
       id: 2,

@@ -110,6 +110,7 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
   func pause() throws(ControlFailure) {}
   func resume() throws(ControlFailure) {}
   func reset() throws(ControlFailure) {}
+  func limitDisk(_ serial: String, _ rates: DiskRates) throws(ControlFailure) {}
   func setBalloon(target: UInt64) throws(ControlFailure) {}
   func status() throws(ControlFailure) -> MachineStatus { MachineStatus(state: .running) }
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {}

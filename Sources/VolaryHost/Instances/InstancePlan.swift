@@ -12,6 +12,9 @@ package struct InstancePlan: Sendable {
     case host(String)
   }
 
+  /// The root disk's serial number, by which its machine knows it.
+  package static let diskSerial = MachineLauncher.rootDiskSerial
+
   /// In messages and in the process's title.
   package var name: String
   package var folder: InstanceFolder

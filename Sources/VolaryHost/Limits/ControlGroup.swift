@@ -34,6 +34,9 @@ package struct ControlGroup: Equatable, Sendable {
 
   // MARK: - Limits
 
+  /// What the rates of disks are called where they are not held.
+  package static let throttleKey = "limits.read, limits.write"
+
   /// A file of the group and what is written there for a limit.
   package struct Setting: Equatable, Sendable {
     package let file: String
@@ -77,7 +80,7 @@ package struct ControlGroup: Equatable, Sendable {
       settings.append(
         Setting(
           file: "io.max", value: "\(device) \(parts.joined(separator: " "))", controller: .io,
-          key: limits.disk.isNone ? nil : "limits.read, limits.write"))
+          key: limits.disk.isNone ? nil : throttleKey))
     }
     return settings
   }
@@ -104,7 +107,7 @@ package struct ControlGroup: Equatable, Sendable {
       }
     }
     if device == nil, !limits.disk.isNone {
-      failures["limits.read, limits.write"] =
+      failures[Self.throttleKey] =
         "the instance's files are on no disk that the kernel could hold to it"
     }
     return failures.filter { !held.contains($0.key) }

@@ -1,3 +1,5 @@
+package import MachineControl
+
 /// What the processes of a machine may take of the host, beside what the guest sees.
 package struct MachineLimits: Equatable, Sendable {
   /// Time of processors in each period, in microseconds.
@@ -15,6 +17,12 @@ package struct MachineLimits: Equatable, Sendable {
 
     package init() {}
     package var isNone: Bool { self == Throttle() }
+
+    /// As a machine is told of them.
+    package var rates: DiskRates {
+      DiskRates(
+        readBytes: readBytes ?? 0, writtenBytes: writtenBytes ?? 0, reads: reads ?? 0, writes: writes ?? 0)
+    }
   }
 
   /// Of what machines share when they all want it, how much this one weighs: 1 to 100 percent.

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import HostSystem
+internal import MachineControl
 internal import VolaryAPI
 internal import VolaryHost
 
@@ -11,9 +12,9 @@ struct InstanceLimits: Sendable {
   let absence: String
 
   /// Puts limits into effect, in place of those of `before`. What somebody asked for and the host cannot hold comes back
-  /// as a condition; it is no reason not to run. Blocks for a moment.
+  /// by its key, with the reason; it is no reason not to run. Blocks for a moment.
   func hold(_ limits: MachineLimits, before: MachineLimits? = nil, process: Int32, files: String)
-    -> Condition?
+    -> [String: String]
   {
     let device = HostLimits.device(of: files)
     var failures =
@@ -28,7 +29,7 @@ struct InstanceLimits: Sendable {
         failures["limits.cpu.priority"] = "only root may make a process less nice again (\(error))"
       }
     }
-    return Self.condition(failures)
+    return failures
   }
 
   static func condition(_ failures: [String: String]) -> Condition? {
@@ -71,9 +72,22 @@ extension Instances {
       group: machine.group,
       absence: groups == nil ? groupsAbsence : "the machine's processes are in no cgroup of its own")
     let files = folder(of: record).path
-    let trouble = try? await offThread("limits") {
-      keeper.hold(wanted, before: before, process: process, files: files)
+    var failures =
+      (try? await offThread("limits") {
+        keeper.hold(wanted, before: before, process: process, files: files)
+      }) ?? [:]
+    // What the kernel does not hold the machine does by itself, and it alone: else both would count.
+    let isLeftToMachine = failures[ControlGroup.throttleKey] != nil
+    if isLeftToMachine || before?.disk.isNone == false {
+      do {
+        try await machine.link.call(
+          .limitDisk(InstancePlan.diskSerial, isLeftToMachine ? wanted.disk.rates : DiskRates()))
+        failures[ControlGroup.throttleKey] = nil
+      } catch {
+        // A machine of an earlier version, or one that has ended.
+      }
     }
+    let trouble = InstanceLimits.condition(failures)
     machines[record.id]?.limits = wanted
     machines[record.id]?.limitsTrouble = trouble
   }

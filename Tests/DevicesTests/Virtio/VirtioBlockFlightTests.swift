@@ -18,6 +18,8 @@ import Testing
       var mostAtOnce = 0
       var flushes = 0
       var failing: Set<UInt64> = []
+      /// Microseconds of each access.
+      var delay: UInt32 = 0
     }
     let state: Mutex<State>
     let isReadOnly = false
@@ -38,6 +40,8 @@ import Testing
         state.mostAtOnce = max(state.atOnce, state.mostAtOnce)
         state.waiting.insert(offset)
       }
+      let delay = state.withLock { $0.delay }
+      if delay > 0 { usleep(delay) }
       while state.withLock({ $0.held.contains(offset) }) { usleep(100) }
       let fails = state.withLock { state in
         state.atOnce -= 1
@@ -318,5 +322,75 @@ import Testing
     #expect(eventually { disk.storage.waiting == [512, 1024] })
     disk.storage.letGo(512, 1024)
     for _ in 0..<2 { _ = try disk.queue.wait() }
+  }
+
+  // MARK: - Limits
+
+  /// What a limit keeps waiting holds up neither the other direction nor flushes, and begins when the limit goes.
+  @Test(arguments: [BlockPace.Policy.inline, .helpers])
+  func limitsHoldOneDirection(pace: BlockPace.Policy) throws {
+    let disk = try Disk(pace)
+    let room = disk.guest.allocate(512)
+    // A byte a second: the first is carried out at once, the others would be in minutes.
+    disk.block.rates = BlockRates(readBytes: 0, writtenBytes: 1)
+    let first = disk.add(Kind.write, 0, [.readable(room, 512)])
+    disk.queue.kick()
+    #expect(try disk.queue.wait().head == first.head)
+    let late = (1...5).map { disk.add(Kind.write, UInt64($0), [.readable(room, 512)]) }
+    let others = [disk.add(Kind.read, 7, [.writable(room, 512)]), disk.add(Kind.flush)]
+    disk.queue.kick()
+    let answered = [try disk.queue.wait().head, try disk.queue.wait().head]
+    #expect(Set(answered) == Set(others.map(\.head)))
+    #expect(late.allSatisfy { disk.status($0.status) == 0xEE })
+    disk.block.rates = BlockRates()
+    for _ in late { _ = try disk.queue.wait() }
+    #expect(late.allSatisfy { disk.status($0.status) == 0 })
+  }
+
+  /// A disk that comes to rest carries out what waits; nothing of it is lost.
+  @Test func restingEndsTheWait() throws {
+    let disk = try Disk()
+    let room = disk.guest.allocate(512)
+    disk.block.rates = BlockRates(reads: 1)
+    let requests = (0..<40).map { disk.add(Kind.read, UInt64($0), [.writable(room, 512)]) }
+    disk.queue.kick()
+    _ = try disk.queue.wait()
+    disk.block.hold()
+    #expect(requests.allSatisfy { disk.status($0.status) == 0 })
+    disk.block.release()
+    for _ in 0..<39 { _ = try disk.queue.wait() }
+  }
+
+  /// The alarm rings: what waits begins by itself.
+  @Test func whatWaitsBeginsInTime() throws {
+    let disk = try Disk()
+    let room = disk.guest.allocate(512)
+    disk.block.rates = BlockRates(reads: 200)
+    let started = monotonicNanoseconds()
+    for _ in 0..<60 { disk.add(Kind.read, 0, [.writable(room, 512)]) }
+    disk.queue.kick()
+    for _ in 0..<60 { _ = try disk.queue.wait() }
+    // Never sooner: 60 at 200 a second, of which the first 20 come at once.
+    #expect(monotonicNanoseconds() - started > 190_000_000)
+  }
+
+  /// Prints how many reads a second a disk does that takes a millisecond for each.
+  @Test(
+    .enabled(if: getenv("VOLARY_MEASURE") != nil), arguments: [BlockPace.Policy.inline, .measured, .helpers])
+  func measure(pace: BlockPace.Policy) throws {
+    let disk = try Disk(pace)
+    disk.storage.state.withLock { $0.delay = 1_000 }
+    let room = disk.guest.allocate(512)
+    let started = monotonicNanoseconds()
+    var answered = 0
+    for _ in 0..<32 { disk.add(Kind.read, 0, [.writable(room, 512)]) }
+    disk.queue.kick()
+    while monotonicNanoseconds() - started < 2_000_000_000 {
+      _ = try disk.queue.wait()
+      answered += 1
+      disk.add(Kind.read, 0, [.writable(room, 512)])
+      disk.queue.kick()
+    }
+    print("\(pace): \(answered / 2) reads a second, 32 at a time, of a disk that takes a millisecond")
   }
 }

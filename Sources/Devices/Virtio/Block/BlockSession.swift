@@ -8,6 +8,8 @@ final class BlockSession: VirtioSession {
   private static let interruptSpacing: UInt64 = 100_000
   /// The token of ``BlockHelpers/counter``.
   private static let doneToken: UInt64 = 0
+  /// The token of ``alarm``.
+  private static let alarmToken: UInt64 = 1
 
   private let device: VirtioBlock
   private let context: SessionContext
@@ -19,12 +21,20 @@ final class BlockSession: VirtioSession {
   /// Requests that helpers have.
   private var handed = 0
   private var free = BlockTaskList()
+  /// Of which change of its rates the limits are.
+  private var seenRates: UInt32?
+  private var reads = BlockLane()
+  private var writes = BlockLane()
+  /// Rings when what waits in them may begin. Made with the first limit.
+  private var alarm: Alarm?
 
   init(device: VirtioBlock, context: SessionContext) {
     self.device = device
     self.context = context
     pace = BlockPace(device.pace)
   }
+
+  func begin() throws(QueueError) { try hostChanged() }
 
   // MARK: - Taking
 
@@ -94,7 +104,6 @@ final class BlockSession: VirtioSession {
     queue.publish()
   }
 
-  /// Carries a request out, or has it carried out.
   private func begin(
     _ chain: consuming Chain, _ operation: BlockTask.Operation, at offset: UInt64, count: Int,
     _ queue: LiveQueue
@@ -103,8 +112,13 @@ final class BlockSession: VirtioSession {
     // A driver that does not flush, or chose so, relies on every write to be durable (§5.2.6.2).
     let isWriteThrough = !context.features.contains(.blockFlush) || !device.isWriteback
     task.take(chain, operation, at: offset, count: count, isWriteThrough: isWriteThrough)
+    if isAdmitted(task) { carryOut(task, queue) }
+  }
+
+  /// Carries a request out, or has it carried out.
+  private func carryOut(_ task: BlockTask, _ queue: LiveQueue) {
     let isAlone = handed == 0 && !queue.hasMore
-    if pace.handsOver(isFlush: operation == .flush, isAlone: isAlone), let helpers = readyHelpers(),
+    if pace.handsOver(isFlush: task.operation == .flush, isAlone: isAlone), let helpers = readyHelpers(),
       helpers.hand(task)
     {
       handed += 1
@@ -126,6 +140,7 @@ final class BlockSession: VirtioSession {
   // MARK: - Answering
 
   func ready(token: UInt64) throws(QueueError) {
+    if token == Self.alarmToken { return admitLate() }
     helpers?.counter.drain()
     collect()
   }
@@ -170,9 +185,63 @@ final class BlockSession: VirtioSession {
     queue.complete(chain, written: filled == room - 1 ? room : 0)
   }
 
+  // MARK: - Limits
+
+  /// The host changed what the disk may move.
+  func hostChanged() throws(QueueError) {
+    renewLimits()
+    admitLate()
+  }
+
+  private func renewLimits() {
+    let version = device.ratesChanges
+    if version == seenRates { return }
+    seenRates = version
+    let rates = device.rates
+    reads.limit = BlockLimit(bytes: rates.readBytes, requests: rates.reads)
+    writes.limit = BlockLimit(bytes: rates.writtenBytes, requests: rates.writes)
+    if alarm == nil, !reads.limit.isNone || !writes.limit.isNone, let alarm = try? Alarm() {
+      context.watch(alarm.descriptor, for: .read, token: Self.alarmToken)
+      self.alarm = alarm
+    }
+  }
+
+  /// Whether a request may begin now; if not, it is kept until it may.
+  private func isAdmitted(_ task: BlockTask) -> Bool {
+    // The change may be known before this thread is told of it.
+    renewLimits()
+    // Without an alarm nothing would wake those that wait.
+    guard let alarm else { return true }
+    let isAdmitted =
+      switch task.operation {
+      case .read: reads.admits(task)
+      case .write: writes.admits(task)
+      case .flush, .discard, .writeZeroes: true
+      }
+    if !isAdmitted { alarm.set(nextAdmission) }
+    return isAdmitted
+  }
+
+  /// When something that waits may begin.
+  private var nextAdmission: UInt64? {
+    guard let read = reads.nextBegin else { return writes.nextBegin }
+    return writes.nextBegin.map { min($0, read) } ?? read
+  }
+
+  /// Begins what the limits admit by now, or all that waits.
+  private func admitLate(all: Bool = false) {
+    guard let queue = context.queue(0), let alarm else { return }
+    while let task = reads.nextAdmitted(all: all) { carryOut(task, queue) }
+    while let task = writes.nextAdmitted(all: all) { carryOut(task, queue) }
+    alarm.set(nextAdmission)
+    context.signal(queue)
+  }
+
   // MARK: - Resting
 
   func rest() {
+    // What has been taken cannot be given back.
+    admitLate(all: true)
     while handed > 0 {
       helpers?.awaitDone()
       collect()

@@ -51,6 +51,9 @@ package final class VirtioBlock: WorkerDevice {
   package let serial: String
   let counters = BlockCounters()
   let pace: BlockPace.Policy
+  private let wantedRates = Mutex(BlockRates())
+  /// How often they changed.
+  private let ratesVersion = Atomic<UInt32>(0)
   /// Told of a failure once, until a request of its kind succeeds again or fails otherwise.
   let onFailure: @Sendable (Failure) -> Void
 
@@ -98,6 +101,18 @@ package final class VirtioBlock: WorkerDevice {
 
   /// What it has done, over all resets.
   package var activity: BlockActivity { counters.activity }
+
+  /// What it may move for its driver. A change counts from the next request on.
+  package var rates: BlockRates {
+    get { wantedRates.withLock { $0 } }
+    set {
+      wantedRates.withLock { $0 = newValue }
+      ratesVersion.wrappingAdd(1, ordering: .releasing)
+      worker.hostChanged()
+    }
+  }
+
+  var ratesChanges: UInt32 { ratesVersion.load(ordering: .acquiring) }
 
   /// Sectors of 512 bytes.
   var capacity: UInt64 { configuration.load(at: Field.capacity) }
