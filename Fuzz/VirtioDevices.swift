@@ -10,6 +10,14 @@ extension FuzzTarget {
     FuzzTarget("virtio-block") {
       try VirtioFuzzGuest.run(&$0) { _, _ in try VirtioBlock(storage: FuzzStorage(), serial: "fuzz") }
     },
+    FuzzTarget("virtio-block-helpers") {
+      try VirtioFuzzGuest.run(&$0) { _, _ in
+        let disk = try VirtioBlock(storage: FuzzStorage(), serial: "fuzz", pace: .helpers)
+        disk.rates = BlockRates(
+          readBytes: 256 << 20, writtenBytes: 256 << 20, reads: 100_000, writes: 100_000)
+        return disk
+      }
+    },
     FuzzTarget("virtio-net") {
       try VirtioFuzzGuest.run(&$0) { _, ends in
         try VirtioNet(port: ends[2], mac: [0x52, 0x54, 0, 1, 2, 3], mtu: 1500)

@@ -35,6 +35,18 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
     try image.write(at: offset, from: source)
   }
 
+  func read(at offset: UInt64, into targets: [UnsafeMutableRawBufferPointer]) throws(Errno) {
+    try GatheredAccess.read(at: offset, into: targets, gathers: cache == .none) {
+      (offset, buffer) throws(Errno) in try image.read(at: offset, into: buffer)
+    }
+  }
+
+  func write(at offset: UInt64, from sources: [UnsafeRawBufferPointer]) throws(Errno) {
+    try GatheredAccess.write(at: offset, from: sources, gathers: cache == .none) {
+      (offset, buffer) throws(Errno) in try image.write(at: offset, from: buffer)
+    }
+  }
+
   func flush() throws(Errno) { try image.flush() }
   func discard(at offset: UInt64, count: UInt64) throws(Errno) { try image.discard(at: offset, count: count) }
 

@@ -6,6 +6,27 @@ import Testing
 extension EndToEndTests {
   /// What machines may take of the host.
   @Suite(.serialized, .boots) struct LimitsTests {
+    /// By the kernel or by the machine itself, and changed while it runs. Only what is too fast fails.
+    @Test func ratesOfADiskAreHeld() throws {
+      let house = try TestHouse()
+      let launch = ["launch", Bench.imageName, "c", "--arch", "riscv64", "--memory", "128MiB", "-n", "none"]
+      try house.expect(launch + ["-d", "root,io.cache=fast"], code: 2, naming: "io.cache")
+      try house.expect(launch + ["-d", "root,io.cache=none", "-d", "root,limits.write=2MiB"])
+      func seconds(_ command: String) throws -> Double {
+        let started = ContinuousClock.now
+        try house.expect(["exec", "c", "--", "sh", "-c", command])
+        return (ContinuousClock.now - started) / .seconds(1)
+      }
+      // All but what an idle disk may do at once: a tenth of a second and one request.
+      #expect(try seconds("dd if=/dev/zero of=/big bs=256k count=24 oflag=direct") > 2.6)
+      #expect(try !house.run(["query", "/1.0/instances/c"]).output.contains("LimitsHeld"))
+      let devices =
+        #"{"devices":{"root":{"type":"disk","path":"/","pool":"default","limits.read":"100iops"}}}"#
+      try house.expect(["query", "-X", "PATCH", "-d", devices, "/1.0/instances/c"])
+      #expect(try seconds("dd if=/big of=/dev/null bs=4k count=200 iflag=direct") > 1.8)
+      try house.expect(["delete", "c", "--force"])
+    }
+
     /// Limits that this host may or may not hold: it says what it does not.
     @Test func limitsAreHeldOrSaidNotToBe() throws {
       let house = try TestHouse()

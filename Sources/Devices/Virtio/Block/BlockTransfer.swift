@@ -11,6 +11,12 @@ struct BlockTransfer {
 
   /// Reads `count` bytes into the request's room.
   func read(at offset: UInt64, _ count: Int, _ writer: inout ChainWriter) throws(Errno) {
+    // The usual one, of whole sectors in one piece.
+    if try writer.withBuffer(
+      count, { (buffer) throws(Errno) in try storage.read(at: offset, into: buffer) })
+    {
+      return
+    }
     if writer.parts(count).allSatisfy({ $0.count % BlockRequest.sectorSize == 0 }) {
       try writer.withBuffers(count) { buffers throws(Errno) in
         try storage.read(at: offset, into: buffers)
@@ -26,6 +32,11 @@ struct BlockTransfer {
 
   /// Writes all that is left of the request's data.
   func write(at offset: UInt64, _ reader: inout ChainReader) throws(Errno) {
+    if try reader.withBuffer(
+      reader.remaining, { (buffer) throws(Errno) in try storage.write(at: offset, from: buffer) })
+    {
+      return
+    }
     if reader.parts().allSatisfy({ $0.count % BlockRequest.sectorSize == 0 }) {
       try reader.withBuffers { buffers throws(Errno) in try storage.write(at: offset, from: buffers) }
       return

@@ -36,6 +36,8 @@ struct ChainBuffers {
       {
         slices[slices.count - 1] = joined
       } else {
+        // Most have two: data, and a word about it.
+        if slices.isEmpty { slices.reserveCapacity(2) }
         slices.append(slice)
       }
     } catch {

@@ -34,6 +34,13 @@ struct ChainCursor {
     return wanted
   }
 
+  /// The next `count` bytes, if they are all in one part.
+  func part(_ count: Int) -> GuestSlice? {
+    guard count > 0, index < slices.count else { return nil }
+    let slice = slices[index]
+    return slice.count - offset >= count ? slice.part(offset..<offset + count) : nil
+  }
+
   /// The contiguous parts of the next `count` bytes, or of what there is of them.
   func parts(_ count: Int) -> [GuestSlice] {
     var parts: [GuestSlice] = []

@@ -32,6 +32,18 @@ package struct ChainReader {
   /// The contiguous parts of the next bytes, without passing over them.
   package func parts(_ limit: Int = .max) -> [GuestSlice] { cursor.parts(limit) }
 
+  /// Lends the next `count` bytes as ``withBuffers(_:_:)`` does, without a list; false, and nothing is done, when they are
+  /// not in one part.
+  package func withBuffer<Failure: Error>(
+    _ count: Int, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
+  ) throws(Failure) -> Bool {
+    guard let part = cursor.part(count) else { return false }
+    // Guest memory stays mapped while a slice is held.
+    try body(part.withBytes { $0 })
+    withExtendedLifetime(part) {}
+    return true
+  }
+
   /// Lends the next bytes, at most `limit`, to a system call that writes them elsewhere, without
   /// passing over them.
   package func withBuffers<Result, Failure: Error>(

@@ -38,6 +38,20 @@ package struct ChainWriter {
   /// The contiguous parts of the next room, without passing over them.
   package func parts(_ limit: Int = .max) -> [GuestSlice] { cursor.parts(limit) }
 
+  /// Lends the next `count` bytes of room, all of which are filled, as ``withBuffers(_:_:)`` does, without a list; false,
+  /// and nothing is done, when they are not in one part.
+  package mutating func withBuffer<Failure: Error>(
+    _ count: Int, _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
+  ) throws(Failure) -> Bool {
+    guard let part = cursor.part(count) else { return false }
+    part.own()
+    // Guest memory stays mapped while a slice is held.
+    try body(UnsafeMutableRawBufferPointer(mutating: part.withBytes { $0 }))
+    part.withMutableBytes { _ in }
+    skip(count)
+    return true
+  }
+
   /// Lends the next room, at most `limit` bytes, to a system call that fills it and says how many
   /// bytes it filled; passes over those, and marks them written to the keepers of guest memory.
   @discardableResult
