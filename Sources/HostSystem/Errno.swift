@@ -19,6 +19,9 @@ package struct Errno: Error, Equatable, Sendable, CustomStringConvertible {
   package static let exists = Errno(EEXIST)
   package static let brokenPipe = Errno(EPIPE)
   package static let io = Errno(EIO)
+
+  /// Whether there is no room on a disk, or no more of it for this user.
+  package var isWantOfRoom: Bool { self == .noSpace || code == EDQUOT }
 }
 
 /// Turns the C boundary's convention (a negative error number on failure) into a throw.

@@ -68,6 +68,9 @@ struct ConfiguredDevices {
     }
   }
 
+  /// Whether a disk has a request that waits for room on the host: taken from its queue, and not answered.
+  var waitForRoom: Bool { disks.contains(where: \.waitsForRoom) }
+
   /// False when there is no such disk.
   func limitDisk(_ serial: String, _ rates: DiskRates) -> Bool {
     guard let disk = disks.first(where: { $0.serial == serial }) else { return false }

@@ -36,6 +36,11 @@ extension MachineController {
           .unsupported, phase: "keeping the machine's state",
           message: "the kernel moves its network's frames (vhost-net), and is not held still yet")
       }
+      guard !devices.waitForRoom else {
+        throw ControlFailure(
+          .wrongState, phase: "keeping the machine's state",
+          message: "a disk waits for room on the host: make some first")
+      }
       kept = try freeze(machine)
     }
     if let kept, let index = checkpoint.state {

@@ -18,6 +18,8 @@ import Testing
       var mostAtOnce = 0
       var flushes = 0
       var failing: Set<UInt64> = []
+      /// Whether there is no room for writes.
+      var isFull = false
       /// Microseconds of each access.
       var delay: UInt32 = 0
     }
@@ -57,6 +59,7 @@ import Testing
       try access(offset) { target.copyBytes(from: $0.bytes[Int(offset)..<Int(offset) + target.count]) }
     }
     func write(at offset: UInt64, from source: UnsafeRawBufferPointer) throws(Errno) {
+      if state.withLock({ $0.isFull }) { throw .noSpace }
       try access(offset) {
         $0.bytes.replaceSubrange(Int(offset)..<Int(offset) + source.count, with: source)
       }
@@ -77,10 +80,17 @@ import Testing
     let guest: VirtioGuest
     let failures = Reports()
 
-    init(_ pace: BlockPace.Policy = .helpers) throws {
+    /// What the disk told of want of room.
+    let wants = Reports()
+
+    init(_ pace: BlockPace.Policy = .helpers, waitsForRoom: Bool = false) throws {
       storage = HeldStorage(bytes: (0..<Self.sectors * 512).map { UInt8(truncatingIfNeeded: $0 / 512) })
       let failures = failures
-      block = try VirtioBlock(storage: storage, serial: "flight", pace: pace) { failures.add("\($0)") }
+      let wants = wants
+      let want: @Sendable (Bool) -> Void = { wants.add("\($0)") }
+      block = try VirtioBlock(
+        storage: storage, serial: "flight", pace: pace, onWant: waitsForRoom ? want : nil,
+        onFailure: { failures.add("\($0)") })
       guest = try VirtioGuest(block)
       guest.start()
     }
@@ -392,5 +402,42 @@ import Testing
       disk.queue.kick()
     }
     print("\(pace): \(answered / 2) reads a second, 32 at a time, of a disk that takes a millisecond")
+  }
+
+  // MARK: - Want of room
+
+  @Test(arguments: [BlockPace.Policy.inline, .helpers])
+  func whatThereIsNoRoomForIsTriedAgain(pace: BlockPace.Policy) throws {
+    let disk = try Disk(pace, waitsForRoom: true)
+    let room = disk.guest.allocate(bytes: [UInt8](repeating: 0x5A, count: 1024))
+    disk.storage.state.withLock { $0.isFull = true }
+    let writes = (0..<6).map {
+      disk.add(Kind.write, UInt64($0 * 2), [.readable(room, 1000), .readable(room, 24)])
+    }
+    disk.queue.kick()
+    #expect(eventually { disk.wants.lines == ["true"] })
+    #expect(disk.block.waitsForRoom)
+    // It can come to rest and go on meanwhile.
+    disk.block.hold()
+    #expect(writes.allSatisfy { disk.status($0.status) == 0xEE })
+    disk.block.release()
+    disk.storage.state.withLock { $0.isFull = false }
+    for _ in writes { _ = try disk.queue.wait() }
+    #expect(writes.allSatisfy { disk.status($0.status) == 0 })
+    #expect(disk.storage.state.withLock { $0.bytes[..<6144].allSatisfy { $0 == 0x5A } })
+    #expect(eventually { disk.wants.lines == ["true", "false"] })
+    #expect(disk.failures.lines.isEmpty)
+  }
+
+  @Test func aResetEndsTheWaitForRoom() throws {
+    let disk = try Disk(waitsForRoom: true)
+    let room = disk.guest.allocate(512)
+    disk.storage.state.withLock { $0.isFull = true }
+    disk.add(Kind.write, 0, [.readable(room, 512)])
+    disk.queue.kick()
+    #expect(eventually { disk.block.waitsForRoom })
+    disk.guest.reset()
+    #expect(!disk.block.waitsForRoom)
+    #expect(disk.wants.lines == ["true", "false"])
   }
 }

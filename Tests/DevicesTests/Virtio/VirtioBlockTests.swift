@@ -39,7 +39,8 @@ import Testing
     {
       storage = MemoryStorage(bytes: VirtioBlockTests.pattern, isReadOnly: readOnly, onRead: onRead)
       let failures = failures
-      block = try VirtioBlock(storage: storage, serial: "volary-0123456789abcdef") { failures.add("\($0)") }
+      block = try VirtioBlock(
+        storage: storage, serial: "volary-0123456789abcdef", onFailure: { failures.add("\($0)") })
       guest = try VirtioGuest(block)
       statusAddress = guest.allocate(1)
       guest.start(features: features)

@@ -10,6 +10,10 @@ final class BlockSession: VirtioSession {
   private static let doneToken: UInt64 = 0
   /// The token of ``alarm``.
   private static let alarmToken: UInt64 = 1
+  /// The token of ``retry``.
+  private static let retryToken: UInt64 = 2
+  /// The time between two attempts at what waits for room, in nanoseconds.
+  private static let retryInterval: UInt64 = 1_000_000_000
 
   private let device: VirtioBlock
   private let context: SessionContext
@@ -27,6 +31,10 @@ final class BlockSession: VirtioSession {
   private var writes = BlockLane()
   /// Rings when what waits in them may begin. Made with the first limit.
   private var alarm: Alarm?
+  /// What the host has no room for. Nothing is taken while there is some.
+  private var short = BlockTaskList()
+  /// Rings when it is to be tried again.
+  private var retry: Alarm?
 
   init(device: VirtioBlock, context: SessionContext) {
     self.device = device
@@ -43,12 +51,12 @@ final class BlockSession: VirtioSession {
     defer { context.signal(queue) }
     repeat {
       queue.suppressNotifications()
-      while let chain = try queue.next() {
+      while short.isEmpty, let chain = try queue.next() {
         take(chain, queue)
         if context.isWanted { return context.reschedule(queue) }
         signalNowAndThen(queue)
       }
-    } while queue.allowNotifications()
+    } while short.isEmpty && queue.allowNotifications()
   }
 
   /// Interrupts while there is more to do, and not for each request.
@@ -141,6 +149,7 @@ final class BlockSession: VirtioSession {
 
   func ready(token: UInt64) throws(QueueError) {
     if token == Self.alarmToken { return admitLate() }
+    if token == Self.retryToken { return try tryAgain() }
     helpers?.counter.drain()
     collect()
   }
@@ -158,6 +167,7 @@ final class BlockSession: VirtioSession {
 
   private func finish(_ task: BlockTask, _ queue: LiveQueue) {
     pace.note(isFlush: task.operation == .flush, nanoseconds: task.duration)
+    if let errno = task.errno, errno.isWantOfRoom, device.onWant != nil { return waitForRoom(task) }
     if let errno = task.errno {
       tell(task.operation.name, errno)
     } else if task.status == .ok {
@@ -183,6 +193,48 @@ final class BlockSession: VirtioSession {
     chain.writer.store(status.rawValue)
     // Only a prefix counts as written; after a failure, what precedes the status is not promised.
     queue.complete(chain, written: filled == room - 1 ? room : 0)
+  }
+
+  // MARK: - Want of room
+
+  private func waitForRoom(_ task: BlockTask) {
+    if short.isEmpty {
+      device.note(wantOfRoom: true)
+      if retry == nil, let alarm = try? Alarm() {
+        context.watch(alarm.descriptor, for: .read, token: Self.retryToken)
+        retry = alarm
+      }
+      retry?.set(monotonicNanoseconds() &+ Self.retryInterval)
+    }
+    short.append(task)
+  }
+
+  /// Carries out what waits for room, until there is none for one of them.
+  private func tryAgain() throws(QueueError) {
+    retry?.set(nil)
+    guard let queue = context.queue(0) else { return }
+    // A queue that was stopped has no memory any more.
+    guard queue.isLive else { return giveUp() }
+    var waiting = short.takeAll()
+    while let task = waiting.removeFirst() {
+      if short.isEmpty {
+        task.carryOut(device)
+        finish(task, queue)
+      } else {
+        short.append(task)
+      }
+    }
+    context.signal(queue)
+    guard short.isEmpty else { return }
+    device.note(wantOfRoom: false)
+    try process(queue: 0)
+  }
+
+  /// Answers what waits for room with its failure.
+  private func giveUp() {
+    guard let queue = context.queue(0) else { return }
+    while let task = short.removeFirst() { task.answer(queue) }
+    device.note(wantOfRoom: false)
   }
 
   // MARK: - Limits
@@ -250,6 +302,7 @@ final class BlockSession: VirtioSession {
 
   func end() {
     rest()
+    giveUp()
     helpers?.end()
   }
 }

@@ -19,14 +19,20 @@ final class BlockTask: @unchecked Sendable {  // handed from thread to thread, t
     }
   }
 
+  private static var nothing: (ChainReader, ChainWriter) {
+    (ChainReader([], count: 0), ChainWriter([], count: 0))
+  }
+
   private var chain: Chain?
   private(set) var operation = Operation.read
   private var offset: UInt64 = 0
   /// Bytes of data.
   private(set) var count = 0
-  private var reader = ChainReader([], count: 0)
-  private var writer = ChainWriter([], count: 0)
+  private var reader: ChainReader
+  private var writer: ChainWriter
   private var isWriteThrough = false
+  /// Where reader and writer begin.
+  private var begin: (ChainReader, ChainWriter)
 
   private(set) var status = BlockRequest.Status.ok
   /// What the host said, when it failed.
@@ -36,12 +42,16 @@ final class BlockTask: @unchecked Sendable {  // handed from thread to thread, t
   /// The one behind it in a ``BlockTaskList``.
   var next: BlockTask?
 
+  init() {
+    begin = Self.nothing
+    (reader, writer) = begin
+  }
+
   /// Takes a request over. Its header has been read, and `offset` and `count` are a range of the disk.
   func take(
     _ chain: consuming Chain, _ operation: Operation, at offset: UInt64, count: Int, isWriteThrough: Bool
   ) {
-    reader = chain.reader
-    writer = chain.writer
+    begin = (chain.reader, chain.writer)
     self.chain = consume chain
     self.operation = operation
     self.offset = offset
@@ -52,6 +62,7 @@ final class BlockTask: @unchecked Sendable {  // handed from thread to thread, t
   /// Does what is asked, on any thread.
   func carryOut(_ device: VirtioBlock) {
     let started = monotonicNanoseconds()
+    (reader, writer) = begin
     errno = nil
     do throws(Errno) {
       status = try perform(device)
@@ -101,8 +112,8 @@ final class BlockTask: @unchecked Sendable {  // handed from thread to thread, t
     guard let chain = chain.take() else { return }
     BlockSession.answer(chain, status, filled: writer.written, queue)
     // Guest memory is not held on to.
-    reader = ChainReader([], count: 0)
-    writer = ChainWriter([], count: 0)
+    begin = Self.nothing
+    (reader, writer) = begin
   }
 }
 

@@ -56,13 +56,20 @@ package final class VirtioBlock: WorkerDevice {
   private let ratesVersion = Atomic<UInt32>(0)
   /// Told of a failure once, until a request of its kind succeeds again or fails otherwise.
   let onFailure: @Sendable (Failure) -> Void
+  /// Told when requests wait for room on the host, and when they no longer do; nil where want of room is a failure as
+  /// any other.
+  let onWant: (@Sendable (_ ofRoom: Bool) -> Void)?
+  private let isShort = Atomic(false)
 
   /// A disk of `storage`'s size in whole sectors. `serial` is what the guest reads as the disk's
   /// identity, 20 bytes of it. One that `writesThrough` has nothing to flush: each write is durable when it is answered,
-  /// and the driver has no say in it. `onFailure` is called on the disk's own thread.
+  /// and the driver has no say in it. `onFailure` and
+  /// `onWant` are called on the disk's own thread: with `onWant`, a request for which the host has no room is neither
+  /// answered nor lost, but tried again each second.
   package init(
     name: String = "virtio-block", storage: any BlockStorage, serial: String, writesThrough: Bool = false,
     pace: BlockPace.Policy = .measured,
+    onWant: (@Sendable (_ ofRoom: Bool) -> Void)? = nil,
     onFailure: @escaping @Sendable (Failure) -> Void = { _ in }
   ) throws(Errno) {
     self.name = name
@@ -70,6 +77,7 @@ package final class VirtioBlock: WorkerDevice {
     self.serial = serial
     self.pace = pace
     self.onFailure = onFailure
+    self.onWant = onWant
     worker = try VirtioWorker(name: name)
     var features: VirtioFeatures = [.blockSegmentMaximum, .blockSize, .blockTopology]
     if !writesThrough { features.insert(.blockFlush) }
@@ -101,6 +109,16 @@ package final class VirtioBlock: WorkerDevice {
 
   /// What it has done, over all resets.
   package var activity: BlockActivity { counters.activity }
+
+  /// Whether a request waits for room on the host.
+  package var waitsForRoom: Bool { isShort.load(ordering: .relaxed) }
+
+  /// Tells of the want of room, where that is news. For the disk's thread.
+  func note(wantOfRoom: Bool) {
+    guard waitsForRoom != wantOfRoom else { return }
+    isShort.store(wantOfRoom, ordering: .relaxed)
+    onWant?(wantOfRoom)
+  }
 
   /// What it may move for its driver. A change counts from the next request on.
   package var rates: BlockRates {

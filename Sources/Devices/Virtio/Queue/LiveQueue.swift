@@ -64,6 +64,9 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
   /// Leaves the rings alone from now on: nothing is taken or completed any more.
   func stop() { isStopped = true }
 
+  /// Whether it was not stopped.
+  var isLive: Bool { !isStopped }
+
   // MARK: - Taking
 
   /// Takes the next request, or nil when the driver has made no more available.
