@@ -6,6 +6,8 @@ package import HostSystem
 package enum GatheredAccess {
   /// Bytes of one access at most.
   package static let room = 1 << 20
+  /// Bytes of a buffer that is gathered at most.
+  private static let small = 16 << 10
 
   package static func read(
     at offset: UInt64, into targets: [UnsafeMutableRawBufferPointer], gathers: Bool,
@@ -62,7 +64,10 @@ package enum GatheredAccess {
   /// The buffers of the next access: where they end, and how many bytes they have.
   private static func batch(_ counts: [Int], from first: Int, _ gathers: Bool) -> (end: Int, count: Int) {
     var (end, count) = (first + 1, counts[first])
-    while gathers, end < counts.count, counts[end] <= room, count <= room - counts[end] {
+    // Of a large piece the copy costs more than the wait.
+    while gathers, end < counts.count, counts[first] <= small, counts[end] <= small,
+      count <= room - counts[end]
+    {
       count += counts[end]
       end += 1
     }
