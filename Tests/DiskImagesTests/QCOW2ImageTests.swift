@@ -42,11 +42,11 @@ import Testing
               let sector = Int.random(in: 0..<sectors - 40, using: &generator)
               let bytes = try disk.bytes(UInt64(sector) * 512, 40 * 512)
               for place in 0..<40 {
-                let found = bytes[place * 512]
-                let owner = UInt8((sector + place) % 4)
-                let isRight = found == 0xEE || (1...3).contains { found == UInt8($0 * 50) + owner }
-                let isWhole = bytes[place * 512..<place * 512 + 512].allSatisfy { $0 == found }
-                if !isRight || !isWhole { failures.add(1, ordering: .relaxed) }
+                // Files promise no more than bytes: a read amid a write may see a part of it, of one round and the next.
+                let values: [UInt8] = [0xEE] + (1...3).map { UInt8($0 * 50 + (sector + place) % 4) }
+                let found = Set(bytes[place * 512..<place * 512 + 512].map { values.firstIndex(of: $0) ?? 9 })
+                let isRight = found.allSatisfy { $0 < 4 } && (found.max() ?? 9) - (found.min() ?? 0) <= 1
+                if !isRight { failures.add(1, ordering: .relaxed) }
               }
             }
           }
