@@ -201,7 +201,7 @@ struct InstanceSettings: Sendable {
   }
 
   /// Six bytes as `52:54:00:12:34:56`, of a single station (IEEE 802, the lowest bit of the first is 0).
-  private static func hardwareAddress(_ name: String, _ text: String) throws(APIError) -> [UInt8] {
+  static func hardwareAddress(_ name: String, _ text: String) throws(APIError) -> [UInt8] {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     let bytes = parts.compactMap { $0.utf8.count == 2 ? UInt8($0, radix: 16) : nil }
     guard parts.count == 6, bytes.count == 6, bytes[0] & 1 == 0 else {

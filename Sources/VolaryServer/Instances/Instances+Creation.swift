@@ -146,7 +146,8 @@ extension Instances {
 
   /// An instance that was made is there from here on. Its disk goes when it cannot be kept.
   func keepNew(
-    _ record: InstanceRecord, _ disk: LayerRecord?, snapshots: [SnapshotRecord] = []
+    _ record: InstanceRecord, _ disk: LayerRecord?, snapshots: [SnapshotRecord] = [],
+    layers: [LayerRecord] = []
   ) async throws {
     do {
       try await services.store.write { database in
@@ -156,6 +157,7 @@ extension Instances {
         made.volatile[Volatile.pending] = nil
         try made.update(database)
         if let disk { try Self.keep(disk, as: record.id, database) }
+        try LayerRecord.keep(layers, database)
         for snapshot in snapshots { try SnapshotRecord(snapshot, of: record.id).insert(database) }
       }
     } catch {
@@ -296,6 +298,7 @@ extension Instances {
     }
     let folder = folder(of: record)
     try? await offThread("delete") { folder.remove() }
+    await removeBackupFiles(of: record)
     do { try await services.store.write { _ = try record.delete($0) } } catch {
       services.logger.error("the instance \(record.name) cannot be taken out of the store: \(error)")
     }

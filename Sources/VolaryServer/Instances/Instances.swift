@@ -44,6 +44,8 @@ actor Instances {
   var merge: Merge?
   /// Upper ones of pairs that could not be, until the daemon starts again.
   var unmerged: Set<String> = []
+  /// Layers that are being read, by the backup that they go into.
+  var exporting: [String: Set<String>] = [:]
   /// Layers whose files were missing when the daemon started.
   var lostLayers: Set<String> = []
   /// Images' disks on their way into pools, by pool and file.

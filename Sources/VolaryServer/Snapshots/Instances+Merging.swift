@@ -64,9 +64,9 @@ extension Instances {
   /// whose machines run, have theirs for themselves. At once, so that nothing comes between.
   private func nextMerge() -> [LayerRecord]? {
     let (own, pools) = (idsInUse, pools)
-    let unmerged = unmerged
+    let (unmerged, exported) = (unmerged, exporting.values.reduce(into: Set()) { $0.formUnion($1) })
     return try? services.store.readNow { database in
-      let taken = try own.reduce(into: Set<String>()) { taken, id in
+      let taken = try own.reduce(into: exported) { taken, id in
         guard let top = try InstanceRecord.fetchOne(database, key: id)?.layer else { return }
         taken.formUnion(try LayerRecord.chain(database, from: top).map(\.id))
       }
@@ -89,9 +89,14 @@ extension Instances {
 
   /// Has nothing be put together that an instance's machine is about to open. Only within ``exclusively(_:_:_:)``.
   func leaveOffMerging(for record: InstanceRecord) async throws {
-    guard let merge, let top = record.layer else { return }
+    guard let top = record.layer else { return }
     let chain = try await services.store.read { try LayerRecord.chain($0, from: top) }
-    guard chain.contains(where: { $0.id == merge.upper.id }) else { return }
+    try await leaveOffMerging(of: Set(chain.map(\.id)))
+  }
+
+  /// As ``leaveOffMerging(for:)``, of layers that somebody is about to read.
+  func leaveOffMerging(of layers: Set<String>) async throws {
+    guard let merge, layers.contains(merge.upper.id) else { return }
     merge.isCancelled.store(true, ordering: .relaxed)
     while self.merge === merge { try await Task.sleep(for: .milliseconds(5)) }
   }

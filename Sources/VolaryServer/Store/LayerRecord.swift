@@ -71,6 +71,14 @@ extension LayerRecord {
         """, arguments: [id])
   }
 
+  /// Makes layers that were made somebody's to stand on.
+  static func keep(_ layers: [LayerRecord], _ database: Database) throws {
+    for layer in layers {
+      try database.execute(
+        sql: "UPDATE layers SET state = 'ready' WHERE id = ? AND state = 'making'", arguments: [layer.id])
+    }
+  }
+
   /// Has those that nobody needs any more go, with what they alone stood on.
   static func drop(_ database: Database) throws {
     repeat {
