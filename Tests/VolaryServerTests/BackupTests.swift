@@ -193,7 +193,8 @@ import VolaryAPI
     try Data("x".utf8).write(to: URL(filePath: daemon.folder.path + "/layers/" + id))
     _ = try daemon.sql(
       """
-      INSERT INTO backups SELECT '\(id)', id, 'half', 'default', 0, NULL, 0, 0, 'making' FROM instances;
+      INSERT INTO backups (id, instance, name, pool, created_at, only, size, state)
+        SELECT '\(id)', id, 'half', 'default', 0, 0, 0, 'making' FROM instances;
       INSERT INTO layers VALUES ('\(id)', 'default', NULL, 'raw', 512, 'making', NULL, 0)
       """)
     try await daemon.restart()

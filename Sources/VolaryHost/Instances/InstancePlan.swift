@@ -12,11 +12,26 @@ package struct InstancePlan: Sendable {
     case host(String)
   }
 
+  /// A disk beside its own.
+  package struct Volume: Equatable, Sendable {
+    package let disk: DiskChain
+    /// By which its guest knows it: 20 bytes at most.
+    package let serial: String
+    package let isReadOnly: Bool
+
+    package init(disk: DiskChain, serial: String, isReadOnly: Bool) {
+      self.disk = disk
+      self.serial = serial
+      self.isReadOnly = isReadOnly
+    }
+  }
+
   /// In messages and in the process's title.
   package var name: String
   package var folder: InstanceFolder
   /// Nil for a machine without one: images may be a kernel and no more.
   package var disk: DiskChain?
+  package var volumes: [Volume] = []
   package var architecture: MachineConfiguration.Architecture
   package var engine: MachineConfiguration.Engine
   package var cpus: Int

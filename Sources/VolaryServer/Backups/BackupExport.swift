@@ -17,6 +17,15 @@ final class BackupExport: Sendable {
       let instance: BackupIndex.Instance?
       let layer: String?
 
+      init(_ snapshot: VolumeSnapshotRecord) {
+        name = snapshot.name
+        description = snapshot.description
+        createdAt = snapshot.createdAt
+        expiresAt = snapshot.expiresAt
+        instance = nil
+        layer = snapshot.layer
+      }
+
       init(_ snapshot: SnapshotRecord) {
         name = snapshot.name
         description = snapshot.description
@@ -38,6 +47,7 @@ final class BackupExport: Sendable {
     let project: String
     let pool: String
     let instance: BackupIndex.Instance?
+    var volume: BackupIndex.Volume?
     let snapshots: [Snapshot]
     /// Its own disk's layer, beneath the one that is written.
     let layer: String?
@@ -136,6 +146,7 @@ final class BackupExport: Sendable {
           file: name, size: Int64(clamping: images[disk.layers.first ?? ""]?.size ?? 0), over: disk.over)
       }, disk: place(source.layer), files: files)
     index.instance = source.instance
+    index.volume = source.volume
     return index
   }
 }

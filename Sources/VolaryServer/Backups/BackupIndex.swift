@@ -10,7 +10,7 @@ struct BackupIndex: Codable, Equatable, Sendable {
   /// By which it is known.
   let volary: Int
   let name: String
-  /// `virtual-machine`.
+  /// `virtual-machine`, or `custom` for a volume.
   let type: String
   let createdAt: Timestamp
   let project: String
@@ -18,6 +18,7 @@ struct BackupIndex: Codable, Equatable, Sendable {
   /// The pool's driver.
   let backend: String
   var instance: Instance?
+  var volume: Volume?
   /// Oldest first.
   let snapshots: [Snapshot]
   /// Each behind the one that it stands on.
@@ -42,6 +43,11 @@ struct BackupIndex: Codable, Equatable, Sendable {
       case description, architecture, config, devices, profiles, ephemeral, addresses
       case imageAlias = "image_alias"
     }
+  }
+
+  struct Volume: Codable, Equatable, Sendable {
+    let description: String
+    let config: [String: String]
   }
 
   struct Snapshot: Codable, Equatable, Sendable {
@@ -74,7 +80,7 @@ struct BackupIndex: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case volary, name, type, project, pool, backend, instance, snapshots, disks, disk, files
+    case volary, name, type, project, pool, backend, instance, volume, snapshots, disks, disk, files
     case createdAt = "created_at"
   }
 

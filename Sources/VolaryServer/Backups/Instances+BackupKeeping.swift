@@ -34,7 +34,15 @@ extension Instances {
 
   /// Removes the files of all backups of an instance that is about to go.
   func removeBackupFiles(of record: InstanceRecord) async {
-    let backups = try? await services.store.read { try BackupRecord.all($0, of: record.id) }
+    await removeFiles(try? await services.store.read { try BackupRecord.all($0, of: record.id) })
+  }
+
+  /// The same of a volume.
+  func removeBackupFiles(of volume: VolumeRecord) async {
+    await removeFiles(try? await services.store.read { try BackupRecord.all($0, ofVolume: volume.id) })
+  }
+
+  private func removeFiles(_ backups: [BackupRecord]?) async {
     let paths = (backups ?? []).map(path(of:))
     if paths.isEmpty { return }
     try? await offThread("backup") { for path in paths { unlink(path) } }

@@ -152,7 +152,7 @@ extension Instances {
     }
   }
 
-  private func note(_ layers: Set<String>, of backup: BackupRecord) { exporting[backup.id] = layers }
+  func note(_ layers: Set<String>, of backup: BackupRecord) { exporting[backup.id] = layers }
 
   /// What goes into a backup.
   private struct Holdings: Sendable {
@@ -188,7 +188,7 @@ extension Instances {
       chains: holdings.chains.map { $0.map(self.layer) })
   }
 
-  func layer(_ record: LayerRecord) -> BackupExport.Source.Layer {
+  nonisolated func layer(_ record: LayerRecord) -> BackupExport.Source.Layer {
     .init(id: record.id, path: path(of: record), format: record.format)
   }
 
@@ -240,6 +240,14 @@ extension BackupRecord {
   static func all(_ database: Database, of instance: String) throws -> [BackupRecord] {
     try filter(CodingKeys.instance == instance).order(CodingKeys.createdAt, CodingKeys.name).fetchAll(
       database)
+  }
+
+  static func all(_ database: Database, ofVolume volume: String) throws -> [BackupRecord] {
+    try filter(CodingKeys.volume == volume).order(CodingKeys.createdAt, CodingKeys.name).fetchAll(database)
+  }
+
+  static func find(_ database: Database, ofVolume volume: String, name: String) throws -> BackupRecord? {
+    try filter(CodingKeys.volume == volume && CodingKeys.name == name).fetchOne(database)
   }
 
   static func find(_ database: Database, of instance: String, name: String) throws -> BackupRecord? {

@@ -38,6 +38,7 @@ package struct InstancePart: DaemonPart {
       + ResourceRoutes(instances).apiExtensions + profiles.apiExtensions
       + NetworkRoutes(instances: instances).apiExtensions + StorageRoutes(instances).apiExtensions
       + SnapshotRoutes(instances).apiExtensions + BackupRoutes(instances).apiExtensions
+      + VolumeRoutes(instances).apiExtensions + VolumeBackupRoutes(instances).apiExtensions
   }
 
   package var routes: [Route] {
@@ -133,7 +134,8 @@ package struct InstancePart: DaemonPart {
     ] + InstanceConsole(instances).routes + InstanceExec(instances).routes + InstanceFiles(instances).routes
       + images.routes + ResourceRoutes(instances).routes + profiles.routes
       + NetworkRoutes(instances: instances).routes + StorageRoutes(instances).routes
-      + SnapshotRoutes(instances).routes + BackupRoutes(instances).routes
+      + SnapshotRoutes(instances).routes + BackupRoutes(instances).routes + VolumeRoutes(instances).routes
+      + VolumeSnapshotRoutes(instances).routes + VolumeBackupRoutes(instances).routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

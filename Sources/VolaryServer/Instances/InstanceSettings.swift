@@ -27,6 +27,8 @@ struct InstanceSettings: Sendable {
   var pool: String?
   /// Bytes of the root disk; nil for as many as the image's has.
   var diskSize: UInt64?
+  /// By the names of their devices.
+  var volumes: [VolumeDevice] = []
   var network = InstancePlan.Network.none
   /// The name of the device that is the network card.
   var card = "eth0"
@@ -129,6 +131,8 @@ struct InstanceSettings: Sendable {
     var card: String?
     for (name, device) in devices.sorted(by: { $0.key < $1.key }) {
       switch device["type"] {
+      case "disk" where device["source"]?.isEmpty == false && device["pool"] != nil:
+        volumes.append(try Self.volume(name, device, isPart: isPart))
       case "disk": try readDisk(name, device)
       case "nic":
         if let card {
@@ -175,6 +179,26 @@ struct InstanceSettings: Sendable {
       throw .invalid("the size `\(size)` of the disk `\(name)` is none", wayOut: "write one such as 10GiB")
     }
     diskSize = bytes
+  }
+
+  /// A volume that is attached. What is made in the guest of its disk is the guest's affair, so it has no path.
+  private static func volume(
+    _ name: String, _ device: [String: String], isPart: Bool
+  ) throws(APIError) -> VolumeDevice {
+    try check(name, device, ["path", "pool", "source", "readonly"])
+    if isPart {
+      throw .invalid(
+        "the device `\(name)` is a volume, which profiles do not have", wayOut: "attach it to each instance")
+    }
+    guard device["path"]?.isEmpty ?? true else {
+      throw .invalid(
+        "the volume of the device `\(name)` is a disk, which has no path", wayOut: "its guest mounts it")
+    }
+    if let word = device["readonly"], !word.isEmpty { _ = try flag("readonly", word) }
+    guard let volume = VolumeDevice(name: name, device) else {
+      throw .invalid("the device `\(name)` needs the name of a volume as `source`")
+    }
+    return volume
   }
 
   private static func network(_ name: String, _ device: [String: String]) throws(APIError)

@@ -61,6 +61,7 @@ extension Instances {
       }
       let profiles = try ProfileSet(database, project: new.project)
       try profiles.check(new.profiles)
+      try VolumeUse.check(new, settings, database)
       try InstanceQuota.check(project, adding: new, settings, profiles, database)
       if try InstanceRecord.find(database, project: new.project, name: new.name) != nil {
         throw APIError.conflict("there is an instance `\(new.name)` already")
@@ -215,6 +216,7 @@ extension Instances {
     body(&intended)
     let (old, new) = (try? settings(of: record), try? settings(of: intended))
     if let new, new.network != old?.network { try await checkNetwork(new) }
+    try checkVolumes(record, old, new)
     let ratios = try await ratios()
     // Nothing may fail between what is set aside and what gives it back.
     if let old, let new { try admitDisk(intended, new, old: InstanceQuota.disk(old, record), ratios) }
@@ -234,6 +236,7 @@ extension Instances {
       try profiles.check(record.profiles)
       let settings = try profiles.settings(of: record)
       try Self.check(record, settings)
+      try VolumeUse.check(record, settings, database)
       try InstanceQuota.check(project, adding: record, settings, profiles, database)
       record.bootAutostart = settings.autostart ?? false
       record.bootPriority = settings.priority

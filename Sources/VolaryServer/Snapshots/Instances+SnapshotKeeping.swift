@@ -11,6 +11,7 @@ extension Instances {
     repeat {
       await removeExpired()
       await removeExpiredBackups()
+      await removeExpiredVolumeSnapshots()
     } while (try? await Task.sleep(for: .seconds(Self.interval))) != nil
   }
 

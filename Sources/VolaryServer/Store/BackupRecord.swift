@@ -1,7 +1,8 @@
 internal import GRDB
 internal import VolaryAPI
 
-/// A row of `backups`: a file in a storage pool that an instance can be made again from. It goes with its instance.
+/// A row of `backups`: a file in a storage pool that an instance or a volume can be made again from. It goes with what it is
+/// of.
 struct BackupRecord: Codable, FetchableRecord, PersistableRecord, Equatable, Sendable {
   static let databaseTableName = "backups"
 
@@ -9,6 +10,8 @@ struct BackupRecord: Codable, FetchableRecord, PersistableRecord, Equatable, Sen
   let id: String
   /// The instance's ``InstanceRecord/id``.
   let instance: String?
+  /// The volume's ``VolumeRecord/id``, of a backup of one.
+  var volume: String?
   var name: String
   let pool: String
   let createdAt: Timestamp
@@ -27,7 +30,7 @@ struct BackupRecord: Codable, FetchableRecord, PersistableRecord, Equatable, Sen
   }
 
   enum CodingKeys: String, CodingKey, ColumnExpression {
-    case id, instance, name, pool, only, size, state
+    case id, instance, volume, name, pool, only, size, state
     case createdAt = "created_at"
     case expiresAt = "expires_at"
   }
