@@ -43,7 +43,7 @@ struct VolumeSnapshotCommand: ParsableCommand {
         encoder: APICoding.prettyEncoder
       ) { snapshot in
         [
-          snapshot.name, snapshot.createdAt.description,
+          snapshot.name.split(separator: "/").last.map(String.init) ?? "", snapshot.createdAt.description,
           snapshot.expiresAt == .never ? "" : snapshot.expiresAt.description, snapshot.description,
         ]
       }

@@ -12,12 +12,17 @@ struct VolumeSnapshotRoutes: RouteGroup {
     [
       .list(
         Self.paths, "Snapshots of a volume, oldest first", right: .view, query: [.project],
-        objectPath: { call, snapshot in
-          "\(Instances.path(pool: call["name"], volume: call["volume"]))/snapshots/\(APIEndpoint.escaped(snapshot.name))"
-        }
+        objectPath: Self.path
       ) { call in
         // An instance's are found with the instance.
-        call["type"] == "custom" ? try await instances.volumeSnapshots(of: volume(call)) : []
+        guard call["type"] == "custom" else { return [] }
+        let volume = try await volume(call)
+        // In lists Incus has the volume's name before it.
+        return try await instances.volumeSnapshots(of: volume).map { snapshot in
+          var snapshot = snapshot
+          snapshot.name = "\(volume.name)/\(snapshot.name)"
+          return snapshot
+        }
       },
       .begin(.post, Self.paths, "Make a snapshot of a volume", right: .operate, query: [.project]) {
         (call, body: SnapshotsPost) in
@@ -55,6 +60,12 @@ struct VolumeSnapshotRoutes: RouteGroup {
         return try await done("Deleting snapshot", call)
       },
     ]
+  }
+
+  private static func path(_ call: Call, _ snapshot: StorageVolumeSnapshotObject) -> String {
+    let name = snapshot.name.split(separator: "/").last.map(String.init) ?? ""
+    return Instances.path(pool: call["name"], volume: call["volume"])
+      + "/snapshots/\(APIEndpoint.escaped(name))"
   }
 
   private func volume(_ call: Call) async throws -> VolumeRecord {
