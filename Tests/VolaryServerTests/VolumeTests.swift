@@ -98,6 +98,12 @@ import VolaryAPI
     #expect(try daemon.curl("/1.0/profiles/default", "PATCH", body: Self.device("data")).status == 400)
     let path = #"{"devices":{"x":{"type":"disk","pool":"default","source":"more","path":"/mnt"}}}"#
     #expect(try daemon.carryOut("/1.0/instances/a", "PATCH", path).contains("no path"))
+    // A backup of an instance is of use beside it all the same.
+    #expect(try daemon.carryOut("/1.0/instances/a/backups", "POST", #"{"name":"x"}"#) == "")
+    #expect(
+      try daemon.give(daemon.fetch("/1.0/instances/a/backups/x/export", "x"), ["X-Incus-name": "d"]) == "")
+    #expect(try daemon.metadata("/1.0/instances/d")?["devices"]?["data"] == nil)
+    #expect(try daemon.carryOut("/1.0/instances/d", "DELETE") == "")
     // Several may have one that is shared.
     let share = #"{"config":{"security.shared":"true"}}"#
     #expect(try daemon.curl(Self.volumes + "/data", "PATCH", body: share).status == 200)

@@ -27,6 +27,11 @@ struct ImportCommand: ParsableCommand {
     }
     let operation = try BackupTransfer("/1.0/instances", project.query).upload(file, headers: headers)
     let made = operation.resources["instances"]?.first?.split(separator: "/").last ?? ""
-    FileHandle.standardError.write(Data("\(made) is made\n".utf8))
+    var words = "\(made) is made\n"
+    for device in operation.metadata?["volumes_left_out"]?.array ?? [] {
+      words +=
+        "volary: \(made) has no device `\(device.string ?? "")`: its volume is not here, or is another's\n"
+    }
+    FileHandle.standardError.write(Data(words.utf8))
   }
 }

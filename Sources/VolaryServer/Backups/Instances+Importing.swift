@@ -26,17 +26,37 @@ extension Instances {
       architecture: instance.architecture, config: Self.own(instance.config), devices: instance.devices,
       profiles: instance.profiles, ephemeral: instance.ephemeral, imageAlias: instance.imageAlias)
     try profiles(of: record).check(record.profiles)
+    let leftOut = try await leaveOutVolumes(of: &record)
     record.pool = try await choosePool(pool, index, try settings(of: record))
     record.volatile = try await freeAddresses(instance)
     if let size = index.disk.map({ index.disks[$0].size }) { try fitDisk(of: &record, size: size) }
     let (new, settings) = (record, try settings(of: record))
     return try await begin(new, settings, "Importing instance", starts: false, by: identity) { context in
+      if !leftOut.isEmpty { context.set("volumes_left_out", .array(leftOut.map(JSONValue.string))) }
       try await self.make(new, from: upload, context)
     }
   }
 
   private static func own(_ config: [String: String]) -> [String: String] {
     config.filter { !$0.key.hasPrefix("volatile.") && !$0.key.hasPrefix("image.") }
+  }
+
+  /// Takes those devices away whose volumes are not here, or have gone to another instance: a backup does not hold them,
+  /// and is to be of use beside what it is of. Returns their names.
+  private func leaveOutVolumes(of record: inout InstanceRecord) async throws -> [String] {
+    let devices = record.devices.compactMap { VolumeDevice(name: $0.key, $0.value) }
+    let project = record.project
+    let leftOut = try await services.store.read { database in
+      try devices.filter { device in
+        guard
+          let volume = try VolumeRecord.find(
+            database, project: project, pool: device.pool, name: device.source)
+        else { return true }
+        return try !volume.isShared && !VolumeUse.users(of: volume, database).isEmpty
+      }.map(\.name).sorted()
+    }
+    for name in leftOut { record.devices[name] = nil }
+    return leftOut
   }
 
   /// The pool that was asked for, else the one that it was in, else the one that its devices say.

@@ -83,7 +83,7 @@ extension Instances {
       }
     }
     guard let top else { throw APIError.notFound("the volume is gone") }
-    guard let user = try runningUser(of: volume) else {
+    guard let user = try runningWriter(of: volume) else {
       try await leaveOffMerging(of: [top.id])
       if let beneath = try await whatIsBeneathEmpty(top) {
         return try await services.store.write { try also($0, beneath) }
@@ -115,6 +115,15 @@ extension Instances {
       try await self.services.store.write { try Self.set(next, next.size, of: volume.id, $0) }
       LayerFile.protect(self.path(of: top))
       try await self.services.store.write { try also($0, top.id) }
+    }
+  }
+
+  /// An instance whose machine writes to a volume, or is about to; there is one at most. Those that only read it go on
+  /// with what it is now.
+  private func runningWriter(of volume: VolumeRecord) throws -> InstanceRecord? {
+    let ids = idsInUse
+    return try users(of: volume).first {
+      ids.contains($0.id) && Self.device(of: volume, in: $0)?.isReadOnly == false
     }
   }
 
