@@ -105,6 +105,7 @@ soak: image
 	$(tests) VOLARY_SOAK=1 $(SWIFT) test -c release --skip-build --filter 'Lockstep|Shared'
 	Tests/Soak/crash --programs $(built) --data $(VOLARY_DATA) --operations 2000
 	Tests/Soak/snapshots --programs $(built) --rounds 500
+	Tests/Soak/backups --programs $(built) --seconds 600
 	Tests/Soak/api $(built) 200
 	Tests/Soak/http --programs $(built) --seconds 600
 	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Tests/Soak/stress.sh $(STRESS_MINUTES)

@@ -113,7 +113,8 @@ let package = Package(
     .target(
       name: "VolaryServer",
       dependencies: [
-        "AgentProtocol", "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost", "VolaryPage",
+        "AgentProtocol", "DiskImages", "HostSystem", "MachineControl", "VolaryAPI", "VolaryHost",
+        "VolaryPage",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),

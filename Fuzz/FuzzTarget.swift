@@ -19,5 +19,5 @@ struct FuzzTarget: Sendable {
 
   static let all =
     files + disks + kernels + tables + virtio + pci + platform + pcPlatform + pcFirmware + boards + machine
-    + agents
+    + agents + backups
 }

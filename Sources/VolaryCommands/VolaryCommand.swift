@@ -19,6 +19,7 @@ package struct VolaryCommand: ParsableCommand {
       ExecCommand.self, ConsoleCommand.self, FileCommand.self, StartCommand.self,
       StopCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self, RenameCommand.self,
       SnapshotCommand.self, CopyCommand.self, ForkCommand.self, ConfigCommand.self, DeleteCommand.self,
+      ExportCommand.self, ImportCommand.self, BackupCommand.self,
       RunCommand.self,
       ImageCommand.self, ProjectCommand.self,
       ProfileCommand.self, NetworkCommand.self, StorageCommand.self,

@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// Finds what is zero in a piece of a disk.
-enum ZeroSearch {
+package enum ZeroSearch {
   /// Bytes: what file systems keep apart.
   static let granularity = 4096
 
@@ -14,7 +14,7 @@ enum ZeroSearch {
 
   /// Calls `body` for each run of blocks that are alike, by its place in `bytes`; blocks are counted from a place
   /// of the disk, `offset`.
-  static func runs<Failure: Error>(
+  package static func runs<Failure: Error>(
     of bytes: UnsafeRawBufferPointer, at offset: UInt64,
     _ body: (_ isZero: Bool, _ range: Range<Int>) throws(Failure) -> Void
   ) throws(Failure) {

@@ -94,10 +94,11 @@ package final class APIClient: Sendable {
   }
 
   /// Sends a POST with a body that `next` gives piece by piece, until it gives none.
+  @discardableResult
   package func upload(
     _ path: String, query: [(String, String)], headers: [(String, String)],
     _ next: @escaping @Sendable () async throws -> ByteBuffer?
-  ) async throws {
+  ) async throws -> APIReply {
     var request = HTTPClientRequest(url: endpoint.url(path, query: query))
     request.method = .POST
     for (name, value) in headers { request.headers.add(name: name, value: value) }
@@ -107,9 +108,10 @@ package final class APIClient: Sendable {
     do {
       let response = try await http.execute(request, timeout: .hours(24))
       let status = Int(response.status.code)
-      if status < 400 { return }
-      let body = try await response.body.collect(upTo: Self.largestAnswer)
-      throw Self.failure(status, Data(body.readableBytesView), to: "POST \(path)")
+      let body = Data(try await response.body.collect(upTo: Self.largestAnswer).readableBytesView)
+      if status >= 400 { throw Self.failure(status, body, to: "POST \(path)") }
+      return APIReply(
+        status: status, headers: response.headers.map { ($0.name, $0.value) }, body: body)
     } catch { throw APIError(connecting: endpoint, error) }
   }
 

@@ -94,34 +94,38 @@ package struct StoragePoolResources: Codable, Equatable, Sendable {
   }
 }
 
-/// One disk in a pool (Incus's api.StorageVolume): so far the root disks of instances, which go with these.
+/// One disk in a pool (Incus's api.StorageVolume): a volume, or the root disk of an instance, which goes with that.
 package struct StorageVolumeObject: Codable, Equatable, Sendable {
   package let name: String
+  /// `custom`, or `virtual-machine` for an instance's.
   package let type: String
   package let contentType: String
   package let pool: String
   package let project: String
+  package let description: String
   package let config: [String: String]
   package let createdAt: Timestamp
   package let usedBy: [String]
   package let location: String
 
   private enum CodingKeys: String, CodingKey {
-    case name, type, pool, project, config, location
+    case name, type, pool, project, description, config, location
     case contentType = "content_type"
     case createdAt = "created_at"
     case usedBy = "used_by"
   }
 
   package init(
-    name: String, pool: String, project: String, size: Int64, createdAt: Timestamp, usedBy: [String]
+    name: String, type: String, pool: String, project: String, description: String = "",
+    config: [String: String], createdAt: Timestamp, usedBy: [String]
   ) {
     self.name = name
-    type = "virtual-machine"
+    self.type = type
     contentType = "block"
     self.pool = pool
     self.project = project
-    config = ["size": "\(size)"]
+    self.description = description
+    self.config = config
     self.createdAt = createdAt
     self.usedBy = usedBy
     location = "none"

@@ -164,14 +164,14 @@ struct FileTransfer: Sendable {
 }
 
 /// Bytes that have gone.
-private final class Tally: Sendable {
+final class Tally: Sendable {
   private let count = Atomic<Int64>(0)
 
   func add(_ more: Int64) -> Int64 { count.add(more, ordering: .relaxed).newValue }
 }
 
 /// A handle that one transfer after another uses.
-private struct Unchecked<Value>: @unchecked Sendable {
+struct Unchecked<Value>: @unchecked Sendable {
   let value: Value
   init(_ value: Value) { self.value = value }
 }

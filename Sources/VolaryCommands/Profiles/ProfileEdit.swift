@@ -46,7 +46,7 @@ extension ProfileCommand {
     }
 
     /// People write `2` and `true` where the values are strings.
-    private static func strings(_ value: JSONValue?) throws(VolaryError) -> [String: String] {
+    static func strings(_ value: JSONValue?) throws(VolaryError) -> [String: String] {
       var strings: [String: String] = [:]
       for (key, value) in try members(value) {
         switch value {

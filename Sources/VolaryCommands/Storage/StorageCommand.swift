@@ -7,7 +7,9 @@ internal import VolaryHost
 struct StorageCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "storage", abstract: "Look at storage pools, and make more of them.",
-    subcommands: [List.self, Info.self, Show.self, Create.self, Delete.self, Set.self, Unset.self])
+    subcommands: [
+      List.self, Info.self, Show.self, Create.self, Delete.self, Set.self, Unset.self, VolumeCommand.self,
+    ])
 
   private static func path(_ name: String) -> String { "/1.0/storage-pools/\(APIEndpoint.escaped(name))" }
 

@@ -50,12 +50,17 @@ package struct InstanceFolder: Equatable, Sendable {
   /// Makes the folder and fills it from an image, or from what another instance was made of: kernel and initial RAM
   /// disk are the same files by another name where that is possible. Leaves nothing behind when it fails.
   package func make(kernel source: String, initrd other: String?) throws {
-    try FileManager.default.createDirectory(
-      atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    do {
+    try make {
       try Self.share(source, as: kernel)
       if let other, access(other, F_OK) == 0 { try Self.share(other, as: initrd) }
-    } catch {
+    }
+  }
+
+  /// Makes the folder, which `fill` fills. Leaves nothing behind when that fails.
+  package func make(_ fill: () throws -> Void) throws {
+    try FileManager.default.createDirectory(
+      atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    do { try fill() } catch {
       remove()
       throw error
     }

@@ -15,6 +15,20 @@ package struct InstancePlan: Sendable {
   /// The root disk's serial number, by which its machine knows it.
   package static let diskSerial = MachineLauncher.rootDiskSerial
 
+  /// A disk beside its own.
+  package struct Volume: Equatable, Sendable {
+    package let disk: DiskChain
+    /// By which its guest knows it: 20 bytes at most.
+    package let serial: String
+    package let isReadOnly: Bool
+
+    package init(disk: DiskChain, serial: String, isReadOnly: Bool) {
+      self.disk = disk
+      self.serial = serial
+      self.isReadOnly = isReadOnly
+    }
+  }
+
   /// In messages and in the process's title.
   package var name: String
   package var folder: InstanceFolder
@@ -22,6 +36,7 @@ package struct InstancePlan: Sendable {
   package var disk: DiskChain?
   /// What the host's memory does for it.
   package var diskCache = MachineConfiguration.Disk.Cache.writeback
+  package var volumes: [Volume] = []
   package var architecture: MachineConfiguration.Architecture
   package var engine: MachineConfiguration.Engine
   package var cpus: Int

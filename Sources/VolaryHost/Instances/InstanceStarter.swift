@@ -131,11 +131,17 @@ package struct InstanceStarter {
   }
 
   private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {
-    guard let chain = plan.disk else { return try seed() }
-    let opened = try OpenedDisk(chain, of: plan.name)
-    var disk = opened.disk { add($0) }
-    disk.cache = plan.diskCache
-    return [disk] + (try seed())
+    var disks: [MachineConfiguration.Disk] = []
+    if let chain = plan.disk {
+      var disk = try OpenedDisk(chain, of: plan.name).disk { add($0) }
+      disk.cache = plan.diskCache
+      disks.append(disk)
+    }
+    for volume in plan.volumes {
+      let opened = try OpenedDisk(volume.disk, of: plan.name, isReadOnly: volume.isReadOnly)
+      disks.append(opened.disk(serial: volume.serial) { add($0) })
+    }
+    return disks + (try seed())
   }
 
   /// The disk that cloud-init reads, where there is something for it. It is in memory alone.

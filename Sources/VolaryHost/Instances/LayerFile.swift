@@ -15,6 +15,13 @@ package enum LayerFile {
     }
   }
 
+  /// Makes a raw layer of no bytes yet, or of `size`, all of them zero.
+  package static func createRaw(_ path: String, size: UInt64 = 0) throws(VolaryError) {
+    try making(path) { (file) throws(Errno) in
+      try file.truncate(to: Int64(clamping: size))
+    }
+  }
+
   /// Makes a raw layer of an image's disk: the same file by another name where that is possible, since nobody ever writes
   /// to an image; else a copy, which shares its blocks where the file system can.
   package static func bring(_ source: String, as path: String) throws(VolaryError) {

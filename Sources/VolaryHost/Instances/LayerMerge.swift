@@ -23,7 +23,7 @@ package enum LayerMerge {
     do {
       let lower = try QCOW2Image(try open(chain.layers[1].path, readOnly: true), backing: beneath)
       let upper = try QCOW2Image(try open(path, readOnly: false), backing: lower)
-      guard try copy(from: lower, to: upper, isCancelled) else {
+      guard try copy(from: lower, to: upper, isCancelled: { _ in isCancelled() }) else {
         try upper.close()
         return false
       }
@@ -38,13 +38,17 @@ package enum LayerMerge {
       try Descriptor.open(path, readOnly ? O_RDONLY : O_RDWR), name: path, readOnly: readOnly)
   }
 
-  private static func copy(
-    from lower: QCOW2Image, to upper: QCOW2Image, _ isCancelled: () -> Bool
+  /// Copies what one has and the other has not. False when it was told to leave off; `isCancelled` is asked for each piece,
+  /// with the bytes that were copied since.
+  static func copy(
+    from lower: QCOW2Image, to upper: QCOW2Image, isCancelled: (_ copied: Int) -> Bool
   ) throws -> Bool {
     var place: UInt64 = 0
     var buffer = [UInt8](repeating: 0, count: piece)
+    var copied = 0
     while place < lower.size {
-      if isCancelled() { return false }
+      if isCancelled(copied) { return false }
+      copied = 0
       let extent = try lower.ownExtent(at: place, limit: lower.size)
       if extent.content == .absent {
         place = extent.end
@@ -67,6 +71,7 @@ package enum LayerMerge {
           try lower.read(at: offset, into: part)
           try upper.write(at: offset, from: UnsafeRawBufferPointer(part))
         }
+        copied = count
         place = end
         continue
       }

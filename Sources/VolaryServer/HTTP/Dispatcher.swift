@@ -68,14 +68,15 @@ package struct Dispatcher: Sendable {
       route, match, path: path, query: query, request.headers, isHead: request.method == .head, from: peer)
     if let action = route.webSocket, Self.asksForWebSocket(request.headers) { try await action.check(call) }
     if let action = route.tunnel { try await action.check(call) }
-    if case .respond = route.action { call = try await read(request.body, into: call) }
+    let action = Self.action(of: route, request.headers)
+    if case .respond = action { call = try await read(request.body, into: call) }
     // What is stopped or deleted makes room, also on a disk that is full.
     let makesRoom = method == .delete || method == .put && path.hasSuffix("/state")
     return try await DiskReserve.$mayBeUsed.withValue(makesRoom) { [call] in
       let reply =
-        switch route.action {
+        switch action {
         case .stream(let respond): try await respond(call, request.body)
-        case .respond(let respond): try await once(call, respond)
+        case .respond(let respond), .either(let respond, _): try await once(call, respond)
         }
       if !method.isSafe { await audit.note(call, reply, project: route.isOfProject ? call.project : nil) }
       return reply
@@ -189,6 +190,12 @@ package struct Dispatcher: Sendable {
   }
 
   // MARK: - Details
+
+  private static func action(of route: Route, _ headers: HTTPFields) -> Route.Action {
+    guard case .either(let respond, let stream) = route.action else { return route.action }
+    return headers[.contentType]?.lowercased() == "application/octet-stream"
+      ? .stream(stream) : .respond(respond)
+  }
 
   /// A browser says which site's page asks (RFC 6454, section 7). Those of other sites may change nothing and
   /// listen to nothing, whatever certificate the browser holds.

@@ -21,6 +21,10 @@ extension HTTPField.Name {
   static let fileSize = ours("X-Incus-size")
   static let fileModified = ours("X-Incus-modified")
 
+  // Of a backup that comes back, by Incus's names.
+  static let backupName = ours("X-Incus-name")
+  static let backupPool = ours("X-Incus-pool")
+
   /// A name that we wrote, which is one.
   private static func ours(_ text: String) -> HTTPField.Name {
     guard let name = HTTPField.Name(text) else { preconditionFailure("\(text) is no name of a field") }

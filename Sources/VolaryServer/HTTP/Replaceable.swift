@@ -38,6 +38,10 @@ extension StoragePoolObject: Replaceable {
   var replaced: StoragePoolPut { StoragePoolPut(description: description, config: config) }
 }
 
+extension StorageVolumeObject: Replaceable {
+  var replaced: StorageVolumePut { StorageVolumePut(description: description, config: config) }
+}
+
 extension ServerObject: Replaceable {
   var replaced: ServerPut { ServerPut(config: config) }
 }

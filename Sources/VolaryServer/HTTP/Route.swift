@@ -42,6 +42,8 @@ package struct Route: Sendable {
     case respond(Respond)
     /// The body is the route's own to read, and as large as it likes.
     case stream(RespondToStream)
+    /// As ``stream(_:)`` where the request says that its body is octets, else as ``respond(_:)``.
+    case either(Respond, RespondToStream)
   }
 
   /// What a route does with a websocket.

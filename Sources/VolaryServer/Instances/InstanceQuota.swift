@@ -29,7 +29,28 @@ enum InstanceQuota {
     try check("CPUs", limits.cpus, all.reduce(0) { $0 + Int64($1.0.cpus) }, project) { "\($0)" }
     let size = { (bytes: Int64) in "\(ByteSize(bytes: UInt64(max(0, bytes))))" }
     try check("memory", limits.memory, all.reduce(0) { $0 + Int64(clamping: $1.0.memory) }, project, size)
-    try check("disk space", limits.disk, all.reduce(0) { $0 + disk($1.0, $1.1) }, project, size)
+    let volumes = try volumes(of: project, besides: nil, database)
+    try check("disk space", limits.disk, all.reduce(volumes) { $0 + disk($1.0, $1.1) }, project, size)
+  }
+
+  /// As ``check(_:adding:_:_:_:)``, of a volume.
+  static func check(_ project: ProjectRecord, adding volume: VolumeRecord, _ database: Database) throws {
+    guard let limit = try ProjectLimits(project.config).disk else { return }
+    let profiles = try ProfileSet(database, project: project.name)
+    let instances = try InstanceRecord.filter(InstanceRecord.CodingKeys.project == project.name)
+      .fetchAll(database).reduce(0) { try $0 + disk(profiles.settings(of: $1), $1) }
+    let others = try volumes(of: project, besides: volume.id, database)
+    try check("disk space", limit, instances + others + volume.size, project) {
+      "\(ByteSize(bytes: UInt64(max(0, $0))))"
+    }
+  }
+
+  /// Bytes of a project's volumes.
+  private static func volumes(
+    of project: ProjectRecord, besides id: String?, _ database: Database
+  ) throws -> Int64 {
+    try VolumeRecord.filter(VolumeRecord.CodingKeys.project == project.name).fetchAll(database)
+      .reduce(0) { $1.id == id ? $0 : $0 + $1.size }
   }
 
   private static func check(

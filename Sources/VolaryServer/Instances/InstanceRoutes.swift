@@ -32,12 +32,13 @@ package struct InstancePart: DaemonPart {
   package var apiExtensions: [String] {
     [
       "virtual-machines", "instances", "console", "console_vga_type", "instance_all_projects",
-      "container_full", "container_backup",
+      "container_full",
       "instance_create_start", "metrics",
     ] + InstanceExec(instances).apiExtensions + InstanceFiles(instances).apiExtensions + images.apiExtensions
       + ResourceRoutes(instances).apiExtensions + profiles.apiExtensions
       + NetworkRoutes(instances: instances).apiExtensions + StorageRoutes(instances).apiExtensions
-      + SnapshotRoutes(instances).apiExtensions
+      + SnapshotRoutes(instances).apiExtensions + BackupRoutes(instances).apiExtensions
+      + VolumeRoutes(instances).apiExtensions + VolumeBackupRoutes(instances).apiExtensions
   }
 
   package var routes: [Route] {
@@ -45,12 +46,17 @@ package struct InstancePart: DaemonPart {
       Route(
         .get, "/1.0/instances", "Instances", right: .view, query: [.project, .recursion, .filter],
         answer: .list(InstanceObject.self), action: .respond { try await list($0) }),
-      .begin(.post, "/1.0/instances", "Make an instance", right: .operate, query: [.project]) {
-        (call, body: InstancesPost) in
-        try await body.source.type == "copy"
-          ? instances.copy(body, project: call.project, by: call.requireIdentity())
-          : instances.create(body, project: call.project, by: call.requireIdentity())
-      },
+      Route(
+        .post, "/1.0/instances", "Make an instance; of octets, the one that a backup is of", right: .operate,
+        query: [.project], request: InstancesPost.self, answer: .operation,
+        action: .either(
+          { call in
+            let (body, identity) = (try call.decode(InstancesPost.self), try call.requireIdentity())
+            return try await .begun(
+              body.source.type == "copy"
+                ? instances.copy(body, project: call.project, by: identity)
+                : instances.create(body, project: call.project, by: identity))
+          }, { call, body in try await .begun(BackupRoutes(instances).importInstance(call, body)) })),
       .get("/1.0/instances/{name}", "One instance", right: .view, query: [.project]) { call in
         await instances.object(try await instances.find(call["name"], project: call.project))
       },
@@ -105,14 +111,6 @@ package struct InstancePart: DaemonPart {
         try await instances.setState(
           call["name"], project: call.project, body, by: call.requireIdentity())
       },
-      // Their place: none can be made yet.
-      .list(
-        "/1.0/instances/{name}/backups", "Backups of an instance", right: .view, query: [.project],
-        pathOf: { (backup: InstanceObject) in Instances.path(backup.name) }
-      ) { call in
-        _ = try await instances.find(call["name"], project: call.project)
-        return []
-      },
       Route(
         .get, "/metrics", "What instances use, for Prometheus", right: .view,
         answer: .bytes(type: InstanceMetrics.mediaType),
@@ -136,7 +134,8 @@ package struct InstancePart: DaemonPart {
     ] + InstanceConsole(instances).routes + InstanceExec(instances).routes + InstanceFiles(instances).routes
       + images.routes + ResourceRoutes(instances).routes + profiles.routes
       + NetworkRoutes(instances: instances).routes + StorageRoutes(instances).routes
-      + SnapshotRoutes(instances).routes
+      + SnapshotRoutes(instances).routes + BackupRoutes(instances).routes + VolumeRoutes(instances).routes
+      + VolumeSnapshotRoutes(instances).routes + VolumeBackupRoutes(instances).routes
   }
 
   private func list(_ call: Call) async throws -> Reply {

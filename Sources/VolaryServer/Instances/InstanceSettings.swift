@@ -29,6 +29,8 @@ struct InstanceSettings: Sendable {
   var diskSize: UInt64?
   /// What the host's memory does for the disk.
   var diskCache = MachineConfiguration.Disk.Cache.writeback
+  /// By the names of their devices.
+  var volumes: [VolumeDevice] = []
   var network = InstancePlan.Network.none
   /// The name of the device that is the network card.
   var card = "eth0"
@@ -131,6 +133,8 @@ struct InstanceSettings: Sendable {
     var card: String?
     for (name, device) in devices.sorted(by: { $0.key < $1.key }) {
       switch device["type"] {
+      case "disk" where device["source"]?.isEmpty == false && device["pool"] != nil:
+        volumes.append(try Self.volume(name, device, isPart: isPart))
       case "disk": try readDisk(name, device)
       case "nic":
         if let card {
@@ -189,6 +193,26 @@ struct InstanceSettings: Sendable {
     diskSize = bytes
   }
 
+  /// A volume that is attached. What is made in the guest of its disk is the guest's affair, so it has no path.
+  private static func volume(
+    _ name: String, _ device: [String: String], isPart: Bool
+  ) throws(APIError) -> VolumeDevice {
+    try check(name, device, ["path", "pool", "source", "readonly"])
+    if isPart {
+      throw .invalid(
+        "the device `\(name)` is a volume, which profiles do not have", wayOut: "attach it to each instance")
+    }
+    guard device["path"]?.isEmpty ?? true else {
+      throw .invalid(
+        "the volume of the device `\(name)` is a disk, which has no path", wayOut: "its guest mounts it")
+    }
+    if let word = device["readonly"], !word.isEmpty { _ = try flag("readonly", word) }
+    guard let volume = VolumeDevice(name: name, device) else {
+      throw .invalid("the device `\(name)` needs the name of a volume as `source`")
+    }
+    return volume
+  }
+
   private static func network(_ name: String, _ device: [String: String]) throws(APIError)
     -> InstancePlan.Network
   {
@@ -213,7 +237,7 @@ struct InstanceSettings: Sendable {
   }
 
   /// Six bytes as `52:54:00:12:34:56`, of a single station (IEEE 802, the lowest bit of the first is 0).
-  private static func hardwareAddress(_ name: String, _ text: String) throws(APIError) -> [UInt8] {
+  static func hardwareAddress(_ name: String, _ text: String) throws(APIError) -> [UInt8] {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
     let bytes = parts.compactMap { $0.utf8.count == 2 ? UInt8($0, radix: 16) : nil }
     guard parts.count == 6, bytes.count == 6, bytes[0] & 1 == 0 else {

@@ -25,6 +25,7 @@ extension Instances {
       }
     }
     await recoverLayers(of: records)
+    await recoverBackups()
     if let now = try? await services.store.read({ try InstanceRecord.fetchAll($0) }) {
       await removeStrayKept(of: now)
     }

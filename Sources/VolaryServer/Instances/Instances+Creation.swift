@@ -61,6 +61,7 @@ extension Instances {
       }
       let profiles = try ProfileSet(database, project: new.project)
       try profiles.check(new.profiles)
+      try VolumeUse.check(new, settings, database)
       try InstanceQuota.check(project, adding: new, settings, profiles, database)
       if try InstanceRecord.find(database, project: new.project, name: new.name) != nil {
         throw APIError.conflict("there is an instance `\(new.name)` already")
@@ -146,7 +147,8 @@ extension Instances {
 
   /// An instance that was made is there from here on. Its disk goes when it cannot be kept.
   func keepNew(
-    _ record: InstanceRecord, _ disk: LayerRecord?, snapshots: [SnapshotRecord] = []
+    _ record: InstanceRecord, _ disk: LayerRecord?, snapshots: [SnapshotRecord] = [],
+    layers: [LayerRecord] = []
   ) async throws {
     do {
       try await services.store.write { database in
@@ -156,6 +158,7 @@ extension Instances {
         made.volatile[Volatile.pending] = nil
         try made.update(database)
         if let disk { try Self.keep(disk, as: record.id, database) }
+        try LayerRecord.keep(layers, database)
         for snapshot in snapshots { try SnapshotRecord(snapshot, of: record.id).insert(database) }
       }
     } catch {
@@ -213,6 +216,7 @@ extension Instances {
     body(&intended)
     let (old, new) = (try? settings(of: record), try? settings(of: intended))
     if let new, new.network != old?.network { try await checkNetwork(new) }
+    try checkVolumes(record, old, new)
     let ratios = try await ratios()
     // Nothing may fail between what is set aside and what gives it back.
     if let old, let new { try admitDisk(intended, new, old: InstanceQuota.disk(old, record), ratios) }
@@ -232,6 +236,7 @@ extension Instances {
       try profiles.check(record.profiles)
       let settings = try profiles.settings(of: record)
       try Self.check(record, settings)
+      try VolumeUse.check(record, settings, database)
       try InstanceQuota.check(project, adding: record, settings, profiles, database)
       record.bootAutostart = settings.autostart ?? false
       record.bootPriority = settings.priority
@@ -296,6 +301,7 @@ extension Instances {
     }
     let folder = folder(of: record)
     try? await offThread("delete") { folder.remove() }
+    await removeBackupFiles(of: record)
     do { try await services.store.write { _ = try record.delete($0) } } catch {
       services.logger.error("the instance \(record.name) cannot be taken out of the store: \(error)")
     }

@@ -74,6 +74,7 @@ extension Instances {
       try await self.leaveOffMerging(for: record)
       if let size = settings.diskSize { try await self.growDisk(of: record, to: size) }
       var plan = try await self.plan(record, settings, try await self.disk(of: self.current(id)))
+      plan.volumes = try await self.attachedDisks(record, settings)
       plan.restoration = if let kept { kept } else { try await self.openKept(record) }
       if let build = plan.restoration?.build { (plan.cpus, plan.memory) = (build.cpus, build.memory) }
       try await self.admit(record, plan, try await self.ratios())

@@ -44,6 +44,10 @@ actor Instances {
   var merge: Merge?
   /// Upper ones of pairs that could not be, until the daemon starts again.
   var unmerged: Set<String> = []
+  /// Layers that are being read, by the backup that they go into.
+  var exporting: [String: Set<String>] = [:]
+  /// What is being done to a volume, by its id: one thing at a time.
+  var busyVolumes: [String: String] = [:]
   /// Layers whose files were missing when the daemon started.
   var lostLayers: Set<String> = []
   /// Images' disks on their way into pools, by pool and file.
@@ -148,12 +152,14 @@ actor Instances {
       snapshotCount: snapshotCounts[record.id])
   }
 
-  /// Bytes of the disks of all instances in the store, by id.
+  /// Bytes of the disks of all instances and volumes in the store, by id.
   func storedDisks() throws -> [String: Int64] {
     try profiles.refresh()
-    return try table.disks(profiles: profiles.version) { record in
+    let disks = try table.disks(profiles: profiles.version) { record in
       (try? settings(of: record)).map { InstanceQuota.disk($0, record) } ?? 0
     }
+    let volumes = try services.store.readNow { try VolumeRecord.fetchAll($0).map { ($0.id, $0.size) } }
+    return disks.merging(volumes) { $0 + $1 }
   }
 
   /// What there is to say of an instance that is not as it should be.

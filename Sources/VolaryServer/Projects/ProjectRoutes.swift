@@ -93,7 +93,7 @@ package struct ProjectRoutes: RouteGroup {
       let users = try Self.users(record.name, database)
       if let first = users.first {
         throw APIError.conflict(
-          "the project is used by \(users.count == 1 ? first : "\(users.count) instances and profiles")",
+          "the project is used by \(users.count == 1 ? first : "\(users.count) instances, profiles and volumes")",
           wayOut: "delete or move them first")
       }
       try record.delete(database)
@@ -130,6 +130,7 @@ package struct ProjectRoutes: RouteGroup {
         SELECT * FROM (SELECT '/1.0/instances/' || name FROM instances WHERE project = ?1 ORDER BY name)
         UNION ALL SELECT * FROM (
           SELECT '/1.0/profiles/' || name FROM profiles WHERE project = ?1 AND name != ?2 ORDER BY name)
+        UNION ALL SELECT '/1.0/storage-pools/' || pool || '/volumes/custom/' || name FROM volumes WHERE project = ?1
         """, arguments: [project, ProfileRecord.default]
     ).map { $0 + ProjectRecord.suffix(project) }
   }

@@ -17,6 +17,11 @@ extension Instances {
     also: @escaping @Sendable (Database, _ layer: String?) throws -> Void = { _, _ in }
   ) async throws -> KeptMachine.Opened? {
     try await checkPool(record.pool)
+    if place != nil, try services.store.readNow({ try !VolumeUse.volumes(of: record, $0).isEmpty }) {
+      throw APIError(
+        .unprocessable, "`\(record.name)` has volumes, which are not kept with its memory",
+        wayOut: "leave the memory out, or detach them first")
+    }
     guard let top = try await topLayer(of: record) else {
       var opened: KeptMachine.Opened?
       if let place {
@@ -86,7 +91,7 @@ extension Instances {
   }
 
   /// The layer beneath one that holds nothing and makes the disk no larger; nil for any other.
-  private func whatIsBeneathEmpty(_ top: LayerRecord) async throws -> String? {
+  func whatIsBeneathEmpty(_ top: LayerRecord) async throws -> String? {
     guard top.format == .qcow2, let id = top.parent,
       let beneath = try await services.store.read({ try LayerRecord.fetchOne($0, key: id) }),
       beneath.size == top.size
@@ -144,15 +149,19 @@ extension Instances {
               WHERE instances.id = ? AND layers.state = 'handed'
             """, arguments: [id])
       }
+      try await settleHandedVolumes(of: id, isRunning: isRunning)
       guard let handed else { return }
-      let path = path(of: handed)
-      let isTaken = try await offThread("layer") {
-        if !isRunning { return true }
-        do throws(Errno) { try Descriptor.open(path, O_RDONLY).lock(exclusive: false) } catch { return true }
-        return false
-      }
-      if !isTaken { return await drop(handed) }
+      if isRunning, try await !isLocked(handed) { return await drop(handed) }
       try await services.store.write { try Self.keep(handed, as: id, $0) }
     } catch { services.logger.error("the disk of the instance \(id) is in doubt: \(APIError(host: error))") }
+  }
+
+  /// Whether a machine has a layer to write.
+  func isLocked(_ layer: LayerRecord) async throws -> Bool {
+    let path = path(of: layer)
+    return try await offThread("layer") {
+      do throws(Errno) { try Descriptor.open(path, O_RDONLY).lock(exclusive: false) } catch { return true }
+      return false
+    }
   }
 }

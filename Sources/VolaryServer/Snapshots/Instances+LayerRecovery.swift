@@ -8,9 +8,9 @@ internal import VolaryHost
 extension Instances {
   /// Ends what was not ended, and notes which files are missing. Machines that go on have been taken over.
   func recoverLayers(of records: [InstanceRecord]) async {
-    for record in records where record.layer != nil {
+    for record in records {
       await settleHanded(record.id, isRunning: machines[record.id] != nil)
-      folder(of: record).removeOldDisk()
+      if record.layer != nil { folder(of: record).removeOldDisk() }
     }
     do {
       try await services.store.write { database in

@@ -55,6 +55,7 @@ extension Instances {
     let upper = merge.upper.id
     let isWritten = try await services.store.read { database in
       try InstanceRecord.filter(InstanceRecord.CodingKeys.layer == upper).fetchCount(database) > 0
+        || VolumeRecord.filter(VolumeRecord.CodingKeys.layer == upper).fetchCount(database) > 0
     }
     if !isWritten { LayerFile.protect(path(of: merge.upper)) }
     return isDone
@@ -64,9 +65,11 @@ extension Instances {
   /// whose machines run, have theirs for themselves. At once, so that nothing comes between.
   private func nextMerge() -> [LayerRecord]? {
     let (own, pools) = (idsInUse, pools)
-    let unmerged = unmerged
+    let volumes = Set(busyVolumes.keys)
+    let (unmerged, exported) = (unmerged, exporting.values.reduce(into: Set()) { $0.formUnion($1) })
     return try? services.store.readNow { database in
-      let taken = try own.reduce(into: Set<String>()) { taken, id in
+      let others = try Self.layersInUse(own, volumes, database).union(exported)
+      let taken = try own.reduce(into: others) { taken, id in
         guard let top = try InstanceRecord.fetchOne(database, key: id)?.layer else { return }
         taken.formUnion(try LayerRecord.chain(database, from: top).map(\.id))
       }
@@ -76,8 +79,7 @@ extension Instances {
           SELECT upper.* FROM layers AS upper JOIN layers AS lower ON lower.id = upper.parent
             WHERE upper.state = 'ready' AND lower.state = 'ready' AND lower.parent IS NOT NULL
             AND upper.format = 'qcow2' AND lower.format = 'qcow2'
-            AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.layer = lower.id)
-            AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.layer = lower.id)
+            AND \(LayerRecord.isNobodys("lower"))
             AND 1 = (SELECT COUNT(*) FROM layers AS child WHERE child.parent = lower.id AND child.state <> 'dropped')
           """)
       let upper = pairs.first {
@@ -89,9 +91,14 @@ extension Instances {
 
   /// Has nothing be put together that an instance's machine is about to open. Only within ``exclusively(_:_:_:)``.
   func leaveOffMerging(for record: InstanceRecord) async throws {
-    guard let merge, let top = record.layer else { return }
+    guard let top = record.layer else { return }
     let chain = try await services.store.read { try LayerRecord.chain($0, from: top) }
-    guard chain.contains(where: { $0.id == merge.upper.id }) else { return }
+    try await leaveOffMerging(of: Set(chain.map(\.id)))
+  }
+
+  /// As ``leaveOffMerging(for:)``, of layers that somebody is about to read.
+  func leaveOffMerging(of layers: Set<String>) async throws {
+    guard let merge, layers.contains(merge.upper.id) else { return }
     merge.isCancelled.store(true, ordering: .relaxed)
     while self.merge === merge { try await Task.sleep(for: .milliseconds(5)) }
   }

@@ -81,6 +81,7 @@ extension Instances {
         let profiles = try ProfileSet(database, project: record.project)
         try profiles.check(record.profiles)
         let settings = try profiles.settings(of: record)
+        try VolumeUse.check(record, settings, database)
         try InstanceQuota.check(project, adding: record, settings, profiles, database)
         record.bootAutostart = settings.autostart ?? false
         record.bootPriority = settings.priority

@@ -8,7 +8,11 @@ extension Instances {
   private static let interval = 10
 
   func watchSnapshots() async {
-    repeat { await removeExpired() } while (try? await Task.sleep(for: .seconds(Self.interval))) != nil
+    repeat {
+      await removeExpired()
+      await removeExpiredBackups()
+      await removeExpiredVolumeSnapshots()
+    } while (try? await Task.sleep(for: .seconds(Self.interval))) != nil
   }
 
   private func removeExpired() async {

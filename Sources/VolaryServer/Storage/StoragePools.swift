@@ -48,9 +48,14 @@ final class StoragePools: Sendable {
   /// The file of a layer (``LayerRecord``).
   func layer(_ id: String, in pool: String) -> String { layers(in: pool) + "/" + id }
 
-  private func layers(in pool: String) -> String {
+  private func layers(in pool: String) -> String { folder("layers", in: pool) }
+
+  /// Where backups are, and what is on its way to become one or out of one.
+  func exports(in pool: String) -> String { folder("exports", in: pool) }
+
+  private func folder(_ name: String, in pool: String) -> String {
     let record = state.withLock { $0.records[pool] }
-    return (record.map(source) ?? "/nonexistent") + "/layers"
+    return (record.map(source) ?? "/nonexistent") + "/" + name
   }
 
   /// The layers whose files are there; nil when the pool is not.
@@ -120,7 +125,7 @@ final class StoragePools: Sendable {
       throw APIError.conflict(
         "\(source) is a storage pool already", wayOut: "if no daemon has it any more, remove \(mark)")
     }
-    for name in ["instances", "layers"] where access("\(source)/\(name)", F_OK) == 0 {
+    for name in ["instances", "layers", "exports"] where access("\(source)/\(name)", F_OK) == 0 {
       throw APIError.conflict(
         "\(source) has a folder `\(name)` already", wayOut: "give an empty directory")
     }
@@ -147,6 +152,7 @@ final class StoragePools: Sendable {
     if Self.problem(record.mark, in: source) != nil { return }
     rmdir("\(source)/instances")
     rmdir("\(source)/layers")
+    rmdir("\(source)/exports")
     unlink("\(source)/\(Self.markName)")
     if record.config["source"] == nil { rmdir(source) }
   }

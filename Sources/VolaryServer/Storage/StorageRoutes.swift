@@ -56,26 +56,12 @@ struct StorageRoutes: RouteGroup {
         let name = call["name"]
         let promised = try await services.store.read { database in
           _ = try Self.find(database, name)
+          let volumes = try VolumeRecord.filter(VolumeRecord.CodingKeys.pool == name).fetchAll(database)
           return try Self.disks(in: name, database).reduce(0) { $0 + $1.size }
+            + volumes.reduce(0) { $0 + $1.size }
         }
         let pools = pools
         return try await offThread("resources") { try pools.resources(of: name, promised: promised) }
-      },
-      .list(
-        Self.paths + "/{name}/volumes", "The disks in a storage pool", right: .view, query: [.project],
-        pathOf: { (volume: StorageVolumeObject) in
-          "\(Self.path(volume.pool))/volumes/\(volume.type)/\(volume.name)"
-        }
-      ) { call in
-        let (name, project) = (call["name"], call.project)
-        return try await services.store.read { database in
-          _ = try Self.find(database, name)
-          return try Self.disks(in: name, database).filter { $0.record.project == project }.map { disk in
-            StorageVolumeObject(
-              name: disk.record.name, pool: name, project: project, size: disk.size,
-              createdAt: disk.record.createdAt, usedBy: [Self.path(of: disk.record)])
-          }
-        }
       },
     ]
   }
@@ -149,7 +135,7 @@ struct StorageRoutes: RouteGroup {
       let users = try Self.users(of: name, database)
       if let first = users.first {
         throw APIError.conflict(
-          "the storage pool is used by \(users.count == 1 ? first.path : "\(users.count) instances and profiles")",
+          "the storage pool is used by \(users.count == 1 ? first.path : "\(users.count) instances, profiles and volumes")",
           wayOut: "delete or change them first")
       }
       try record.delete(database)
@@ -182,7 +168,7 @@ struct StorageRoutes: RouteGroup {
 
   private static func path(_ name: String) -> String { "\(paths)/\(APIEndpoint.escaped(name))" }
 
-  private static func path(of record: InstanceRecord) -> String {
+  static func path(of record: InstanceRecord) -> String {
     Instances.path(record) + ProjectRecord.suffix(record.project)
   }
 
@@ -190,7 +176,7 @@ struct StorageRoutes: RouteGroup {
     .conflict("there is a storage pool `\(name)` already")
   }
 
-  private static func find(_ database: Database, _ name: String) throws -> StoragePoolRecord {
+  static func find(_ database: Database, _ name: String) throws -> StoragePoolRecord {
     guard let record = try StoragePoolRecord.fetchOne(database, key: name) else {
       throw APIError.notFound(
         "there is no storage pool `\(name.prefix(100))`",
@@ -199,7 +185,7 @@ struct StorageRoutes: RouteGroup {
     return record
   }
 
-  /// Instances whose disks are there, and profiles by which disks would be.
+  /// Instances whose disks are there, profiles by which disks would be, and volumes.
   private static func users(of pool: String, _ database: Database) throws -> [(path: String, project: String)]
   {
     let instances = try InstanceRecord.filter(InstanceRecord.CodingKeys.pool == pool)
@@ -210,11 +196,17 @@ struct StorageRoutes: RouteGroup {
       .map { profile in
         ("/1.0/profiles/\(profile.name)\(ProjectRecord.suffix(profile.project))", profile.project)
       }
-    return instances + profiles
+    let volumes = try VolumeRecord.filter(VolumeRecord.CodingKeys.pool == pool)
+      .order(VolumeRecord.CodingKeys.project, VolumeRecord.CodingKeys.name).fetchAll(database)
+      .map { volume in
+        let path = Instances.path(pool: volume.pool, volume: volume.name)
+        return (path + ProjectRecord.suffix(volume.project), volume.project)
+      }
+    return instances + profiles + volumes
   }
 
   /// The root disks in a pool, with the bytes that each may come to hold.
-  private static func disks(
+  static func disks(
     in pool: String, _ database: Database
   ) throws -> [(record: InstanceRecord, size: Int64)] {
     let records = try InstanceRecord.filter(InstanceRecord.CodingKeys.pool == pool).fetchAll(database)

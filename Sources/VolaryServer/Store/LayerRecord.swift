@@ -71,14 +71,28 @@ extension LayerRecord {
         """, arguments: [id])
   }
 
+  /// That no disk and no snapshot is a layer, in SQL; `table` is what it is called there.
+  static func isNobodys(_ table: String) -> String {
+    ["instances", "snapshots", "volumes", "volume_snapshots"].map { owner in
+      "NOT EXISTS (SELECT 1 FROM \(owner) WHERE \(owner).layer = \(table).id)"
+    }.joined(separator: " AND ")
+  }
+
+  /// Makes layers that were made somebody's to stand on.
+  static func keep(_ layers: [LayerRecord], _ database: Database) throws {
+    for layer in layers {
+      try database.execute(
+        sql: "UPDATE layers SET state = 'ready' WHERE id = ? AND state = 'making'", arguments: [layer.id])
+    }
+  }
+
   /// Has those that nobody needs any more go, with what they alone stood on.
   static func drop(_ database: Database) throws {
     repeat {
       try database.execute(
         sql: """
           UPDATE layers SET state = 'dropped' WHERE state = 'ready'
-            AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.layer = layers.id)
-            AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.layer = layers.id)
+            AND \(isNobodys("layers"))
             AND NOT EXISTS (
               SELECT 1 FROM layers AS child WHERE child.parent = layers.id AND child.state <> 'dropped')
           """)

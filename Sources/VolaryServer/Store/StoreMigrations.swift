@@ -10,6 +10,8 @@ enum StoreMigrations {
     migrator.registerMigration("3-profiles", migrate: profiles)
     migrator.registerMigration("4-storage", migrate: storage)
     migrator.registerMigration("5-snapshots", migrate: snapshots)
+    migrator.registerMigration("6-backups", migrate: backups)
+    migrator.registerMigration("7-volumes", migrate: volumes)
     return migrator
   }()
 
