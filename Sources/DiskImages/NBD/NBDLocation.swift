@@ -110,7 +110,7 @@ package struct NBDLocation: Equatable, Sendable, CustomStringConvertible {
     }
     // An empty port is the standard one (RFC 3986, 3.2.3).
     guard let port, !port.isEmpty else { return (host, standardPort) }
-    guard let number = UInt16(port), number > 0 else {
+    guard let number = UInt16(port), number > 0, port.utf8.first != UInt8(ascii: "+") else {
       throw wrong("'\(port)' is no port: it is a number from 1 to 65535")
     }
     return (host, number)

@@ -15,6 +15,11 @@ extension NBDPump {
       send(request)
     }
     guard replay.isEmpty, !inFlight.values.contains(where: { $0.kept != nil }) else { return }
+    // A server that dies often is not to be told the same again each time.
+    if hasReplayed {
+      hasReplayed = false
+      makeRoom()
+    }
     while inFlight.count < Self.mostInFlight, !isLost {
       guard let request = shared.withLock({ $0.queue.first }) else { return }
       guard !mustWait(request), hasRoom(for: request) else { return }

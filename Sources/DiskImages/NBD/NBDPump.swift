@@ -35,6 +35,8 @@ final class NBDPump: @unchecked Sendable {  // `shared`, and else the thread's o
   var log = NBDLog()
   /// What is to be made again on a new connection, before anything else.
   var replay: ArraySlice<NBDLog.Change> = []
+  /// What was to be made again was, and is to be flushed.
+  var hasReplayed = false
   /// A flush for room is with the server.
   var isMakingRoom = false
   /// Something that was answered can not be made durable any more: flushes fail from then on.
@@ -253,6 +255,7 @@ final class NBDPump: @unchecked Sendable {  // `shared`, and else the thread's o
       }
       self.handle = handle
       replay = log.changes[...]
+      hasReplayed = !replay.isEmpty
     } catch {
       putOff()
     }
