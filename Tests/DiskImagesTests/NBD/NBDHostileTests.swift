@@ -9,8 +9,8 @@ import Testing
   static var limits: NBDLimits {
     var limits = NBDServer.limits
     limits.handshake = 500
-    limits.silence = 300
-    limits.request = 800
+    limits.silence = 150
+    limits.request = 400
     return limits
   }
 
@@ -38,10 +38,7 @@ import Testing
 
   @Test(arguments: answering) func `answers that are wrong`(behaviour: String) throws {
     let server = try NBDServer.behaving(behaviour, contents: [UInt8](repeating: 1, count: 1 << 20))
-    var limits = Self.limits
-    // Slow servers shake hands slowly.
-    if behaviour == "dribbles" { limits.handshake = 60_000 }
-    let disk = try server.open(readOnly: false, limits: limits)
+    let disk = try server.open(limits: Self.limits)
     let before = try Self.residentBytes()
     #expect(throws: Errno.self) { try disk.bytes(0, 100_000) }
     #expect(throws: Errno.self) { try disk.write([UInt8](repeating: 2, count: 100_000), at: 512) }

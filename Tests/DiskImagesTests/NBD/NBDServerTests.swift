@@ -100,8 +100,10 @@ import Testing
     #expect(try model.matches(server.contents, at: 0))
   }
 
-  @Test(arguments: ["", "dies"]) func `several threads`(behaviour: String) throws {
-    let contents = [UInt8](repeating: 0, count: 2 << 20)
+  @Test(arguments: ["", "dies", "blocks-of-4096"]) func `several threads`(behaviour: String) throws {
+    // In pieces of blocks, too.
+    let size = behaviour == "blocks-of-4096" ? 512 : 4096
+    let contents = [UInt8](repeating: 0, count: 512 * size)
     let server =
       behaviour.isEmpty
       ? try NBDServer.nbdkit(filters: ["delay"], contents: contents)
@@ -110,13 +112,13 @@ import Testing
     let counter = Counter()
     let threads = try (0..<4).map { index in
       try Thread.start(name: "writer") {
-        // Each has every fourth piece of 4 KiB.
+        // Each has every fourth piece.
         do {
           for round in 1...3 {
             for piece in stride(from: index, to: 512, by: 4) {
-              let bytes = [UInt8](repeating: UInt8(index * 50 + round), count: 4096)
-              try disk.write(bytes, at: UInt64(piece * 4096))
-              if piece % 32 == index, try disk.bytes(UInt64(piece * 4096), 4096) != bytes { counter.add() }
+              let bytes = [UInt8](repeating: UInt8(index * 50 + round), count: size)
+              try disk.write(bytes, at: UInt64(piece * size))
+              if piece % 32 == index, try disk.bytes(UInt64(piece * size), size) != bytes { counter.add() }
               if piece % 64 == index { try disk.flush() }
             }
           }
@@ -127,7 +129,7 @@ import Testing
     #expect(counter.value == 0)
     try disk.flush()
     let found = try server.contents
-    #expect((0..<512).allSatisfy { found[$0 * 4096] == UInt8($0 % 4 * 50 + 3) })
+    #expect((0..<512).allSatisfy { found[$0 * size] == UInt8($0 % 4 * 50 + 3) })
   }
 
   final class Counter: Sendable {
@@ -182,7 +184,7 @@ import Testing
 
   @Test func `exports by name`() throws {
     let server = try NBDServer(
-      "qemu-nbd", ["-k", "SOCKET", "-t", "-f", "raw", "-x", "a name/ä", "DISK"],
+      "qemu-nbd", ["-k", "SOCKET", "-t", "-e", "2", "-f", "raw", "-x", "a name/ä", "DISK"],
       contents: NBDModel.contents(4096))
     let place = "nbd+unix:///a%20name%2f%C3%A4?socket=\(server.socket)"
     let disk = try NBDImage(NBDLocation(place), readOnly: false)
