@@ -105,13 +105,16 @@ final class NBDHandle {
   /// Waits until the socket is ready for what comes next, and does that, or until `wake` is signalled, or until the
   /// moment on the monotonic clock. Whether the server sent or took something.
   func step(_ wake: EventCounter, until deadline: UInt64) throws(Failure) -> Bool {
+    let socket = nbd_aio_get_fd(handle)
+    // A command was taken, and its sending ended the connection.
+    guard socket >= 0, !isOver else { throw Failure(Errno(ENOTCONN), "the server ended the connection") }
     let direction = nbd_aio_get_direction(handle)
     let reads = direction & UInt32(LIBNBD_AIO_DIRECTION_READ) != 0
     let writes = direction & UInt32(LIBNBD_AIO_DIRECTION_WRITE) != 0
     let interest = (reads ? POLLIN : 0) | (writes ? POLLOUT : 0)
     var entries = [
       pollfd(fd: wake.descriptor.raw, events: Int16(POLLIN), revents: 0),
-      pollfd(fd: nbd_aio_get_fd(handle), events: Int16(interest), revents: 0),
+      pollfd(fd: socket, events: Int16(interest), revents: 0),
     ]
     let now = monotonicNanoseconds()
     let milliseconds = deadline > now ? min((deadline - now) / 1_000_000 + 1, 60_000) : 0

@@ -22,7 +22,7 @@ import Testing
           "file", "DISK", "blocksize-minimum=4096", "blocksize-preferred=4096", "blocksize-maximum=65536",
           "blocksize-error-policy=error",
         ], filters: ["blocksize-policy"], contents: contents)
-    // Writes may be forced, but there is no flush and no zeroing.
+    // Zeroes are written, and nothing is known of what there is.
     case .small: return try .nbdkit(filters: ["nozero", "noextents"], contents: contents)
     case .simple: return try .nbdkit(["--no-sr", "file", "DISK"], contents: contents)
     case .qemu:
@@ -67,6 +67,19 @@ import Testing
       try model.operate(on: disk, steps: 120)
       try disk.flush()
       #expect(try model.matches(server.contents, at: 0))
+    }
+  }
+
+  /// Then each change is to be durable when it is answered.
+  @Test func `a server that dies and knows no flush`() throws {
+    let contents = NBDModel.contents(1 << 20)
+    let server = try NBDServer.behaving("dies-and-knows-no-flush", seed: 3, contents: contents)
+    var model = NBDModel(contents, seed: 3)
+    let disk = try server.open()
+    for _ in 0..<3 {
+      try model.operate(on: disk, steps: 120)
+      #expect(try model.matches(server.contents, at: 0))
+      try disk.flush()
     }
   }
 
