@@ -182,7 +182,8 @@ let package = Package(
       name: "KVMTests", dependencies: ["CHost", "GuestMemory", "HostSystem", "KVM"], swiftSettings: strict),
     .testTarget(name: "DevicesTests", dependencies: ["Devices", "HostPrograms"], swiftSettings: strict),
     .testTarget(
-      name: "DiskImagesTests", dependencies: ["DiskImages", "HostPrograms", "HostSystem"], swiftSettings: strict),
+      name: "DiskImagesTests", dependencies: ["DiskImages", "HostPrograms", "HostSystem"],
+      swiftSettings: strict),
     .testTarget(
       name: "NetworkingTests",
       dependencies: ["CHost", "HostSystem", "MachineControl", "Networking"], swiftSettings: strict),
