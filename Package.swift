@@ -61,6 +61,9 @@ let package = Package(
     // What kernels are compressed with.
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CLZMA", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
+    // Disks over the network; without pkg-config, which would add the shared library.
+    .systemLibrary(name: "CNBD", providers: [.apt(["libnbd-dev"])]),
+    .target(name: "CNBDLibraries"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstandard", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
@@ -77,7 +80,9 @@ let package = Package(
       swiftSettings: hot),
     .target(name: "KVM", dependencies: ["CHost", "GuestMemory", "HostSystem"], swiftSettings: hot),
     .target(name: "Devices", dependencies: ["GuestMemory", "HostSystem"], swiftSettings: hot),
-    .target(name: "DiskImages", dependencies: ["CZlib", "CZstandard", "HostSystem"], swiftSettings: hot),
+    .target(
+      name: "DiskImages", dependencies: ["CNBD", "CNBDLibraries", "CZlib", "CZstandard", "HostSystem"],
+      swiftSettings: hot),
     .target(
       name: "Networking", dependencies: ["CHost", "CSlirp", "HostSystem", "MachineControl"],
       swiftSettings: hot),
@@ -178,7 +183,8 @@ let package = Package(
       name: "KVMTests", dependencies: ["CHost", "GuestMemory", "HostSystem", "KVM"], swiftSettings: strict),
     .testTarget(name: "DevicesTests", dependencies: ["Devices", "HostPrograms"], swiftSettings: strict),
     .testTarget(
-      name: "DiskImagesTests", dependencies: ["DiskImages", "HostSystem"], swiftSettings: strict),
+      name: "DiskImagesTests", dependencies: ["DiskImages", "HostPrograms", "HostSystem"],
+      swiftSettings: strict),
     .testTarget(
       name: "NetworkingTests",
       dependencies: ["CHost", "HostSystem", "MachineControl", "Networking"], swiftSettings: strict),

@@ -18,6 +18,6 @@ struct FuzzTarget: Sendable {
   }
 
   static let all =
-    files + disks + kernels + tables + virtio + pci + platform + pcPlatform + pcFirmware + boards + machine
-    + agents + backups
+    files + disks + qcow2 + kernels + tables + virtio + pci + platform + pcPlatform + pcFirmware + boards
+    + machine + agents + backups
 }

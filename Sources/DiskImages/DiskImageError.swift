@@ -36,6 +36,8 @@ package enum DiskImageError: Error, Equatable, Sendable, CustomStringConvertible
   case backingMissing(name: String, backing: String)
   /// The file only describes a disk, whose bytes are in another that it calls `file`, in this format.
   case elsewhere(name: String, file: String, format: DiskFormat)
+  /// A disk that a server has: `reason` says what it answered, or what is wrong with its name.
+  case server(name: String, reason: String)
   case system(name: String, operation: String, Errno)
 
   package var description: String {
@@ -88,6 +90,8 @@ package enum DiskImageError: Error, Equatable, Sendable, CustomStringConvertible
       "\(name) holds only what differs from \(backing): give that file too, or convert both into one"
     case .elsewhere(let name, let file, let format):
       "\(name) only describes a disk that is in \(file): name that file instead, as \(format.rawValue)"
+    case .server(let name, let reason):
+      "cannot use \(name): \(reason)"
     case .system(let name, let operation, let error):
       "cannot \(operation) \(name): \(error)"
     }

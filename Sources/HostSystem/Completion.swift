@@ -22,4 +22,15 @@ package final class Completion: @unchecked Sendable {  // one atomic word, whose
   package func wait() {
     while word.pointee.load(ordering: .acquiring) == 0 { futexWait(word, expected: 0) }
   }
+
+  /// Waits for so many nanoseconds at most; whether the promise was kept by then.
+  package func wait(nanoseconds: Int64) -> Bool {
+    let deadline = monotonicNanoseconds().addingReportingOverflow(UInt64(max(0, nanoseconds))).partialValue
+    while word.pointee.load(ordering: .acquiring) == 0 {
+      let now = monotonicNanoseconds()
+      guard now < deadline else { return false }
+      futexWait(word, expected: 0, nanoseconds: Int64(clamping: deadline - now))
+    }
+    return true
+  }
 }

@@ -14,6 +14,10 @@ package struct ImageConvertCommand: ParsableCommand {
       no room. A file that an image names as its base is read only when --backing names it too.
 
       vmdk images are written stream-optimised, as OVA files hold them; vdi, vhd and vhdx ones dynamic.
+
+      Source and target may be disks of a server: nbd://host[:port]/export, nbds://… with TLS (by the certificates in \
+      the folder that ?tls-certificates= names, or the host's authorities), or nbd+unix:///export?socket=PATH. They \
+      are raw unless -f says otherwise. A target that may hold something already takes --force.
       """)
 
   @Option(
@@ -33,7 +37,7 @@ package struct ImageConvertCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The image that the source was made on, when it is a layer.", valueName: "file"))
   var backing: String?
 
-  @Flag(help: "Take the place of a file that is there.")
+  @Flag(help: "Take the place of a file that is there, or of what a server's disk holds.")
   var force = false
 
   @Flag(name: .shortAndLong, help: "Show no progress, and not which formats were taken.")
@@ -65,9 +69,11 @@ package struct ImageConvertCommand: ParsableCommand {
     }
   }
 
-  /// The format that was stated, or else the one of the name's ending; raw without a known one.
+  /// The format that was stated, or else the one of the name's ending; raw without a known one, and on a server.
   static func format(of file: String, stated: String?) throws -> DiskFormat {
     if let stated { return try DiskSource.format(named: stated) }
+    // A server's own affair.
+    if NBDLocation.isMeant(by: file) { return .raw }
     let ending = URL(fileURLWithPath: file).pathExtension.lowercased()
     return (try? DiskSource.format(named: ending)) ?? .raw
   }

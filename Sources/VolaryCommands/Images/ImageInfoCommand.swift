@@ -5,7 +5,9 @@ internal import VolaryHost
 /// `volary image info`: what a disk image in a file is.
 package struct ImageInfoCommand: ParsableCommand {
   package static let configuration = CommandConfiguration(
-    commandName: "info", abstract: "Show the format, the size and the layers of a disk image in a file.")
+    commandName: "info", abstract: "Show the format, the size and the layers of a disk image.",
+    discussion:
+      "The image is in a file, or a server's disk: nbd://host/export, nbds://…, nbd+unix:///…?socket=PATH.")
 
   @Argument(help: ArgumentHelp("The image.", valueName: "file"), completion: .file()) var file: String
 

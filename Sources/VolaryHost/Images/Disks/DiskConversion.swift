@@ -2,12 +2,12 @@ package import DiskImages
 import Glibc
 import HostSystem
 
-/// Writes a disk as a file in some format.
+/// Writes a disk as a file in some format, or to a server's disk.
 package struct DiskConversion {
   package var format: DiskFormat
   /// Contents are packed, where the format can be either.
   package var isCompressed = false
-  /// Takes the place of a file of that name.
+  /// Takes the place of a file of that name, or of what a server's disk holds.
   package var replaces = false
 
   package init(to format: DiskFormat) { self.format = format }
@@ -29,11 +29,54 @@ package struct DiskConversion {
     _ source: DiskSource, to target: String, progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }
   ) throws {
     try check()
+    if NBDLocation.isMeant(by: target) { return try write(source, toServer: target, progress: progress) }
     try NewFile.make(target, replaces: replaces) { new in
       try Self.write(
         source, to: new.descriptor, name: target, format: format, isCompressed: isCompressed,
         progress: progress)
     }
+  }
+
+  /// Writes to a server's disk, which may be larger and then ends with zeroes.
+  private func write(
+    _ source: DiskSource, toServer target: String, progress: (UInt64, UInt64) -> Void
+  ) throws(ImageError) {
+    guard format == .raw else {
+      throw ImageError(.usage, "\(target) is a server's disk, whose format is the server's: leave out -O")
+    }
+    let disk: NBDImage
+    do throws(DiskImageError) {
+      disk = try NBDImage(NBDLocation(target), readOnly: false)
+    } catch {
+      throw ImageError(disk: error)
+    }
+    guard disk.size >= source.disk.size else {
+      throw ImageError(
+        "\(target) has \(disk.size) bytes, and \(source.path) \(source.disk.size): make it larger")
+    }
+    let isEmpty = (try? Self.isZero(disk)) == true
+    guard isEmpty || replaces else {
+      throw ImageError(
+        .conflict, "\(target) may hold something already: take another disk, or add --force")
+    }
+    let writer = DiskImageWriter(disk, isEmpty: isEmpty)
+    do throws(Errno) {
+      try writer.zero(at: source.disk.size, count: disk.size - source.disk.size)
+    } catch {
+      throw NewFile.failure(error, writing: target)
+    }
+    try Self.copy(source, to: writer, name: target, progress: progress)
+  }
+
+  /// Whether a disk is known to read as zero throughout.
+  private static func isZero(_ disk: any DiskImage) throws(Errno) -> Bool {
+    var position: UInt64 = 0
+    while position < disk.size {
+      let extent = try disk.extent(at: position, limit: disk.size)
+      guard extent.content == .zero, extent.end > position else { return false }
+      position = extent.end
+    }
+    return true
   }
 
   /// Writes a disk to a file that is open and empty.

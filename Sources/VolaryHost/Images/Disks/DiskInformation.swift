@@ -9,7 +9,7 @@ package struct DiskInformation: Encodable, Sendable, Equatable {
   package var format: String
   /// Bytes of the disk; nil when a file is missing that it is a layer over.
   package var size: Int64?
-  /// Bytes of the file, and those that it takes on the host.
+  /// Bytes of the file, and those that it takes on the host; a server does not say what its disk takes.
   package var fileSize: Int64
   package var storedSize: Int64
   /// Bytes of the disk that are not known to be zero.
@@ -34,6 +34,15 @@ package struct DiskInformation: Encodable, Sendable, Equatable {
   package static func layers(
     of path: String, format: DiskFormat?, backing: String?
   ) throws(ImageError) -> [DiskInformation] {
+    if NBDLocation.isMeant(by: path) {
+      let source = try DiskSource(path, format: format, backing: backing)
+      let top = DiskInformation(
+        file: path, format: source.format.rawValue, size: Int64(clamping: source.disk.size),
+        fileSize: source.length, storedSize: source.stored, dataSize: try source.dataBytes(), backing: backing
+      )
+      guard let backing else { return [top] }
+      return [top] + (try layers(of: backing, format: nil, backing: nil))
+    }
     let descriptor = try DiskSource.open(path)
     var top: DiskInformation
     do throws(DiskImageError) {

@@ -2,7 +2,7 @@ package import DiskImages
 import Glibc
 import HostSystem
 
-/// An image file that a person named, opened to be read.
+/// An image that a person named, in a file or on a server, opened to be read.
 package struct DiskSource {
   package let path: String
   package let disk: any DiskImage
@@ -27,8 +27,37 @@ package struct DiskSource {
   }
 
   /// Opens a file; without a format, in the one that its contents look like. A layer needs the image that it was
-  /// made on, `backing`, which is never looked for.
+  /// made on, `backing`, which is never looked for. What is named as ``NBDLocation`` has it is a server's disk, which is
+  /// raw unless a format is stated, for it is a guest's to write.
   package init(_ path: String, format: DiskFormat? = nil, backing: String? = nil) throws(ImageError) {
+    if NBDLocation.isMeant(by: path) {
+      try self.init(server: path, format: format ?? .raw, backing: backing)
+    } else {
+      try self.init(file: path, format: format, backing: backing)
+    }
+  }
+
+  private init(server text: String, format: DiskFormat, backing: String?) throws(ImageError) {
+    let base: (any DiskImage)? = if let backing { try DiskSource(backing).disk } else { nil }
+    do throws(DiskImageError) {
+      let whole = try NBDImage(NBDLocation(text), readOnly: true)
+      length = Int64(clamping: whole.size)
+      if format == .raw {
+        guard base == nil else { throw .rawHasNoBase(name: text) }
+        disk = whole
+      } else {
+        disk = try DiskImages.open(format: format, file: DiskFile(whole, name: text), base: base)
+      }
+    } catch {
+      throw ImageError(disk: error)
+    }
+    self.format = format
+    stored = length
+    path = text
+    isTold = false
+  }
+
+  private init(file path: String, format: DiskFormat?, backing: String?) throws(ImageError) {
     let base: (any DiskImage)? = if let backing { try DiskSource(backing).disk } else { nil }
     let descriptor = try Self.open(path)
     do throws(DiskImageError) {
