@@ -9,7 +9,7 @@ extension FuzzTarget {
 
   private static func backup(_ random: inout FuzzRandom) throws {
     let index = Array("{}".utf8) + [UInt8](repeating: 0x20, count: random.below(600))
-    var disk = try qcow2()
+    var disk = try exportedDisk()
     if random.once(in: 2) { random.mutate(&disk) }
     var files = [("index.yaml", index), ("disk.qcow2", disk)]
     if random.once(in: 8) { files.append(files[random.below(2)]) }
@@ -53,7 +53,7 @@ extension FuzzTarget {
     return sink.bytes
   }
 
-  private static func qcow2() throws -> [UInt8] {
+  private static func exportedDisk() throws -> [UInt8] {
     let file = try HostFile(Descriptor.memory(name: "fuzz"), name: "fuzz", readOnly: false)
     let writer = try DiskImages.writer(format: .qcow2, file: file, size: 300 << 10)
     let bytes = [UInt8](repeating: 7, count: 70_144)

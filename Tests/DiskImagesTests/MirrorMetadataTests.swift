@@ -4,7 +4,7 @@ import Testing
 
 /// Metadata that somebody changed or cut are refused or read right, and never trap.
 @Suite struct MirrorMetadataTests {
-  static let rounds = QCOW2Tools.numberFromEnvironment("VOLARY_MIRROR_MUTATIONS") ?? 300
+  static let rounds = QCOW2Tools.numberFromEnvironment("VOLARY_MIRROR_MUTATIONS") ?? 120
 
   /// Makes checksums right again, so that what is behind them is looked at.
   static func seal(_ bytes: inout [UInt8], bits: Int) {

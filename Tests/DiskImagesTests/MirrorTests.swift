@@ -273,6 +273,37 @@ import Testing
     #expect(opened.reports.all.filter { $0.sides == [.current, .missing] }.count == 1)
   }
 
+  @Test func `files of the host, and regions of their usual size`() throws {
+    let size = 40 << 20
+    func file() throws -> HostFile {
+      let file = try HostFile(DiskImages.temporaryFile(in: "/tmp"), name: "side", readOnly: false)
+      try file.resize(to: UInt64(size))
+      return file
+    }
+    func side(_ low: UInt64) throws -> MirrorSide {
+      MirrorSide(try RawImage(file()), identity: MirrorIdentity(high: 0, low: low), name: "side \(low)")
+    }
+    let metadata = try HostFile(DiskImages.temporaryFile(in: "/tmp"), name: "metadata", readOnly: false)
+    let (first, second, third) = (try side(1), try side(2), try side(3))
+    try MirrorImage.create(metadata: metadata, first, second, areAlike: true)
+    let disk = try MirrorImage(metadata: metadata, sides: [first])
+    var model = [UInt8](repeating: 0, count: size)
+    func write(_ byte: UInt8, _ offset: Int, _ count: Int) throws {
+      try disk.write([UInt8](repeating: byte, count: count), at: UInt64(offset))
+      model.replaceSubrange(offset..<offset + count, with: repeatElement(byte, count: count))
+    }
+    try write(1, 3 << 20 - 4096, 2 << 20)
+    try write(2, 20 << 20, 512)
+    try disk.attach(third)
+    for index in 0..<40 { try write(UInt8(index + 3), index << 20 + 0x8000, 4096) }
+    for _ in 0..<60_000 where !disk.state.isWhole { usleep(1000) }
+    #expect(disk.state.isWhole)
+    try disk.close()
+    #expect(try disk.bytes(0, size) == model)
+    for side in [first, third] { #expect(try side.disk.bytes(0, size) == model) }
+    #expect(try third.disk.extent(at: 30 << 20 + 0x9000, limit: .max).content == .zero, "holes stay holes")
+  }
+
   @Test func `a mirror that nobody holds ends its thread`() throws {
     let rig = try Self.rig(64)
     weak var disk: MirrorImage?
