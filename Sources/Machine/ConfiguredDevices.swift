@@ -1,4 +1,5 @@
 internal import Devices
+internal import DiskImages
 internal import Glibc
 internal import GuestMemory
 internal import HostSystem
@@ -17,10 +18,11 @@ struct ConfiguredDevices {
   /// The kernel's worker for the network, if it has one; it writes guest memory by itself.
   private(set) var kernelNetwork: KernelNetwork?
 
-  /// `storages` are the configuration's disks, opened. `send` tells the machine's owner.
+  /// `storages` are the configuration's disks, opened. `send` tells the machine's owner, `link` the machine, which
+  /// stands still while a disk waits for room.
   init(
     _ configuration: MachineConfiguration, _ descriptors: [Descriptor], storages: [DiskStorage],
-    memory: GuestMemory, send: @escaping @Sendable (ControlEvent) -> Void
+    memory: GuestMemory, link: VirtualMachine.PowerLink, send: @escaping @Sendable (ControlEvent) -> Void
   ) throws(Errno) {
     self.storages = storages
     for (disk, storage) in zip(configuration.disks, storages) {
@@ -31,11 +33,15 @@ struct ConfiguredDevices {
           .diskFailed(
             disk: disk.serial, operation: $0.operation.rawValue, errorNumber: $0.errno.code))
       }
+      let wait: @Sendable (Bool) -> Void = {
+        link.disk(disk.serial, waitsForRoom: $0)
+        send(.diskFull(disk: disk.serial, isFull: $0))
+      }
       disks.append(
         try VirtioBlock(
           name: "disk \(disk.serial)", storage: storage, serial: disk.serial,
           writesThrough: disk.cache == .writethrough, pace: Self.pace,
-          onFailure: tell))
+          onWant: disk.waitsForRoom ? wait : nil, onFailure: tell))
     }
     all += disks
     if let network = configuration.network {
@@ -77,6 +83,24 @@ struct ConfiguredDevices {
     disk.rates = BlockRates(
       readBytes: rates.readBytes, writtenBytes: rates.writtenBytes, reads: rates.reads, writes: rates.writes)
     return true
+  }
+
+  /// Makes a disk larger, which it may be already, and tells the guest.
+  func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure) {
+    let phase = "resizing disk \(serial)"
+    guard let disk = disks.first(where: { $0.serial == serial }),
+      let storage = storages.first(where: { $0.serial == serial })
+    else { throw ControlFailure(.wrongState, phase: phase, message: "there is no such disk") }
+    guard size % UInt64(sectorSize) == 0, size >= storage.size else {
+      throw ControlFailure(
+        .invalidConfiguration, phase: phase,
+        message: "it has \(storage.size) bytes, and cannot have \(size) while the machine runs")
+    }
+    guard let image = storage.resizable else {
+      throw ControlFailure(.unsupported, phase: phase, message: "its format does not grow in its place")
+    }
+    try ControlFailure.host(phase) { () throws(Errno) in try image.resize(to: size) }
+    disk.storageResized()
   }
 
   // MARK: - Disks that go on elsewhere
@@ -124,7 +148,7 @@ struct ConfiguredDevices {
       let activity = disk.activity
       return .init(
         serial: disk.serial, reads: activity.reads, writes: activity.writes, bytesRead: activity.bytesRead,
-        bytesWritten: activity.bytesWritten, flushes: activity.flushes)
+        bytesWritten: activity.bytesWritten, flushes: activity.flushes, isFull: disk.waitsForRoom)
     }
   }
 

@@ -27,6 +27,9 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   var size: UInt64 { image.size }
   var isReadOnly: Bool { image.isReadOnly }
 
+  /// The image, if it can become larger while it is used.
+  var resizable: QCOW2Image? { image as? QCOW2Image }
+
   func read(at offset: UInt64, into target: UnsafeMutableRawBufferPointer) throws(Errno) {
     try image.read(at: offset, into: target)
   }

@@ -153,6 +153,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
 
   package func kill() throws(ControlFailure) {
     guard hasStarted else { return end(with: .guestPoweredOff(code: nil)) }
+    devices?.console?.abandonOutput()
     try built().end()
   }
 
@@ -175,6 +176,11 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       throw ControlFailure(
         .wrongState, phase: "limiting a disk", message: "there is no disk \(serial)")
     }
+  }
+
+  package func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure) {
+    _ = try built()
+    try devices?.resizeDisk(serial, to: size)
   }
 
   package func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {

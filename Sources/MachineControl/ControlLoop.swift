@@ -162,6 +162,7 @@ final class ControlLoop {
     case .resizeConsole(let columns, let rows): try handler.resizeConsole(columns: columns, rows: rows)
     case .balloon(let target): try handler.setBalloon(target: target)
     case .limitDisk(let serial, let rates): try handler.limitDisk(serial, rates)
+    case .resizeDisk(let serial, let size): try handler.resizeDisk(serial, to: size)
     case .status: return (.status(try handler.status()), [])
     case .checkpoint(let checkpoint):
       let all = takeAll(descriptors)

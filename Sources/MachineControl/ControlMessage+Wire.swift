@@ -17,6 +17,7 @@ extension ControlMessage {
     static let attachBroker: UInt8 = 14
     static let checkpoint: UInt8 = 15
     static let limitDisk: UInt8 = 16
+    static let resizeDisk: UInt8 = 17
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
@@ -31,6 +32,7 @@ extension ControlMessage {
     static let warning: UInt8 = 133
     static let diskFailed: UInt8 = 134
     static let memoryKept: UInt8 = 135
+    static let diskFull: UInt8 = 136
   }
 
   // MARK: - Encoding
@@ -99,6 +101,10 @@ extension ControlRequest {
     case .balloon(let target):
       writer.header(ControlMessage.Kind.balloon, id: id)
       writer.integer(target)
+    case .resizeDisk(let serial, let size):
+      writer.header(ControlMessage.Kind.resizeDisk, id: id)
+      writer.string(serial)
+      writer.integer(size)
     case .limitDisk(let serial, let rates):
       writer.header(ControlMessage.Kind.limitDisk, id: id)
       writer.string(serial)
@@ -130,6 +136,8 @@ extension ControlRequest {
     case ControlMessage.Kind.resizeConsole:
       self = .resizeConsole(columns: try reader.integer(), rows: try reader.integer())
     case ControlMessage.Kind.balloon: self = .balloon(target: try reader.integer())
+    case ControlMessage.Kind.resizeDisk:
+      self = .resizeDisk(try reader.string("disk"), try reader.integer())
     case ControlMessage.Kind.limitDisk:
       self = .limitDisk(try reader.string("disk"), try DiskRates(from: &reader))
     case ControlMessage.Kind.status: self = .status
@@ -197,6 +205,10 @@ extension ControlEvent {
       writer.string(disk)
       writer.string(operation)
       writer.integer(errorNumber)
+    case .diskFull(let disk, let isFull):
+      writer.header(ControlMessage.Kind.diskFull, id: 0)
+      writer.string(disk)
+      writer.flag(isFull)
     case .memoryKept(let failure):
       writer.header(ControlMessage.Kind.memoryKept, id: 0)
       writer.optional(failure) { $0.string($1) }
@@ -218,6 +230,8 @@ extension ControlEvent {
       self = .diskFailed(
         disk: try reader.string("disk"), operation: try reader.string("operation"),
         errorNumber: try reader.integer())
+    case ControlMessage.Kind.diskFull:
+      self = .diskFull(disk: try reader.string("disk"), isFull: try reader.flag("full"))
     case ControlMessage.Kind.memoryKept:
       self = .memoryKept(
         failure: try reader.optional("failure") { (reader) throws(WireError) in try reader.string("failure") }

@@ -18,6 +18,8 @@ package enum ControlRequest: Equatable, Sendable {
   case balloon(target: UInt64)
   /// Hold the disk of a serial number to rates.
   case limitDisk(String, DiskRates)
+  /// Make the disk of a serial number larger, to as many bytes, and tell the guest.
+  case resizeDisk(String, UInt64)
   case status
   /// Joins the stream socket that comes with it to the serial console, until it is closed: it gets what the guest
   /// writes, after up to `backlog` bytes of what there was, and the guest gets what is written into it. Refused
@@ -56,6 +58,9 @@ package enum ControlEvent: Equatable, Sendable {
   /// The host could not carry out what the guest asked of a disk, named by its serial; the guest sees an
   /// error. `operation` is a word such as `write`, `errorNumber` the system's (errno(3)).
   case diskFailed(disk: String, operation: String, errorNumber: Int32)
+  /// A disk, named by its serial, has no room on the host for what the guest writes, and the machine stands still; or
+  /// it has some again.
+  case diskFull(disk: String, isFull: Bool)
   /// What a ``Checkpoint`` has to keep of the guest's memory is in its file, or why it is not.
   case memoryKept(failure: String?)
   /// A line for the person who runs the machine.
@@ -190,10 +195,12 @@ package struct MachineStatus: Equatable, Sendable {
     package var bytesRead: UInt64
     package var bytesWritten: UInt64
     package var flushes: UInt64
+    /// Whether it has no room on the host, for which the machine waits.
+    package var isFull: Bool
 
     package init(
       serial: String, reads: UInt64 = 0, writes: UInt64 = 0, bytesRead: UInt64 = 0, bytesWritten: UInt64 = 0,
-      flushes: UInt64 = 0
+      flushes: UInt64 = 0, isFull: Bool = false
     ) {
       self.serial = serial
       self.reads = reads
@@ -201,6 +208,7 @@ package struct MachineStatus: Equatable, Sendable {
       self.bytesRead = bytesRead
       self.bytesWritten = bytesWritten
       self.flushes = flushes
+      self.isFull = isFull
     }
   }
 

@@ -115,6 +115,7 @@ extension MachineConfiguration.Disk {
     writer.flag(readOnly)
     writer.flag(ephemeral)
     writer.integer(cache.rawValue)
+    writer.flag(waitsForRoom)
     writer.string(serial)
   }
 
@@ -129,6 +130,7 @@ extension MachineConfiguration.Disk {
       readOnly: try reader.flag("read-only"),
       ephemeral: try reader.flag("ephemeral"),
       cache: try reader.choice("disk cache"),
+      waitsForRoom: try reader.flag("waits for room"),
       serial: try reader.string("disk serial"))
   }
 }

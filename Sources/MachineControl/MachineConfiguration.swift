@@ -194,12 +194,16 @@ package struct MachineConfiguration: Equatable, Sendable {
     /// The file goes with the machine: flushes need not reach the host's disk.
     package var ephemeral: Bool
     package var cache: Cache
+    /// When the host has no room for what the guest writes, the machine stands still until there is some; else the
+    /// guest sees an error.
+    package var waitsForRoom: Bool
     /// What the guest reads as the disk's serial number, at most 20 bytes of ASCII.
     package var serial: String
 
     package init(
       file: DescriptorIndex, layers: [Layer] = [], format: Format, size: UInt64,
-      readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, serial: String
+      readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, waitsForRoom: Bool = false,
+      serial: String
     ) {
       self.file = file
       self.layers = layers
@@ -208,6 +212,7 @@ package struct MachineConfiguration: Equatable, Sendable {
       self.readOnly = readOnly
       self.ephemeral = ephemeral
       self.cache = cache
+      self.waitsForRoom = waitsForRoom
       self.serial = serial
     }
   }

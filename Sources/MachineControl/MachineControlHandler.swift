@@ -18,6 +18,7 @@ package protocol MachineControlHandler: AnyObject {
   func setBalloon(target: UInt64) throws(ControlFailure)
   /// Holds a disk, named by its serial number, to rates.
   func limitDisk(_ serial: String, _ rates: DiskRates) throws(ControlFailure)
+  func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure)
   func status() throws(ControlFailure) -> MachineStatus
   /// Joins a stream to the serial console, first with up to `backlog` bytes of what there was.
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure)

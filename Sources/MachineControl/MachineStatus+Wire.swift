@@ -37,12 +37,14 @@ extension MachineStatus.DiskActivity {
   fileprivate func write(to writer: inout WireWriter) {
     writer.string(serial)
     for count in [reads, writes, bytesRead, bytesWritten, flushes] { writer.integer(count) }
+    writer.flag(isFull)
   }
 
   fileprivate init(from reader: inout WireReader) throws(WireError) {
     self.init(
       serial: try reader.string("disk serial"), reads: try reader.integer(), writes: try reader.integer(),
-      bytesRead: try reader.integer(), bytesWritten: try reader.integer(), flushes: try reader.integer())
+      bytesRead: try reader.integer(), bytesWritten: try reader.integer(), flushes: try reader.integer(),
+      isFull: try reader.flag("full"))
   }
 }
 

@@ -78,7 +78,7 @@ enum Samples {
           state: .ended, processID: 4711, guestResets: 3,
           disks: [
             .init(serial: "root", reads: 1, writes: 2, bytesRead: 512, bytesWritten: .max, flushes: 3),
-            .init(serial: "data"),
+            .init(serial: "data", isFull: true),
           ],
           network: .init(framesReceived: 1, bytesReceived: 60, framesSent: 2, bytesSent: 1 << 40)))),
     .request(id: 1, .descriptors), .request(id: 2, .configure(configuration)), .request(id: 3, .start),
@@ -88,6 +88,7 @@ enum Samples {
     .request(id: 10, .balloon(target: 512 << 20)),
     .request(
       id: 11, .limitDisk("root", DiskRates(readBytes: 1, writtenBytes: .max, reads: 3, writes: 4))),
+    .request(id: 12, .resizeDisk("root", 1 << 40)),
     .request(id: .max, .status),
     .reply(id: 1, .done),
     .reply(
@@ -102,6 +103,7 @@ enum Samples {
     .event(.guestReset), .event(.guestPanicked(message: "VFS")), .event(.failed(phase: "a", message: "b")),
     .event(.warning(line: "")),
     .event(.diskFailed(disk: "root", operation: "write", errorNumber: 28)),
+    .event(.diskFull(disk: "root", isFull: true)), .event(.diskFull(disk: "", isFull: false)),
   ]
 }
 
@@ -133,7 +135,7 @@ enum Samples {
     #expect(
       Array(ControlMessage.reply(id: 1, .status(status)).encoded().dropFirst(9 + 2 + 8 + 4 + 3 * 8))
         == [7, 0, 0, 0] + long(2) + [1, 0, 0, 0, 1, 0, 0, 0, 0x64] + long(1) + long(0) + long(0) + long(0)
-        + long(0) + [1] + long(0) + long(0) + long(0) + long(9) + long(6) + long(5) + long(4) + [1, 0, 1]
+        + long(0) + [0, 1] + long(0) + long(0) + long(0) + long(9) + long(6) + long(5) + long(4) + [1, 0, 1]
         + long(3) + [0, 0])
   }
 

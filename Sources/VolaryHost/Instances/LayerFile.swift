@@ -78,6 +78,14 @@ package enum LayerFile {
     }
   }
 
+  /// Has a file take the place of another in the same folder.
+  static func rename(_ path: String, as place: String) throws(VolaryError) {
+    guard Glibc.rename(path, place) == 0 else {
+      throw VolaryError("cannot write \(place): \(Errno(errno))")
+    }
+    try synchronizeFolder(of: place)
+  }
+
   /// Whether nothing has been written to a qcow2 file that ``create(_:size:over:)`` made: its first table has no entry.
   /// Nobody has it open to write.
   package static func isEmpty(_ path: String) -> Bool {

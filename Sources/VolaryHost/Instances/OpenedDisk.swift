@@ -42,6 +42,6 @@ package struct OpenedDisk {
     }
     return .init(
       file: first, layers: layers, format: chain.top.format == .raw ? .raw : .qcow2,
-      size: chain.size & ~511, readOnly: isReadOnly, serial: serial)
+      size: chain.size & ~511, readOnly: isReadOnly, waitsForRoom: true, serial: serial)
   }
 }

@@ -31,9 +31,7 @@ extension Instances {
     guard let machine = machines[record.id] else {
       throw APIError.conflict("the instance `\(record.name)` does not run", wayOut: "start it first")
     }
-    if machine.isFrozen {
-      throw APIError.conflict("the instance `\(record.name)` is paused", wayOut: "resume it first")
-    }
+    if machine.isFrozen { throw machine.standstill(of: record.name) }
     if machine.report != nil { return (machine.link, Self.agentPatience) }
     let age = Duration.microseconds(max(0, Timestamp.now.microseconds - machine.startedAt.microseconds))
     return (machine.link, max(Self.agentPatience, Self.patienceForBoot - age))

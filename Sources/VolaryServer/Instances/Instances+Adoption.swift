@@ -91,7 +91,10 @@ extension Instances {
     machines[record.id] = RunningMachine(
       link: link, identity: identity, process: nil, network: nil,
       startedAt: record.startedAt ?? .now,
-      architecture: Self.architecture(of: record), isFrozen: status.state == .paused)
+      architecture: Self.architecture(of: record), isPaused: status.state == .paused)
+    for disk in status.disks where disk.isFull {
+      machines[record.id]?.fullDisks[disk.serial] = condition(ofFullDisk: disk.serial, of: record)
+    }
     // As it was started, whatever its configuration says since.
     let cpus = status.instructions.isEmpty ? (try? settings(of: record).cpus) ?? 1 : status.instructions.count
     pool.adopt(
@@ -113,6 +116,7 @@ extension Instances {
     machines[record.id]?.group = group(record.id, of: identity?.identifier ?? 0, in: groups)
     await holdLimits(record)
     await holdMemory(record)
+    await holdDiskSize(record)
     services.logger.notice("\(record.name) goes on (process \(status.processID))")
     return true
   }

@@ -188,6 +188,7 @@ extension Instances {
       machines[id]?.trouble = Condition(
         type: "DiskTrouble", status: true, reason: "HostRefused",
         message: "the host could not \(operation) the disk `\(disk)`: \(Errno(errorNumber))")
+    case .diskFull(let disk, let isFull): await note(id, disk: disk, isFull: isFull)
     case .warning(let line): services.logger.warning("\(line)", metadata: ["instance": "\(id)"])
     case .memoryKept(let failure): memoryKept(failure, of: id)
     case .started, .guestPoweredOff, .guestPanicked, .failed: break
@@ -209,8 +210,9 @@ extension Instances {
     guard let machine = machines[id] else { return }
     let name = (try? await services.store.read { try InstanceRecord.fetchOne($0, key: id)?.name }) ?? id
     if machine.isFrozen, !force {
+      let reason = machine.standstill(of: name)
       throw APIError.conflict(
-        "the instance `\(name)` is paused", wayOut: "resume it first, or stop it with --force")
+        reason.message, wayOut: (reason.wayOut.map { "\($0), or " } ?? "") + "stop it with --force")
     }
     if !force {
       context?.progress("asking the guest to end")
@@ -322,11 +324,15 @@ extension Instances {
         throw APIError.conflict("the instance `\(record.name)` does not run")
       }
       do { try await machine.link.call(isFrozen ? .pause : .resume) } catch { throw APIError(host: error) }
-      await self.note(record.id, isFrozen: isFrozen)
-      if !isFrozen { await self.setClock(record.id) }
+      await self.note(record.id, isPaused: isFrozen)
+      if isFrozen { return }
+      if let machine = await self.machines[record.id], machine.isFrozen {
+        throw machine.standstill(of: record.name)
+      }
+      await self.setClock(record.id)
     }
     await tell(isFrozen ? "paused" : "resumed", record)
   }
 
-  private func note(_ id: String, isFrozen: Bool) { machines[id]?.isFrozen = isFrozen }
+  private func note(_ id: String, isPaused: Bool) { machines[id]?.isPaused = isPaused }
 }

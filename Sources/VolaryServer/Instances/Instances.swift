@@ -42,6 +42,8 @@ actor Instances {
   var refusals: [String: Condition] = [:]
   /// Layers that are being put together.
   var merge: Merge?
+  /// Whose layers are being exchanged at this moment.
+  var committing: Set<String> = []
   /// Upper ones of pairs that could not be, until the daemon starts again.
   var unmerged: Set<String> = []
   /// Layers that are being read, by the backup that they go into.
@@ -56,7 +58,7 @@ actor Instances {
   private var snapshotCounts: SnapshotCounts
   private var profiles: ProfileTable
   /// What is being done to an instance, by its id: one thing at a time.
-  private var busy: [String: String] = [:]
+  private(set) var busy: [String: String] = [:]
   private var lastTicket: UInt64 = 0
   /// Whether machines end because the host does.
   var hostGoesDown = false
@@ -174,10 +176,13 @@ actor Instances {
   /// Of that what neither the instance's row nor its profiles tell.
   private func conditionsBesideItsRow(of record: InstanceRecord) -> [Condition] {
     let machine = machines[record.id]
-    return [
-      machine?.trouble, machine?.limitsTrouble, refusals[record.id], pools.condition(of: record.pool),
-      layerCondition(of: record),
-    ].compactMap { $0 }
+    let full = machine.map { Array($0.fullDisks.values) } ?? []
+    return full
+      + [
+        machine?.trouble, machine?.limitsTrouble, machine?.sizeTrouble, refusals[record.id],
+        pools.condition(of: record.pool),
+        layerCondition(of: record),
+      ].compactMap { $0 }
   }
 
   /// What is shown among an instance's configuration, and is not somebody's to set.
@@ -267,12 +272,16 @@ actor Instances {
   func exclusively<Value: Sendable>(
     _ record: InstanceRecord, _ what: String, _ body: @Sendable () async throws -> Value
   ) async throws -> Value {
+    await leaveCommit(record.id)
     if let other = busy[record.id] {
       throw APIError.conflict(
         "the instance `\(record.name)` is being \(other)", wayOut: "try again when that is done")
     }
     busy[record.id] = what
-    defer { busy[record.id] = nil }
+    defer {
+      busy[record.id] = nil
+      Task { await mergeLayers() }
+    }
     return try await body()
   }
 

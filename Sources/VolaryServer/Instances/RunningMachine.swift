@@ -14,7 +14,10 @@ struct RunningMachine: Sendable {
   let network: ChildProcess?
   let startedAt: Timestamp
   let architecture: MachineConfiguration.Architecture
-  var isFrozen = false
+  /// Somebody wanted it to stand still.
+  var isPaused = false
+  /// Disks that wait for room on the host, by their serials, for which it stands still too.
+  var fullDisks: [String: Condition] = [:]
   /// Who wanted its end, for the reason that is given.
   var endWanted: EndWanted?
   /// Whether its instance stays even if it is one that goes with its machine.
@@ -36,8 +39,13 @@ struct RunningMachine: Sendable {
   /// Those in effect, and what of them the host cannot hold.
   var limits: MachineLimits?
   var limitsTrouble: Condition?
+  /// Why its disk is not as large as it is configured.
+  var sizeTrouble: Condition?
   /// Those who wait for its end.
   var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
+
+  /// Whether its CPUs stand still.
+  var isFrozen: Bool { isPaused || !fullDisks.isEmpty }
 
   enum EndWanted: Sendable {
     case stop, kill

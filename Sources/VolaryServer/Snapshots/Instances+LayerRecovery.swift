@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GRDB
+internal import Glibc
 internal import Logging
 internal import VolaryAPI
 internal import VolaryHost
@@ -37,6 +38,10 @@ extension Instances {
     for (pool, there) in present ?? [:] {
       let known = known[pool] ?? []
       for stray in there.subtracting(known).sorted() {
+        if stray.hasSuffix(LayerMerge.newEnding) {
+          unlink(pools.layer(stray, in: pool))
+          continue
+        }
         services.logger.warning(
           "the store knows nothing of \(pools.layer(stray, in: pool)): it stays, for somebody to look at")
       }

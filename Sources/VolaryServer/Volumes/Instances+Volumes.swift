@@ -140,14 +140,14 @@ extension Instances {
   }
 
   private func grow(_ old: VolumeRecord, to new: VolumeRecord) async throws {
-    if let user = try runningUser(of: old) {
-      throw APIError.conflict(
-        "the instance `\(user.name)` runs, and has the volume `\(old.name)`", wayOut: "stop it first")
-    }
     try await checkPool(old.pool)
     let ratios = try await ratios()
     try admit(new, old: old.size, ratios)
     defer { pool.settleDisk(new.id) }
+    if let user = try runningUser(of: old) {
+      try await services.store.write { try Self.check(new, $0) }
+      return try await growRunning(old, of: user, to: new.size)
+    }
     guard var layer = try await services.store.read({ try LayerRecord.fetchOne($0, key: old.layer) }) else {
       throw APIError(.failed, "the disk of the volume is gone")
     }
@@ -228,6 +228,7 @@ extension Instances {
     _ volume: VolumeRecord, _ what: String, whileUsed: Bool = false,
     _ body: @Sendable () async throws -> Value
   ) async throws -> Value {
+    await leaveCommit(volume.id)
     try checkIdle(volume.id, volume.name)
     if !whileUsed, let user = try runningUser(of: volume) {
       throw APIError.conflict(
@@ -282,17 +283,6 @@ extension Instances {
     throw APIError.conflict(
       "the instance `\(record.name)` runs, and volumes are attached and detached while it does not",
       wayOut: "stop it first")
-  }
-
-  /// Layers of volumes that machines have, or to which something is done.
-  static func layersInUse(
-    _ instances: Set<String>, _ volumes: Set<String>, _ database: Database
-  ) throws -> Set<String> {
-    var tops = try VolumeRecord.fetchAll(database, keys: volumes).map(\.layer)
-    for record in try InstanceRecord.fetchAll(database, keys: instances) {
-      tops += try VolumeUse.volumes(of: record, database).map(\.layer)
-    }
-    return try tops.reduce(into: []) { $0.formUnion(try LayerRecord.chain(database, from: $1).map(\.id)) }
   }
 
   func tell(_ action: String, _ volume: VolumeRecord, _ context: [String: JSONValue] = [:]) async {
