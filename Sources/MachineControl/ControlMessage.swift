@@ -30,6 +30,9 @@ package enum ControlRequest: Equatable, Sendable {
   case attachBroker
   /// Holds the machine still for a moment and keeps what it is then. Descriptors come as with a configuration.
   case checkpoint(Checkpoint)
+  /// Gives a mirrored disk, named by its serial number, the side that it lacks, and begins to rebuild it. Descriptors
+  /// come as with a configuration.
+  case attachSide(String, MachineConfiguration.Disk.Side)
 }
 
 /// What a machine's process answers to a request.
@@ -56,6 +59,8 @@ package enum ControlEvent: Equatable, Sendable {
   /// The host could not carry out what the guest asked of a disk, named by its serial; the guest sees an
   /// error. `operation` is a word such as `write`, `errorNumber` the system's (errno(3)).
   case diskFailed(disk: String, operation: String, errorNumber: Int32)
+  /// Which sides a mirrored disk has is another now.
+  case mirrorChanged(MirrorStatus)
   /// What a ``Checkpoint`` has to keep of the guest's memory is in its file, or why it is not.
   case memoryKept(failure: String?)
   /// A line for the person who runs the machine.
@@ -137,13 +142,17 @@ package struct MachineStatus: Equatable, Sendable {
   package var reportedMemory: UInt64
   /// Nil while the guest has told nothing.
   package var guestMemory: GuestMemory?
+  /// Of the disks that are mirrored.
+  package var mirrors: [MirrorStatus]
 
   package init(
     state: State = .empty, engine: MachineConfiguration.Engine = .auto, runningTime: UInt64 = 0,
     instructions: [UInt64] = [], exits: UInt64 = 0, residentMemory: UInt64 = 0, balloon: UInt64 = 0,
     processID: Int32 = 0, guestResets: UInt64 = 0, disks: [DiskActivity] = [],
     network: NetworkActivity? = nil,
-    memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0, guestMemory: GuestMemory? = nil
+    memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0,
+    guestMemory: GuestMemory? = nil,
+    mirrors: [MirrorStatus] = []
   ) {
     self.state = state
     self.engine = engine
@@ -160,6 +169,7 @@ package struct MachineStatus: Equatable, Sendable {
     self.balloonTarget = balloonTarget
     self.reportedMemory = reportedMemory
     self.guestMemory = guestMemory
+    self.mirrors = mirrors
   }
 
   /// What a guest says of its memory, in bytes; nil where it does not say.

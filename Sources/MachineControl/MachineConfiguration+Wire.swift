@@ -104,31 +104,34 @@ extension MachineConfiguration.Boot {
 }
 
 extension MachineConfiguration.Disk {
+  private static let mirrorFlag: UInt8 = 0x80
+
   func write(to writer: inout WireWriter) {
     writer.index(file)
-    writer.list(layers) {
-      $0.index($1.file)
-      $0.integer($1.format.rawValue)
-    }
+    writer.list(layers) { $1.write(to: &$0) }
     writer.integer(format.rawValue)
     writer.integer(size)
     writer.flag(readOnly)
     writer.flag(ephemeral)
-    writer.integer(cache.rawValue)
+    // A bit more for what earlier versions, whose machines go on, do not know.
+    writer.integer(cache.rawValue | (mirror == nil ? 0 : Self.mirrorFlag))
+    mirror?.write(to: &writer)
     writer.string(serial)
   }
 
   init(from reader: inout WireReader) throws(WireError) {
     self.init(
       file: try reader.index(),
-      layers: try reader.list("disk layers") { (reader) throws(WireError) in
-        Layer(try reader.index(), try reader.choice("layer format"))
-      },
+      layers: try reader.list("disk layers") { (reader) throws(WireError) in try Layer(from: &reader) },
       format: try reader.choice("disk format"),
       size: try reader.integer(),
       readOnly: try reader.flag("read-only"),
       ephemeral: try reader.flag("ephemeral"),
-      cache: try reader.choice("disk cache"),
-      serial: try reader.string("disk serial"))
+      serial: "")
+    let flags: UInt8 = try reader.integer()
+    guard let cache = Cache(rawValue: flags & ~Self.mirrorFlag) else { throw .badValue("disk cache") }
+    self.cache = cache
+    if flags & Self.mirrorFlag != 0 { mirror = try Mirror(from: &reader) }
+    serial = try reader.string("disk serial")
   }
 }

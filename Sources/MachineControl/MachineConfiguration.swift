@@ -194,12 +194,15 @@ package struct MachineConfiguration: Equatable, Sendable {
     /// The file goes with the machine: flushes need not reach the host's disk.
     package var ephemeral: Bool
     package var cache: Cache
+    /// With it the disk is one of a pair's sides, and its guest sees the pair.
+    package var mirror: Mirror?
     /// What the guest reads as the disk's serial number, at most 20 bytes of ASCII.
     package var serial: String
 
     package init(
       file: DescriptorIndex, layers: [Layer] = [], format: Format, size: UInt64,
-      readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, serial: String
+      readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, mirror: Mirror? = nil,
+      serial: String
     ) {
       self.file = file
       self.layers = layers
@@ -208,6 +211,7 @@ package struct MachineConfiguration: Equatable, Sendable {
       self.readOnly = readOnly
       self.ephemeral = ephemeral
       self.cache = cache
+      self.mirror = mirror
       self.serial = serial
     }
   }

@@ -48,23 +48,33 @@ extension Instances {
   }
 
   private func carryOut(_ merge: Merge, _ chain: [LayerRecord]) async throws -> Bool {
-    guard let files = files(chain), pools.problem(of: merge.upper.pool) == nil else { return false }
+    guard pools.problem(of: merge.upper.pool) == nil else { return false }
+    // What the upper one reads as stays the same, so that the sides need not be at the same place.
+    let sides = pools.isMirrored(merge.upper.pool) ? Array(StoragePools.places) : [0]
+    let copies = sides.compactMap { side in
+      sideLayers(chain, side, strictly: true).flatMap {
+        DiskChain(layers: $0, size: UInt64(clamping: chain[0].size))
+      }
+    }
+    guard copies.count == sides.count else { return false }
     let isDone = try await offThread("merge") {
-      try LayerMerge.run(files) { merge.isCancelled.load(ordering: .relaxed) }
+      try copies.allSatisfy { files in
+        try LayerMerge.run(files) { merge.isCancelled.load(ordering: .relaxed) }
+      }
     }
     let upper = merge.upper.id
     let isWritten = try await services.store.read { database in
       try InstanceRecord.filter(InstanceRecord.CodingKeys.layer == upper).fetchCount(database) > 0
         || VolumeRecord.filter(VolumeRecord.CodingKeys.layer == upper).fetchCount(database) > 0
     }
-    if !isWritten { LayerFile.protect(path(of: merge.upper)) }
+    if !isWritten { protect(merge.upper) }
     return isDone
   }
 
   /// A layer, the one beneath that nobody else needs, and what that stands on. Instances to which something is done, or
   /// whose machines run, have theirs for themselves. At once, so that nothing comes between.
   private func nextMerge() -> [LayerRecord]? {
-    let (own, pools) = (idsInUse, pools)
+    let (own, pools, copying) = (idsInUse, pools, copying)
     let volumes = Set(busyVolumes.keys)
     let (unmerged, exported) = (unmerged, exporting.values.reduce(into: Set()) { $0.formUnion($1) })
     return try? services.store.readNow { database in
@@ -82,10 +92,20 @@ extension Instances {
             AND \(LayerRecord.isNobodys("lower"))
             AND 1 = (SELECT COUNT(*) FROM layers AS child WHERE child.parent = lower.id AND child.state <> 'dropped')
           """)
-      let upper = pairs.first {
-        !taken.contains($0.id) && !unmerged.contains($0.id) && pools.recentProblem(of: $0.pool) == nil
+      let free = pairs.filter {
+        !taken.contains($0.id) && !unmerged.contains($0.id) && !copying.contains($0.id)
+          && pools.recentProblem(of: $0.pool) == nil
       }
-      return try upper.map { try LayerRecord.chain(database, from: $0.id) }
+      return try free.map { try LayerRecord.chain(database, from: $0.id) }.first(where: isWhole)
+    }
+  }
+
+  /// Whether all of a disk is on both sides of a mirrored pool.
+  private nonisolated func isWhole(_ chain: [LayerRecord]) -> Bool {
+    guard let pool = chain.first?.pool, pools.isMirrored(pool) else { return true }
+    return chain.allSatisfy { layer in
+      if let facts = try? mirrorFolder(layer.id).read(), !facts.isSettled { return false }
+      return places(of: layer).count == 2
     }
   }
 
