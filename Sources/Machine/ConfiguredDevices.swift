@@ -91,7 +91,7 @@ struct ConfiguredDevices {
     for storage in storages {
       try ControlFailure.host("flushing disk \(storage.serial)") { () throws(Errno) in
         // What becomes a layer is read from one side or the other.
-        try storage.mirror?.image.settle()
+        try storage.mirror?.settle()
         try storage.flush()
       }
     }

@@ -111,6 +111,9 @@ final class MirroredDisk: Sendable {
 
   var status: MirrorStatus { MirrorStatus(serial, image.state) }
 
+  /// Makes both sides the same, so that either may be read without the other.
+  func settle() throws(Errno) { try image.settle() }
+
   /// Lets others read the files, or has them for this machine alone.
   func lockFiles(exclusive: Bool) throws(Errno) {
     for file in files.byPlace.withLock({ Array($0.values) }) { try file.lock(exclusive: exclusive) }
