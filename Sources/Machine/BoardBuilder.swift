@@ -73,7 +73,9 @@ struct BoardBuilder {
   {
     var storages: [DiskStorage] = []
     for disk in configuration.disks {
-      storages.append(DiskStorage(serial: disk.serial, try DiskStorage.open(disk, descriptors)))
+      let send = send
+      let opened = try DiskStorage.open(disk, descriptors) { send(.mirrorChanged($0)) }
+      storages.append(DiskStorage(serial: disk.serial, opened))
     }
     switch configuration.architecture {
     case .riscv64: return try buildVirt(connections, link, storages)

@@ -14,6 +14,7 @@ struct ConfiguredDevices {
   private(set) var sockets: VirtioSocket?
   private var disks: [VirtioBlock] = []
   private let storages: [DiskStorage]
+  private let send: @Sendable (ControlEvent) -> Void
   private var network: VirtioNet?
   /// The kernel's worker for the network, if it has one; it writes guest memory by itself.
   private(set) var kernelNetwork: KernelNetwork?
@@ -25,6 +26,7 @@ struct ConfiguredDevices {
     memory: GuestMemory, link: VirtualMachine.PowerLink, send: @escaping @Sendable (ControlEvent) -> Void
   ) throws(Errno) {
     self.storages = storages
+    self.send = send
     for (disk, storage) in zip(configuration.disks, storages) {
       let failures = FailureLimiter()
       let tell: @Sendable (VirtioBlock.Failure) -> Void = {
@@ -111,7 +113,11 @@ struct ConfiguredDevices {
     _ replacements: [MachineConfiguration.Disk], _ descriptors: [Descriptor]
   ) throws(ControlFailure) {
     for storage in storages {
-      try ControlFailure.host("flushing disk \(storage.serial)") { () throws(Errno) in try storage.flush() }
+      try ControlFailure.host("flushing disk \(storage.serial)") { () throws(Errno) in
+        // What becomes a layer is read from one side or the other.
+        try storage.mirror?.settle()
+        try storage.flush()
+      }
     }
     var opened: [(storage: DiskStorage, image: DiskStorage.Opened)] = []
     do throws(ControlFailure) {
@@ -131,7 +137,12 @@ struct ConfiguredDevices {
         }
         var disk = disk
         disk.cache = storage.cache
-        opened.append((storage, try DiskStorage.open(disk, descriptors)))
+        // A side that lacks something beneath has no part in what stands on it.
+        let places = storage.mirror?.currentPlaces ?? [0, 1]
+        let image = try DiskStorage.open(disk, descriptors, places: places) { [send] in
+          send(.mirrorChanged($0))
+        }
+        opened.append((storage, image))
       }
     } catch {
       opened = []
@@ -140,6 +151,19 @@ struct ConfiguredDevices {
     }
     for (storage, image) in opened { storage.replace(by: image) }
   }
+
+  /// Gives a mirrored disk the side that it lacks.
+  func attach(
+    _ side: MachineConfiguration.Disk.Side, to serial: String, _ descriptors: [Descriptor]
+  ) throws(ControlFailure) {
+    guard let storage = storages.first(where: { $0.serial == serial }), let mirror = storage.mirror else {
+      throw ControlFailure(
+        .wrongState, phase: "attaching a side", message: "there is no mirrored disk \(serial)")
+    }
+    try mirror.attach(side, descriptors)
+  }
+
+  var mirrors: [MirrorStatus] { storages.compactMap { $0.mirror?.status } }
 
   // MARK: - What they have done
 

@@ -8,7 +8,10 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   /// An image, and the file that it writes.
   struct Opened {
     let image: any DiskImage
-    let file: Descriptor
+    /// Nil for a pair, which has two.
+    let file: Descriptor?
+    /// The image, if it is a pair.
+    var mirror: MirroredDisk?
     /// As it was asked for.
     let cache: MachineConfiguration.Disk.Cache
   }
@@ -60,12 +63,25 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   // MARK: - While the device rests
 
   /// Goes on in another image, which holds what this one does.
-  func replace(by other: Opened) { opened = other }
+  func replace(by other: Opened) {
+    let old = opened
+    opened = other
+    old.mirror?.close()
+  }
 
   /// Lets others read the file, which is not written until ``lockAgain()``.
-  func unlock() throws(Errno) { try opened.file.lock(exclusive: false) }
+  func unlock() throws(Errno) {
+    try opened.file?.lock(exclusive: false)
+    try opened.mirror?.lockFiles(exclusive: false)
+  }
 
   /// Has the file for this machine alone again. That another took it meanwhile and left it locked cannot be: layers are
   /// only read, and one that is in the way then is in the way of the next start too.
-  func lockAgain() { try? opened.file.lock(exclusive: !isReadOnly) }
+  func lockAgain() {
+    try? opened.file?.lock(exclusive: !isReadOnly)
+    try? opened.mirror?.lockFiles(exclusive: true)
+  }
+
+  /// The pair that it is, if it is one.
+  var mirror: MirroredDisk? { opened.mirror }
 }

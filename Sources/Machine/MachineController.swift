@@ -183,6 +183,13 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     try devices?.resizeDisk(serial, to: size)
   }
 
+  package func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
+  ) throws(ControlFailure) {
+    _ = try built()
+    try devices?.attach(side, to: disk, descriptors)
+  }
+
   package func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {
     _ = try built()
     let isAttached = try ControlFailure.host("attaching to the console") { () throws(Errno) in
@@ -238,7 +245,8 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       disks: devices?.diskActivity ?? [], network: devices?.networkActivity,
       memory: UInt64(machine.board.memory.size),
       balloonTarget: UInt64(balloon?.targetPages ?? 0) * UInt64(GuestMemory.pageSize),
-      reportedMemory: balloon?.reportedBytes ?? 0, guestMemory: guestMemory)
+      reportedMemory: balloon?.reportedBytes ?? 0, guestMemory: guestMemory,
+      mirrors: devices?.mirrors ?? [])
   }
 
   // MARK: - The end

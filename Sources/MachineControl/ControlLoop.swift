@@ -171,6 +171,12 @@ final class ControlLoop {
       }
       let memory = try handler.checkpoint(checkpoint, descriptors: all)
       return (checkpoint.sharesMemory ? .memory : .done, memory)
+    case .attachSide(let disk, let side):
+      let all = takeAll(descriptors)
+      do { try side.validate(descriptorCount: all.count) } catch {
+        throw ControlFailure(.invalidConfiguration, phase: "checking a side", message: "\(error)")
+      }
+      try handler.attach(side, to: disk, descriptors: all)
     case .attachConsole(let backlog):
       try handler.attachConsole(Self.socket(.stream, descriptors), backlog: backlog)
     case .attachPort(let name): try handler.attach(Self.socket(.stream, descriptors), toPort: name)

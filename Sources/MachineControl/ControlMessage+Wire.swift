@@ -18,6 +18,7 @@ extension ControlMessage {
     static let checkpoint: UInt8 = 15
     static let limitDisk: UInt8 = 16
     static let resizeDisk: UInt8 = 17
+    static let attachSide: UInt8 = 18
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
@@ -33,6 +34,7 @@ extension ControlMessage {
     static let diskFailed: UInt8 = 134
     static let memoryKept: UInt8 = 135
     static let diskFull: UInt8 = 136
+    static let mirrorChanged: UInt8 = 137
   }
 
   // MARK: - Encoding
@@ -120,6 +122,10 @@ extension ControlRequest {
     case .checkpoint(let checkpoint):
       writer.header(ControlMessage.Kind.checkpoint, id: id)
       checkpoint.write(to: &writer)
+    case .attachSide(let disk, let side):
+      writer.header(ControlMessage.Kind.attachSide, id: id)
+      writer.string(disk)
+      side.write(to: &writer)
     }
   }
 
@@ -145,6 +151,8 @@ extension ControlRequest {
     case ControlMessage.Kind.attachPort: self = .attachPort(name: try reader.string("port name"))
     case ControlMessage.Kind.attachBroker: self = .attachBroker
     case ControlMessage.Kind.checkpoint: self = .checkpoint(try Checkpoint(from: &reader))
+    case ControlMessage.Kind.attachSide:
+      self = .attachSide(try reader.string("disk"), try .init(from: &reader))
     default: return nil
     }
   }
@@ -212,6 +220,9 @@ extension ControlEvent {
     case .memoryKept(let failure):
       writer.header(ControlMessage.Kind.memoryKept, id: 0)
       writer.optional(failure) { $0.string($1) }
+    case .mirrorChanged(let status):
+      writer.header(ControlMessage.Kind.mirrorChanged, id: 0)
+      status.write(to: &writer)
     }
   }
 
@@ -232,6 +243,7 @@ extension ControlEvent {
         errorNumber: try reader.integer())
     case ControlMessage.Kind.diskFull:
       self = .diskFull(disk: try reader.string("disk"), isFull: try reader.flag("full"))
+    case ControlMessage.Kind.mirrorChanged: self = .mirrorChanged(try MirrorStatus(from: &reader))
     case ControlMessage.Kind.memoryKept:
       self = .memoryKept(
         failure: try reader.optional("failure") { (reader) throws(WireError) in try reader.string("failure") }

@@ -32,6 +32,9 @@ package enum ControlRequest: Equatable, Sendable {
   case attachBroker
   /// Holds the machine still for a moment and keeps what it is then. Descriptors come as with a configuration.
   case checkpoint(Checkpoint)
+  /// Gives a mirrored disk, named by its serial number, the side that it lacks, and begins to rebuild it. Descriptors
+  /// come as with a configuration.
+  case attachSide(String, MachineConfiguration.Disk.Side)
 }
 
 /// What a machine's process answers to a request.
@@ -61,6 +64,8 @@ package enum ControlEvent: Equatable, Sendable {
   /// A disk, named by its serial, has no room on the host for what the guest writes, and the machine stands still; or
   /// it has some again.
   case diskFull(disk: String, isFull: Bool)
+  /// Which sides a mirrored disk has is another now.
+  case mirrorChanged(MirrorStatus)
   /// What a ``Checkpoint`` has to keep of the guest's memory is in its file, or why it is not.
   case memoryKept(failure: String?)
   /// A line for the person who runs the machine.
@@ -142,13 +147,17 @@ package struct MachineStatus: Equatable, Sendable {
   package var reportedMemory: UInt64
   /// Nil while the guest has told nothing.
   package var guestMemory: GuestMemory?
+  /// Of the disks that are mirrored.
+  package var mirrors: [MirrorStatus]
 
   package init(
     state: State = .empty, engine: MachineConfiguration.Engine = .auto, runningTime: UInt64 = 0,
     instructions: [UInt64] = [], exits: UInt64 = 0, residentMemory: UInt64 = 0, balloon: UInt64 = 0,
     processID: Int32 = 0, guestResets: UInt64 = 0, disks: [DiskActivity] = [],
     network: NetworkActivity? = nil,
-    memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0, guestMemory: GuestMemory? = nil
+    memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0,
+    guestMemory: GuestMemory? = nil,
+    mirrors: [MirrorStatus] = []
   ) {
     self.state = state
     self.engine = engine
@@ -165,6 +174,7 @@ package struct MachineStatus: Equatable, Sendable {
     self.balloonTarget = balloonTarget
     self.reportedMemory = reportedMemory
     self.guestMemory = guestMemory
+    self.mirrors = mirrors
   }
 
   /// What a guest says of its memory, in bytes; nil where it does not say.

@@ -58,7 +58,7 @@ extension ControlEvent {
   package var isEnd: Bool {
     switch self {
     case .guestPoweredOff, .guestReset, .guestPanicked, .failed: true
-    case .started, .warning, .diskFailed, .diskFull, .memoryKept: false
+    case .started, .warning, .diskFailed, .diskFull, .memoryKept, .mirrorChanged: false
     }
   }
 }

@@ -106,31 +106,28 @@ extension MachineConfiguration.Boot {
 extension MachineConfiguration.Disk {
   func write(to writer: inout WireWriter) {
     writer.index(file)
-    writer.list(layers) {
-      $0.index($1.file)
-      $0.integer($1.format.rawValue)
-    }
+    writer.list(layers) { $1.write(to: &$0) }
     writer.integer(format.rawValue)
     writer.integer(size)
     writer.flag(readOnly)
     writer.flag(ephemeral)
     writer.integer(cache.rawValue)
     writer.flag(waitsForRoom)
+    writer.optional(mirror) { $1.write(to: &$0) }
     writer.string(serial)
   }
 
   init(from reader: inout WireReader) throws(WireError) {
     self.init(
       file: try reader.index(),
-      layers: try reader.list("disk layers") { (reader) throws(WireError) in
-        Layer(try reader.index(), try reader.choice("layer format"))
-      },
+      layers: try reader.list("disk layers") { (reader) throws(WireError) in try Layer(from: &reader) },
       format: try reader.choice("disk format"),
       size: try reader.integer(),
       readOnly: try reader.flag("read-only"),
       ephemeral: try reader.flag("ephemeral"),
       cache: try reader.choice("disk cache"),
       waitsForRoom: try reader.flag("waits for room"),
+      mirror: try reader.optional("mirror") { (reader) throws(WireError) in try Mirror(from: &reader) },
       serial: try reader.string("disk serial"))
   }
 }

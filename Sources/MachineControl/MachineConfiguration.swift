@@ -197,12 +197,15 @@ package struct MachineConfiguration: Equatable, Sendable {
     /// When the host has no room for what the guest writes, the machine stands still until there is some; else the
     /// guest sees an error.
     package var waitsForRoom: Bool
+    /// With it the disk is one of a pair's sides, and its guest sees the pair.
+    package var mirror: Mirror?
     /// What the guest reads as the disk's serial number, at most 20 bytes of ASCII.
     package var serial: String
 
     package init(
       file: DescriptorIndex, layers: [Layer] = [], format: Format, size: UInt64,
       readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, waitsForRoom: Bool = false,
+      mirror: Mirror? = nil,
       serial: String
     ) {
       self.file = file
@@ -213,6 +216,7 @@ package struct MachineConfiguration: Equatable, Sendable {
       self.ephemeral = ephemeral
       self.cache = cache
       self.waitsForRoom = waitsForRoom
+      self.mirror = mirror
       self.serial = serial
     }
   }

@@ -31,4 +31,17 @@ package protocol MachineControlHandler: AnyObject {
   func checkpoint(
     _ checkpoint: Checkpoint, descriptors: [Descriptor]
   ) throws(ControlFailure) -> [Descriptor]
+  /// Gives a mirrored disk, named by its serial number, the side that it lacks; the side was validated against the
+  /// descriptors.
+  func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
+  ) throws(ControlFailure)
+}
+
+extension MachineControlHandler {
+  package func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
+  ) throws(ControlFailure) {
+    throw ControlFailure(.unsupported, phase: "attaching a side", message: "the machine mirrors no disk")
+  }
 }

@@ -13,6 +13,8 @@ extension MachineStatus {
     writer.optional(network) { $1.write(to: &$0) }
     for count in [memory, balloonTarget, reportedMemory] { writer.integer(count) }
     writer.optional(guestMemory) { $1.write(to: &$0) }
+    // Left out where there are none, as in earlier versions.
+    if !mirrors.isEmpty { writer.list(mirrors) { $1.write(to: &$0) } }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -30,6 +32,9 @@ extension MachineStatus {
       guestMemory: try reader.optional("guest memory") { (reader) throws(WireError) in
         try GuestMemory(from: &reader)
       })
+    if !reader.isAtEnd {
+      mirrors = try reader.list("mirrors") { (reader) throws(WireError) in try MirrorStatus(from: &reader) }
+    }
   }
 }
 

@@ -66,7 +66,32 @@ enum Samples {
     return configuration
   }()
 
+  /// A machine with a disk on two sides.
+  static let mirrored: MachineConfiguration = {
+    var configuration = Samples.configuration
+    configuration.disks[0] = .init(
+      file: 3, layers: [.init(4)], format: .qcow2, size: 10 << 30, cache: .none,
+      mirror: .init(
+        metadata: 10, own: .init(place: 1, high: 1 << 63, low: 7, name: "/mnt/b/layers/x"), other: side),
+      serial: "root")
+    return configuration
+  }()
+
+  static let side = MachineConfiguration.Disk.Side(
+    .init(place: 0, high: 2, low: .max, name: "/mnt/ä/layers/x"), file: 11, layers: [.init(12)])
+
   static let messages: [ControlMessage] = [
+    .request(id: 18, .configure(mirrored)), .request(id: 19, .attachSide("root", side)),
+    .request(id: 20, .checkpoint(Checkpoint(disks: [mirrored.disks[0]]))),
+    .event(
+      .mirrorChanged(
+        MirrorStatus(serial: "root", sides: [.missing, .current], done: 1, total: .max, isRecorded: false))),
+    .reply(
+      id: 21,
+      .status(
+        MachineStatus(
+          state: .running,
+          mirrors: [MirrorStatus(serial: "root", sides: [.current, .rebuilding], done: 3, total: 9)]))),
     .request(id: 13, .configure(started)), .request(id: 14, .configure(kept)),
     .request(id: 15, .attachConsole(backlog: 16 << 10)),
     .request(id: 16, .attachPort(name: "org.volary.agent")),

@@ -8,10 +8,11 @@ struct StorageCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "storage", abstract: "Look at storage pools, and make more of them.",
     subcommands: [
-      List.self, Info.self, Show.self, Create.self, Delete.self, Set.self, Unset.self, VolumeCommand.self,
+      List.self, Info.self, Show.self, Create.self, Delete.self, Set.self, Unset.self, StorageRepair.self,
+      VolumeCommand.self,
     ])
 
-  private static func path(_ name: String) -> String { "/1.0/storage-pools/\(APIEndpoint.escaped(name))" }
+  static func path(_ name: String) -> String { "/1.0/storage-pools/\(APIEndpoint.escaped(name))" }
 
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List storage pools.", aliases: ["ls"])
@@ -65,9 +66,11 @@ struct StorageCommand: ParsableCommand {
           try await client.get(path + "/resources", as: JSONValue.self)
         )
       }
-      let shown: [String: JSONValue] = [
+      var shown: [String: JSONValue] = [
         "resources": resources, "used_by": try JSONValue(encoding: pool.usedBy),
+        "status": .string(pool.status),
       ]
+      if !pool.conditions.isEmpty { shown["conditions"] = try JSONValue(encoding: pool.conditions) }
       try YAMLText.show(shown)
     }
   }
@@ -87,16 +90,23 @@ struct StorageCommand: ParsableCommand {
   struct Create: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Make a storage pool: volary storage create fast dir source=/mnt/ssd",
-      discussion: "Without a source it is a directory of the daemon's own.")
+      discussion: """
+        Without a source it is a directory of the daemon's own. With --mirror each disk is in two directories, so that \
+        either may be lost: volary storage create safe --path /mnt/a --mirror /mnt/b
+        """)
 
     @Argument var name: String
-    @Argument(help: "dir.") var driver: String
+    @Argument(help: "dir.") var driver = "dir"
     @Argument(help: "key=value of its configuration.") var settings: [String] = []
+    @Option(help: "The directory that it is in.") var path: String?
+    @Option(help: "A second directory, on another disk, that has everything too.") var mirror: String?
     @Option(help: "What it is for.") var description: String?
 
     func run() throws {
-      let body = StoragePoolsPost(
-        name: name, driver: driver, description: description, config: try Settings.read(settings))
+      var config = try Settings.read(settings)
+      if let path { config["source"] = path }
+      if let mirror { config["volary.mirror"] = mirror }
+      let body = StoragePoolsPost(name: name, driver: driver, description: description, config: config)
       try Daemon.run { _ = try await $0.post("/1.0/storage-pools", body) }
     }
   }

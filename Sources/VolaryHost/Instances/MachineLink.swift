@@ -103,6 +103,15 @@ package final class MachineLink: Sendable {
     }
   }
 
+  /// Gives a mirrored disk the side that it lacks.
+  package func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
+  ) async throws {
+    try await order { (control) throws(ControlError) in
+      try control.attach(side, to: disk, descriptors: descriptors)
+    }
+  }
+
   private func order<Value: Sendable>(
     _ body: @escaping @Sendable (ControlClient) throws(ControlError) -> Value
   ) async throws -> Value {

@@ -270,7 +270,7 @@ package final class RunSession {
 
   private func handle(_ event: ControlEvent) {
     switch event {
-    case .started, .diskFull, .memoryKept: break
+    case .started, .diskFull, .memoryKept, .mirrorChanged: break
     case .guestPoweredOff: end(.guestEnded)
     case .guestReset: if plan.reportsJob { end(.guestEnded) } else { followRestart() }
     case .guestPanicked(let message): end(.panicked(message))

@@ -25,6 +25,7 @@ extension Instances {
       }
     }
     await recoverLayers(of: records)
+    for record in records { await noteMirrors(record) }
     await recoverBackups()
     if let now = try? await services.store.read({ try InstanceRecord.fetchAll($0) }) {
       await removeStrayKept(of: now)

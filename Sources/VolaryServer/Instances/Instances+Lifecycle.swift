@@ -64,6 +64,7 @@ extension Instances {
     guard let record = try await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       throw APIError.notFound("the instance is gone")
     }
+    await leaveOffRebuilding(of: id)
     try await exclusively(record, "started") {
       guard await self.machines[id] == nil else { return }
       context?.progress("starting the machine")
@@ -73,7 +74,9 @@ extension Instances {
       try await self.checkPool(record.pool)
       try await self.leaveOffMerging(for: record)
       if let size = settings.diskSize { try await self.growDisk(of: record, to: size) }
-      var plan = try await self.plan(record, settings, try await self.disk(of: self.current(id)))
+      let disk = try await self.disk(of: self.current(id))
+      try await self.checkMirror(disk, record)
+      var plan = try await self.plan(record, settings, disk)
       plan.volumes = try await self.attachedDisks(record, settings)
       plan.restoration = if let kept { kept } else { try await self.openKept(record) }
       if let build = plan.restoration?.build { (plan.cpus, plan.memory) = (build.cpus, build.memory) }
@@ -132,9 +135,11 @@ extension Instances {
     plan.group = groups?.group(record.id)
     let wanted = plan
     let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
+    let logger = services.logger
     let (link, process, network) = try await offThread("start") {
       do {
         let machine = try InstanceStarter.start(wanted)
+        for remark in machine.remarks { logger.warning("\(remark)") }
         let link = try MachineLink(machine) { continuation.yield($0) }
         return (link, machine.process, machine.network)
       } catch { throw APIError(host: error) }
@@ -162,6 +167,7 @@ extension Instances {
     }
     await holdLimits(record)
     await tell("started", started)
+    await noteMirrors(started)
   }
 
   /// Carries what a machine tells to the actor, in its order.
@@ -190,6 +196,7 @@ extension Instances {
         message: "the host could not \(operation) the disk `\(disk)`: \(Errno(errorNumber))")
     case .diskFull(let disk, let isFull): await note(id, disk: disk, isFull: isFull)
     case .warning(let line): services.logger.warning("\(line)", metadata: ["instance": "\(id)"])
+    case .mirrorChanged(let status): await take(status, of: id)
     case .memoryKept(let failure): memoryKept(failure, of: id)
     case .started, .guestPoweredOff, .guestPanicked, .failed: break
     }
@@ -274,6 +281,7 @@ extension Instances {
     }
     let last = await self.exit(of: record, machine)
     await settleHanded(id, isRunning: false)
+    await refreshMirrors(of: id)
     defer { Task { await mergeLayers() } }
     machine.network?.terminate()
     let shortage = await dissolve(machine.group ?? groups?.group(id))

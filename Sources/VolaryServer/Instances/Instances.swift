@@ -50,6 +50,14 @@ actor Instances {
   var exporting: [String: Set<String>] = [:]
   /// What is being done to a volume, by its id: one thing at a time.
   var busyVolumes: [String: String] = [:]
+  /// Mirrored pools that are being repaired.
+  var repairs: Set<String> = []
+  /// Layers that are being copied to another side.
+  var copying: Set<String> = []
+  /// Disks that are rebuilt without a machine, by the instance or the volume.
+  var rebuilds: [String: Rebuild] = [:]
+  /// What is known of sides that are missing, by instance.
+  var mirrorTroubles: [String: MirrorTrouble] = [:]
   /// Layers whose files were missing when the daemon started.
   var lostLayers: Set<String> = []
   /// Images' disks on their way into pools, by pool and file.
@@ -181,7 +189,7 @@ actor Instances {
       + [
         machine?.trouble, machine?.limitsTrouble, machine?.sizeTrouble, refusals[record.id],
         pools.condition(of: record.pool),
-        layerCondition(of: record),
+        layerCondition(of: record), mirrorTroubles[record.id]?.condition,
       ].compactMap { $0 }
   }
 

@@ -24,6 +24,8 @@ struct RunningMachine: Sendable {
   var staysAtEnd = false
   /// What went wrong with its disks last.
   var trouble: Condition?
+  /// Of its disks that are mirrored, what it said last.
+  var mirrors: [MirrorStatus] = []
   /// What the guest's agent said last, while there is one.
   var report: GuestReport?
   var reportCount = 0

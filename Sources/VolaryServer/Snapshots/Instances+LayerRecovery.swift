@@ -19,6 +19,7 @@ extension Instances {
         try database.execute(sql: "UPDATE layers SET state = 'dropped' WHERE state IN ('making', 'handed')")
       }
     } catch { services.logger.error("what is left of layers stays: \(error)") }
+    await sealLeftovers()
     await collectLayers()
     await lookForLayers()
   }
@@ -32,8 +33,11 @@ extension Instances {
     else { return }
     let pools = pools
     let present = try? await offThread("layers") {
-      names.reduce(into: [String: Set<String>]()) { $0[$1] = pools.presentLayers(in: $1) }
+      names.filter { !pools.isMirrored($0) }.reduce(into: [String: Set<String>]()) {
+        $0[$1] = pools.presentLayers(in: $1)
+      }
     }
+    for name in names where pools.isMirrored(name) { try? await forgetLostFiles(in: name) }
     let known = Dictionary(grouping: layers, by: \.pool).mapValues { Set($0.map(\.id)) }
     for (pool, there) in present ?? [:] {
       let known = known[pool] ?? []

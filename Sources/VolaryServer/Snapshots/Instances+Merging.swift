@@ -54,14 +54,23 @@ extension Instances {
   }
 
   private func carryOut(_ merge: Merge, _ pair: Pair) async throws -> Bool {
-    guard let files = files(pair.chain), pools.problem(of: merge.upper.pool) == nil else { return false }
-    let folder = URL(filePath: files.top.path).deletingLastPathComponent().path
+    guard pools.problem(of: merge.upper.pool) == nil else { return false }
+    // What the upper one reads as stays the same, so that the sides need not be at the same place.
+    let sides = pools.isMirrored(merge.upper.pool) ? Array(StoragePools.places) : [0]
+    let copies = sides.compactMap { side in
+      sideLayers(pair.chain, side, strictly: true).flatMap {
+        DiskChain(layers: $0, size: UInt64(clamping: pair.upper.size))
+      }
+    }
+    guard copies.count == sides.count else { return false }
     let isUsed = !pair.users.isEmpty
     let isDone = try await offThread("merge") {
       let isCancelled = { merge.isCancelled.load(ordering: .relaxed) }
-      return isUsed
-        ? try LayerMerge.renew(files, room: HostRoom(folder), isCancelled: isCancelled)
-        : try LayerMerge.run(files, isCancelled: isCancelled)
+      return try copies.allSatisfy { files in
+        guard isUsed else { return try LayerMerge.run(files, isCancelled: isCancelled) }
+        let folder = URL(filePath: files.top.path).deletingLastPathComponent().path
+        return try LayerMerge.renew(files, room: HostRoom(folder), isCancelled: isCancelled)
+      }
     }
     if isUsed { return isDone }
     let upper = merge.upper.id
@@ -69,7 +78,7 @@ extension Instances {
       try InstanceRecord.filter(InstanceRecord.CodingKeys.layer == upper).fetchCount(database) > 0
         || VolumeRecord.filter(VolumeRecord.CodingKeys.layer == upper).fetchCount(database) > 0
     }
-    if !isWritten { LayerFile.protect(path(of: merge.upper)) }
+    if !isWritten { protect(merge.upper) }
     return isDone
   }
 
@@ -101,7 +110,7 @@ extension Instances {
   /// Instances to which something is done, or whose machines run, have their layers for themselves, but for those that
   /// many others lie above. At once, so that nothing comes between.
   private func nextMerge() -> Pair? {
-    let (own, pools) = (idsInUse, pools)
+    let (own, pools, copying) = (idsInUse, pools, copying)
     let volumes = Set(busyVolumes.keys)
     let (unmerged, exported) = (unmerged, exporting.values.reduce(into: Set()) { $0.formUnion($1) })
     return try? services.store.readNow { database in
@@ -116,7 +125,10 @@ extension Instances {
             AND \(LayerRecord.isNobodys("lower"))
             AND 1 = (SELECT COUNT(*) FROM layers AS child WHERE child.parent = lower.id AND child.state <> 'dropped')
           """
-      ).filter { !unmerged.contains($0.id) && pools.recentProblem(of: $0.pool) == nil }
+      ).filter {
+        !unmerged.contains($0.id) && !copying.contains($0.id) && pools.recentProblem(of: $0.pool) == nil
+          && isWhole(try LayerRecord.chain(database, from: $0.id))
+      }
       if let upper = pairs.first(where: { !taken.contains($0.id) }) {
         return Pair(chain: try LayerRecord.chain(database, from: upper.id))
       }
@@ -142,6 +154,15 @@ extension Instances {
       for volume in try VolumeUse.volumes(of: record, database) { tops[volume.id] = volume.layer }
     }
     return try tops.mapValues { try LayerRecord.chain(database, from: $0) }
+  }
+
+  /// Whether all of a disk is on both sides of a mirrored pool.
+  private nonisolated func isWhole(_ chain: [LayerRecord]) -> Bool {
+    guard let pool = chain.first?.pool, pools.isMirrored(pool) else { return true }
+    return chain.allSatisfy { layer in
+      if let facts = try? mirrorFolder(layer.id).read(), !facts.isSettled { return false }
+      return places(of: layer).count == 2
+    }
   }
 
   /// Of a layer and the one beneath, on the host.

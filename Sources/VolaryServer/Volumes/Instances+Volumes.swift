@@ -29,7 +29,8 @@ extension Instances {
   }
 
   func state(of volume: VolumeRecord) async throws -> StorageVolumeState {
-    let path = pools.layer(volume.layer, in: volume.pool)
+    let layer = try await services.store.read { try LayerRecord.fetchOne($0, key: volume.layer) }
+    let path = layer.map(path) ?? pools.layer(volume.layer, in: volume.pool)
     let used = try await offThread("volume") { LayerFile.storedBytes(path) }
     return StorageVolumeState(usage: .init(used: used, total: volume.size))
   }
@@ -56,9 +57,8 @@ extension Instances {
       try Self.check(volume, database)
       try layer.insert(database)
     }
-    let path = path(of: layer)
     do {
-      try await offThread("volume") { try LayerFile.createRaw(path, size: UInt64(clamping: layer.size)) }
+      try await makeFile(of: layer, over: nil)
       try await keep(volume, [layer])
     } catch {
       await drop(layer)
@@ -153,7 +153,7 @@ extension Instances {
     }
     let size = new.size
     try await services.store.write { try Self.check(new, $0) }
-    if layer.format == .raw {
+    if layer.format == .raw, !pools.isMirrored(layer.pool) {
       let path = path(of: layer)
       try await offThread("grow") { try LayerFile.growRaw(path, to: UInt64(clamping: size)) }
       layer.size = size
@@ -166,7 +166,7 @@ extension Instances {
       try await leaveOffMerging(of: [layer.id])
       guard let top = try await makeLayer(over: layer, size: UInt64(clamping: size)) else { return }
       try await services.store.write { try Self.set(top, size, of: new.id, $0) }
-      LayerFile.protect(path(of: layer))
+      await seal(layer)
     }
   }
 
@@ -266,12 +266,14 @@ extension Instances {
     var disks: [InstancePlan.Volume] = []
     for device in settings.volumes {
       let volume = try await volume(device.source, in: device.pool, project: record.project)
+      await leaveOffRebuilding(of: volume.id)
       try checkIdle(volume.id, volume.name)
       try await checkPool(volume.pool)
       let chain = try await services.store.read { try LayerRecord.chain($0, from: volume.layer) }
       try await leaveOffMerging(of: Set(chain.map(\.id)))
       let now = try await services.store.read { try LayerRecord.chain($0, from: volume.layer) }
       guard let files = files(now) else { throw APIError(.failed, "the disk of the volume is gone") }
+      if !device.isReadOnly { try checkMirror(files, record, pool: volume.pool) }
       disks.append(.init(disk: files, serial: device.serial, isReadOnly: device.isReadOnly))
     }
     return disks
