@@ -6,7 +6,7 @@ internal import MachineControl
 /// A disk image as the block device sees it.
 final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only while the device rests
   /// An image, and the file that it writes.
-  struct Opened {
+  struct Opened: @unchecked Sendable {  // one thread has it at a time
     let image: any DiskImage
     let file: Descriptor
     /// As it was asked for.
@@ -56,8 +56,11 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
 
   // MARK: - While the device rests
 
-  /// Goes on in another image, which holds what this one does.
-  func replace(by other: Opened) { opened = other }
+  /// Goes on in another image. Returns what it was.
+  func replace(by other: Opened) -> Opened {
+    defer { opened = other }
+    return opened
+  }
 
   /// Lets others read the file, which is not written until ``lockAgain()``.
   func unlock() throws(Errno) { try opened.file.lock(exclusive: false) }

@@ -17,6 +17,7 @@ extension ControlMessage {
     static let attachBroker: UInt8 = 14
     static let checkpoint: UInt8 = 15
     static let limitDisk: UInt8 = 16
+    static let revert: UInt8 = 24
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
@@ -114,6 +115,9 @@ extension ControlRequest {
     case .checkpoint(let checkpoint):
       writer.header(ControlMessage.Kind.checkpoint, id: id)
       checkpoint.write(to: &writer)
+    case .revert(let reversion):
+      writer.header(ControlMessage.Kind.revert, id: id)
+      reversion.write(to: &writer)
     }
   }
 
@@ -137,6 +141,7 @@ extension ControlRequest {
     case ControlMessage.Kind.attachPort: self = .attachPort(name: try reader.string("port name"))
     case ControlMessage.Kind.attachBroker: self = .attachBroker
     case ControlMessage.Kind.checkpoint: self = .checkpoint(try Checkpoint(from: &reader))
+    case ControlMessage.Kind.revert: self = .revert(try Reversion(from: &reader))
     default: return nil
     }
   }

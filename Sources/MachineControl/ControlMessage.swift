@@ -30,6 +30,9 @@ package enum ControlRequest: Equatable, Sendable {
   case attachBroker
   /// Holds the machine still for a moment and keeps what it is then. Descriptors come as with a configuration.
   case checkpoint(Checkpoint)
+  /// Has the machine go on from what was kept, in place of what it is. It runs afterwards. Descriptors come as with a
+  /// configuration. Refused as unsupported by boards that cannot.
+  case revert(Reversion)
 }
 
 /// What a machine's process answers to a request.

@@ -30,4 +30,6 @@ package protocol MachineControlHandler: AnyObject {
   func checkpoint(
     _ checkpoint: Checkpoint, descriptors: [Descriptor]
   ) throws(ControlFailure) -> [Descriptor]
+  /// Has the machine become what was kept; the reversion was validated against the descriptors.
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) throws(ControlFailure)
 }
