@@ -16,6 +16,8 @@ struct ConfiguredDevices {
   private let storages: [DiskStorage]
   private let send: @Sendable (ControlEvent) -> Void
   private var network: VirtioNet?
+  /// Where a process of this machine's plays the network.
+  private var frames: UnixSocket?
   /// The kernel's worker for the network, if it has one; it writes guest memory by itself.
   private(set) var kernelNetwork: KernelNetwork?
 
@@ -54,6 +56,7 @@ struct ConfiguredDevices {
         self.network = try VirtioNet(tap: tap, kernel: kernelNetwork, mac: network.mac)
       } else {
         self.network = try VirtioNet(port: port, mac: network.mac)
+        frames = UnixSocket(port)
       }
     }
     if let network { all.append(network) }
@@ -119,37 +122,75 @@ struct ConfiguredDevices {
         try storage.flush()
       }
     }
-    var opened: [(storage: DiskStorage, image: DiskStorage.Opened)] = []
+    var opened: [Replacement] = []
     do throws(ControlFailure) {
       for disk in replacements {
-        guard let storage = storages.first(where: { $0.serial == disk.serial }) else {
-          throw ControlFailure(
-            .invalidConfiguration, phase: "freezing disks", message: "there is no disk \(disk.serial)")
-        }
-        guard disk.size == storage.size else {
-          throw ControlFailure(
-            .invalidConfiguration, phase: "freezing disk \(disk.serial)",
-            message: "it has \(storage.size) bytes, and \(disk.size) were asked for")
-        }
+        let storage = try storage(of: disk, phase: "freezing disk \(disk.serial)")
         // Its file becomes a layer, which others may read.
         try ControlFailure.host("unlocking disk \(disk.serial)") { () throws(Errno) in
           try storage.unlock()
         }
-        var disk = disk
-        disk.cache = storage.cache
-        // A side that lacks something beneath has no part in what stands on it.
-        let places = storage.mirror?.currentPlaces ?? [0, 1]
-        let image = try DiskStorage.open(disk, descriptors, places: places) { [send] in
-          send(.mirrorChanged($0))
-        }
-        opened.append((storage, image))
+        opened.append(try open(disk, for: storage, descriptors))
       }
     } catch {
       opened = []
       for storage in storages { storage.lockAgain() }
       throw error
     }
-    for (storage, image) in opened { storage.replace(by: image) }
+    _ = replace(opened)
+  }
+
+  /// A disk, and what it is to be.
+  typealias Replacement = (storage: DiskStorage, image: DiskStorage.Opened)
+
+  private func storage(
+    of disk: MachineConfiguration.Disk, phase: String
+  ) throws(ControlFailure) -> DiskStorage {
+    guard let storage = storages.first(where: { $0.serial == disk.serial }) else {
+      throw ControlFailure(.invalidConfiguration, phase: phase, message: "there is no disk \(disk.serial)")
+    }
+    guard disk.size == storage.size else {
+      throw ControlFailure(
+        .invalidConfiguration, phase: phase,
+        message: "it has \(storage.size) bytes, and \(disk.size) were asked for")
+    }
+    return storage
+  }
+
+  private func open(
+    _ disk: MachineConfiguration.Disk, for storage: DiskStorage, _ descriptors: [Descriptor]
+  ) throws(ControlFailure) -> Replacement {
+    var disk = disk
+    disk.cache = storage.cache
+    // A side that lacks something beneath has no part in what stands on it.
+    let places = storage.mirror?.currentPlaces ?? [0, 1]
+    let image = try DiskStorage.open(disk, descriptors, places: places) { [send] in
+      send(.mirrorChanged($0))
+    }
+    return (storage, image)
+  }
+
+  /// Opens what disks are to be, while they go on as they are.
+  func open(
+    _ replacements: [MachineConfiguration.Disk], _ descriptors: [Descriptor], phase: String
+  ) throws(ControlFailure) -> [Replacement] {
+    var opened: [Replacement] = []
+    for disk in replacements {
+      opened.append(try open(disk, for: try storage(of: disk, phase: phase), descriptors))
+    }
+    return opened
+  }
+
+  /// Has disks be what was opened, while they rest. Returns what they were, the last of which may be written when it is
+  /// let go of.
+  func replace(_ opened: [Replacement]) -> [DiskStorage.Opened] {
+    opened.map { storage, image in storage.replace(by: image) }
+  }
+
+  /// Has the process that plays the network end the guest's connections, of which the guest will know nothing.
+  func forgetConnections() {
+    guard let frames, (try? frames.waitUntilWritable(milliseconds: 200)) == true else { return }
+    _ = try? frames.send(NetworkOrder.forget)
   }
 
   /// Gives a mirrored disk the side that it lacks.

@@ -6,7 +6,7 @@ internal import MachineControl
 /// A disk image as the block device sees it.
 final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only while the device rests
   /// An image, and the file that it writes.
-  struct Opened {
+  struct Opened: @unchecked Sendable {  // one thread has it at a time
     let image: any DiskImage
     /// Nil for a pair, which has two.
     let file: Descriptor?
@@ -62,11 +62,12 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
 
   // MARK: - While the device rests
 
-  /// Goes on in another image, which holds what this one does.
-  func replace(by other: Opened) {
+  /// Goes on in another image. Returns what it was.
+  func replace(by other: Opened) -> Opened {
     let old = opened
     opened = other
     old.mirror?.close()
+    return old
   }
 
   /// Lets others read the file, which is not written until ``lockAgain()``.

@@ -177,6 +177,12 @@ final class ControlLoop {
         throw ControlFailure(.invalidConfiguration, phase: "checking a side", message: "\(error)")
       }
       try handler.attach(side, to: disk, descriptors: all)
+    case .revert(let reversion):
+      let all = takeAll(descriptors)
+      do { try reversion.validate(descriptorCount: all.count) } catch {
+        throw ControlFailure(.invalidConfiguration, phase: "checking what to go back to", message: "\(error)")
+      }
+      try handler.revert(reversion, descriptors: all)
     case .attachConsole(let backlog):
       try handler.attachConsole(Self.socket(.stream, descriptors), backlog: backlog)
     case .attachPort(let name): try handler.attach(Self.socket(.stream, descriptors), toPort: name)

@@ -19,6 +19,7 @@ extension ControlMessage {
     static let limitDisk: UInt8 = 16
     static let resizeDisk: UInt8 = 17
     static let attachSide: UInt8 = 18
+    static let revert: UInt8 = 19
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
@@ -126,6 +127,9 @@ extension ControlRequest {
       writer.header(ControlMessage.Kind.attachSide, id: id)
       writer.string(disk)
       side.write(to: &writer)
+    case .revert(let reversion):
+      writer.header(ControlMessage.Kind.revert, id: id)
+      reversion.write(to: &writer)
     }
   }
 
@@ -153,6 +157,7 @@ extension ControlRequest {
     case ControlMessage.Kind.checkpoint: self = .checkpoint(try Checkpoint(from: &reader))
     case ControlMessage.Kind.attachSide:
       self = .attachSide(try reader.string("disk"), try .init(from: &reader))
+    case ControlMessage.Kind.revert: self = .revert(try Reversion(from: &reader))
     default: return nil
     }
   }

@@ -35,6 +35,9 @@ package enum ControlRequest: Equatable, Sendable {
   /// Gives a mirrored disk, named by its serial number, the side that it lacks, and begins to rebuild it. Descriptors
   /// come as with a configuration.
   case attachSide(String, MachineConfiguration.Disk.Side)
+  /// Has the machine go on from what was kept, in place of what it is. It runs afterwards. Descriptors come as with a
+  /// configuration. Refused as unsupported by boards that cannot.
+  case revert(Reversion)
 }
 
 /// What a machine's process answers to a request.

@@ -39,10 +39,7 @@ extension MachineConfiguration {
     }
     writer.optional(record) { $0.index($1) }
     writer.optional(consoleLog) { $0.index($1) }
-    writer.optional(restoration) {
-      $0.index($1.state)
-      $0.list($1.memory) { $0.index($1) }
-    }
+    writer.optional(restoration) { $1.write(to: &$0) }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -75,9 +72,7 @@ extension MachineConfiguration {
       record: try reader.optional("record") { (reader) throws(WireError) in try reader.index() },
       consoleLog: try reader.optional("console log") { (reader) throws(WireError) in try reader.index() },
       restoration: try reader.optional("restoration") { (reader) throws(WireError) in
-        Restoration(
-          state: try reader.index(),
-          memory: try reader.list("memory") { (reader) throws(WireError) in try reader.index() })
+        try Restoration(from: &reader)
       })
   }
 }

@@ -36,6 +36,8 @@ package protocol MachineControlHandler: AnyObject {
   func attach(
     _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
   ) throws(ControlFailure)
+  /// Has the machine become what was kept; the reversion was validated against the descriptors.
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) throws(ControlFailure)
 }
 
 extension MachineControlHandler {

@@ -43,6 +43,9 @@ private final class NotingHandler: MachineControlHandler, Sendable {
     note("checkpoint")
     return checkpoint.sharesMemory ? descriptors : []
   }
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) throws(ControlFailure) {
+    note("revert \(reversion.restoration.memory.count) \(descriptors.count)")
+  }
 }
 
 @Suite struct ControlSocketTests {

@@ -30,6 +30,7 @@ private final class CountingHandler: MachineControlHandler, Sendable {
     count()
     return []
   }
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) { count() }
 }
 
 /// A server with a listener, on a thread of its own, and the path of that.

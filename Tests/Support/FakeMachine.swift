@@ -46,6 +46,10 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
     []
   }
 
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) throws(ControlFailure) {
+    throw ControlFailure(.unsupported, phase: "going back", message: "the machine is a fake")
+  }
+
   func start() throws(ControlFailure) {
     server.send(.started)
     _ = try? HostSystem.Thread.start(name: "guest") { self.runScript() }

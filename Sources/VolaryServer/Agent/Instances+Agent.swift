@@ -62,7 +62,8 @@ extension Instances {
           return true
         }
         self.note(id, link, report: nil)
-        pause = heard == true ? .seconds(1) : min(pause * 2, Self.longestPause)
+        // One that was there is there again soon, as in a guest that went back to a snapshot.
+        pause = heard == true ? .milliseconds(200) : min(max(.seconds(1), pause * 2), Self.longestPause)
         try? await Task.sleep(for: pause)
       }
     }

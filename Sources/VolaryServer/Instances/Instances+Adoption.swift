@@ -79,6 +79,11 @@ extension Instances {
   private func adopt(_ record: InstanceRecord) async -> Bool {
     let folder = folder(of: record)
     guard FileManager.default.fileExists(atPath: folder.control) else { return false }
+    if record.volatile[Volatile.reverting] != nil, await !hasReverted(record) {
+      services.logger.notice("\(record.name) had not gone back to its snapshot: its machine is ended")
+      await endStray(folder)
+      return false
+    }
     let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
     guard
       let link = try? await offThread(
@@ -107,6 +112,7 @@ extension Instances {
       $0.wanted = .running
       // It runs, so what it was to go on from is past.
       $0.stateful = false
+      $0.volatile[Volatile.reverting] = nil
       $0.statusCode = .running
       $0.pid = identity?.identifier
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
@@ -128,6 +134,7 @@ extension Instances {
     let changed = try? await update(record.id) {
       // Nobody knows whether its guest has run on, and changed the disk since.
       if $0.statusCode == .starting { $0.stateful = false }
+      $0.volatile[Volatile.reverting] = nil
       $0.statusCode = .stopped
       $0.pid = nil
       $0.pidStartedAt = nil

@@ -157,6 +157,7 @@ extension Instances {
     let startedWith = StartedWith(record, profiles(of: record)).text
     let started = try await update(record.id) {
       $0.volatile[Volatile.started] = startedWith
+      $0.volatile[Volatile.reverting] = nil
       $0.stateful = false
       $0.statusCode = .running
       $0.pid = identity?.identifier

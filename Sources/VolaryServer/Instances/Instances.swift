@@ -25,9 +25,11 @@ actor Instances {
     static let imageDiskSize = "volatile.image.disk"
     /// What its machine was started with (``StartedWith``).
     static let started = "volatile.started"
+    /// There while a machine that runs is asked to become what a snapshot holds, which its row is by then.
+    static let reverting = "volatile.reverting"
 
     /// Those that are shown to nobody.
-    static let hidden: Set = [pending, started]
+    static let hidden: Set = [pending, started, reverting]
   }
 
   let services: DaemonServices
