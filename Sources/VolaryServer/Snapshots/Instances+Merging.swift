@@ -126,8 +126,9 @@ extension Instances {
             AND 1 = (SELECT COUNT(*) FROM layers AS child WHERE child.parent = lower.id AND child.state <> 'dropped')
           """
       ).filter {
-        !unmerged.contains($0.id) && !copying.contains($0.id) && pools.recentProblem(of: $0.pool) == nil
-          && isWhole(try LayerRecord.chain(database, from: $0.id))
+        guard !unmerged.contains($0.id), !copying.contains($0.id), pools.recentProblem(of: $0.pool) == nil
+        else { return false }
+        return isWhole(try LayerRecord.chain(database, from: $0.id))
       }
       if let upper = pairs.first(where: { !taken.contains($0.id) }) {
         return Pair(chain: try LayerRecord.chain(database, from: upper.id))
