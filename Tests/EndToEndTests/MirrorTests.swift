@@ -21,7 +21,7 @@ extension EndToEndTests {
     }
 
     /// Runs a command in a guest, once it listens.
-    private func run(_ house: TestHouse, _ name: String = "a", _ command: String) throws -> String {
+    private func inside(_ house: TestHouse, _ command: String, of name: String = "a") throws -> String {
       var outcome = try house.run(["exec", name, "--", "sh", "-c", command])
       for _ in 0..<100 where outcome.code != 0 {
         usleep(500_000)
@@ -33,7 +33,7 @@ extension EndToEndTests {
 
     /// Has a guest write a file, and returns what all of its files are.
     private func write(_ house: TestHouse, _ file: String, mebibytes: Int = 8) throws -> String {
-      try run(
+      try inside(
         house,
         "dd if=/dev/urandom of=/kept-\(file) bs=1M count=\(mebibytes) 2>/dev/null; sync; sha256sum /kept-*")
     }
@@ -55,7 +55,7 @@ extension EndToEndTests {
       let pid = try house.instance("a").pid
       // What is made while both are there is on both.
       try house.expect(["snapshot", "create", "a", "whole"])
-      _ = try run(house, "sync")
+      _ = try inside(house, "sync")
       #expect(try conditions(house) == [])
       #expect(try layers(one.path) == layers(two.path))
 
@@ -87,7 +87,7 @@ extension EndToEndTests {
           return try code == 0 && conditions(house) == []
         })
       #expect(try house.instance("a").pid == pid)
-      #expect(try run(house, "sha256sum /kept-*") == sums)
+      #expect(try inside(house, "sha256sum /kept-*") == sums)
       #expect(try layers(one.path) == layers(two.path))
 
       // The other side is lost, and its machine with it: what came back is all there is.
@@ -95,11 +95,11 @@ extension EndToEndTests {
       #expect(try Bench.eventually(within: 60) { try house.instance("a").status == "Stopped" })
       try one.unmount()
       try house.expect(["start", "a"])
-      #expect(try run(house, "sha256sum /kept-*") == sums)
+      #expect(try inside(house, "sha256sum /kept-*") == sums)
       #expect(try conditions(house) == ["SideMissing"])
       try house.expect(["start", "b"])
       #expect(
-        try run(house, "b", "sha256sum /kept-*")
+        try inside(house, "sha256sum /kept-*", of: "b")
           == sums.split(separator: "\n").dropLast().map { "\($0)\n" }.joined())
       try house.expect(["snapshot", "restore", "a", "alone"])
       let later = try write(house, "4")
@@ -112,7 +112,7 @@ extension EndToEndTests {
       try house.expect(["stop", "a", "--force"])
       try two.unmount()
       try house.expect(["start", "a"])
-      #expect(try run(house, "sha256sum /kept-*") == later)
+      #expect(try inside(house, "sha256sum /kept-*") == later)
       try house.expect(["delete", "a", "b", "--force"])
       try two.mount()
       try house.expect(["storage", "repair", "safe"])
@@ -137,7 +137,7 @@ extension EndToEndTests {
       try house.killDaemon()
       // From the side that has everything.
       try house.expect(["start", "a"])
-      #expect(try run(house, "sha256sum /kept-*") == sums)
+      #expect(try inside(house, "sha256sum /kept-*") == sums)
       #expect(
         try Bench.eventually(within: 100) {
           try house.run(["storage", "repair", "safe"]).code == 0 && conditions(house) == []
@@ -145,7 +145,7 @@ extension EndToEndTests {
       try house.expect(["stop", "a", "--force"])
       try one.unmount()
       try house.expect(["start", "a"])
-      #expect(try run(house, "sha256sum /kept-*") == sums)
+      #expect(try inside(house, "sha256sum /kept-*") == sums)
     }
 
     @Test(.mounts) func aSideIsReplacedByAnEmptyDisk() throws {
@@ -169,7 +169,7 @@ extension EndToEndTests {
       second = try SmallDisk("size=1g")
       try bind()
       try house.expect(["start", "a"])
-      let data = try run(
+      let data = try inside(
         house, "dd if=/dev/urandom of=/dev/vdb bs=1M count=4 conv=fsync 2>/dev/null; sha256sum /dev/vdb")
       #expect(try conditions(house) == ["SideMissing"])
       #expect(try FileManager.default.contentsOfDirectory(atPath: two.path) == [])
@@ -182,8 +182,8 @@ extension EndToEndTests {
       try house.expect(["stop", "a", "--force"])
       umount2(one.path, Int32(MNT_DETACH))
       try house.expect(["start", "a"])
-      #expect(try run(house, "sha256sum /kept-*") == sums)
-      #expect(try run(house, "sha256sum /dev/vdb") == data)
+      #expect(try inside(house, "sha256sum /kept-*") == sums)
+      #expect(try inside(house, "sha256sum /dev/vdb") == data)
     }
 
     @Test(.runsPrograms) func refusesWhatMakesNoMirror() throws {

@@ -9,7 +9,18 @@ import VolaryHost
 
 /// What is known of mirrored disks, and those that no machine has.
 @Suite struct MirrorFolderTests {
-  private let place = TestFolder()
+  /// A folder that goes with the test.
+  private final class Place {
+    let path: String = {
+      let path = FileManager.default.temporaryDirectory.path + "/volary-mirror-\(UUID().uuidString)"
+      mkdir(path, 0o700)
+      return path
+    }()
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+  }
+
+  private let place = Place()
   private let size: UInt64 = 8 << 20
 
   private var folder: MirrorFolder { MirrorFolder("\(place.path)/mirrors/x") }
