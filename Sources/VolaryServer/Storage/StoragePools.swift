@@ -109,6 +109,7 @@ final class StoragePools: Sendable {
   static func problem(_ mark: String, in source: String) -> String? {
     if mark.isEmpty { return nil }
     guard let found = try? String(contentsOfFile: "\(source)/\(markName)", encoding: .utf8) else {
+      if access("\(source)/\(markName)", F_OK) == 0 { return "\(source) cannot be read" }
       return access(source, F_OK) == 0
         ? "\(source) is there without its mark; it is perhaps not mounted" : "there is no \(source)"
     }
