@@ -89,6 +89,14 @@ extension Instances {
         "adopt", { try MachineLink(adopting: folder) { continuation.yield($0) } }),
       case .status(let status)? = try? await link.call(.status)
     else { return false }
+    if status.state == .configured || status.state == .empty {
+      // Whoever was to start it is gone. Nothing has run, so what it was to go on from is still that.
+      services.logger.notice("\(record.name) was not started yet: its machine is ended")
+      link.cut()
+      await endStray(folder)
+      _ = try? await update(record.id) { $0.statusCode = .stopped }
+      return false
+    }
     let identity =
       if let pid = record.pid, let start = record.pidStartedAt {
         ForeignProcess.Identity(identifier: pid, startTime: UInt64(clamping: start))

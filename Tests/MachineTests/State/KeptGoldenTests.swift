@@ -4,6 +4,7 @@ import GuestMemory
 import HostSystem
 import Machine
 import MachineControl
+import RISCV
 import Testing
 
 /// States that earlier versions kept of a guest that ran, with a device of each kind: this version goes on from them.
