@@ -105,6 +105,10 @@ extension Instances {
       link: link, identity: identity, process: nil, network: nil,
       startedAt: record.startedAt ?? .now,
       architecture: Self.architecture(of: record), isFrozen: status.state == .paused)
+    if record.volatile[Volatile.stopping] != nil, status.state == .paused {
+      // It was kept, and its end was not asked for any more: it goes on.
+      machines[record.id]?.isFrozen = (try? await link.call(.resume)) == nil
+    }
     // As it was started, whatever its configuration says since.
     let cpus = status.instructions.isEmpty ? (try? settings(of: record).cpus) ?? 1 : status.instructions.count
     pool.adopt(
@@ -117,6 +121,7 @@ extension Instances {
       // It runs, so what it was to go on from is past.
       $0.stateful = false
       $0.volatile[Volatile.reverting] = nil
+      $0.volatile[Volatile.stopping] = nil
       $0.statusCode = .running
       $0.pid = identity?.identifier
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
