@@ -106,6 +106,8 @@ soak: image
 	Tests/Soak/crash --programs $(built) --data $(VOLARY_DATA) --operations 2000
 	Tests/Soak/snapshots --programs $(built) --rounds 500
 	Tests/Soak/backups --programs $(built) --seconds 600
+	Tests/Soak/kept --programs $(built) --data $(VOLARY_DATA) --rounds 200
+	Tests/Soak/kept-load --programs $(built) --data $(VOLARY_DATA) --rounds 50
 	Tests/Soak/api $(built) 200
 	Tests/Soak/http --programs $(built) --seconds 600
 	VOLARY_BIN=$(built) VOLARY_DATA=$(VOLARY_DATA) Tests/Soak/stress.sh $(STRESS_MINUTES)

@@ -90,6 +90,14 @@ extension Instances {
         "adopt", { try MachineLink(adopting: folder) { continuation.yield($0) } }),
       case .status(let status)? = try? await link.call(.status)
     else { return false }
+    if status.state == .configured || status.state == .empty {
+      // Whoever was to start it is gone. Nothing has run, so what it was to go on from is still that.
+      services.logger.notice("\(record.name) was not started yet: its machine is ended")
+      link.cut()
+      await endStray(folder)
+      _ = try? await update(record.id) { $0.statusCode = .stopped }
+      return false
+    }
     let identity =
       if let pid = record.pid, let start = record.pidStartedAt {
         ForeignProcess.Identity(identifier: pid, startTime: UInt64(clamping: start))
@@ -100,6 +108,10 @@ extension Instances {
       architecture: Self.architecture(of: record), isPaused: status.state == .paused)
     for disk in status.disks where disk.isFull {
       machines[record.id]?.fullDisks[disk.serial] = condition(ofFullDisk: disk.serial, of: record)
+    }
+    if record.volatile[Volatile.stopping] != nil, status.state == .paused {
+      // It was kept, and its end was not asked for any more: it goes on.
+      machines[record.id]?.isPaused = (try? await link.call(.resume)) == nil
     }
     // As it was started, whatever its configuration says since.
     let cpus = status.instructions.isEmpty ? (try? settings(of: record).cpus) ?? 1 : status.instructions.count
@@ -113,6 +125,7 @@ extension Instances {
       // It runs, so what it was to go on from is past.
       $0.stateful = false
       $0.volatile[Volatile.reverting] = nil
+      $0.volatile[Volatile.stopping] = nil
       $0.statusCode = .running
       $0.pid = identity?.identifier
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }

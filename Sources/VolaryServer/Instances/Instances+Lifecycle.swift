@@ -159,6 +159,7 @@ extension Instances {
     let started = try await update(record.id) {
       $0.volatile[Volatile.started] = startedWith
       $0.volatile[Volatile.reverting] = nil
+      $0.volatile[Volatile.stopping] = nil
       $0.stateful = false
       $0.statusCode = .running
       $0.pid = identity?.identifier

@@ -27,9 +27,11 @@ actor Instances {
     static let started = "volatile.started"
     /// There while a machine that runs is asked to become what a snapshot holds, which its row is by then.
     static let reverting = "volatile.reverting"
+    /// There while a machine that ran is held still to be kept and ended.
+    static let stopping = "volatile.stopping"
 
     /// Those that are shown to nobody.
-    static let hidden: Set = [pending, started, reverting]
+    static let hidden: Set = [pending, started, reverting, stopping]
   }
 
   let services: DaemonServices

@@ -107,12 +107,16 @@ extension Instances {
       context.progress("keeping the machine")
       let kept = await self.keptForStart(record)
       do {
+        if !machine.isFrozen {
+          _ = try await self.update(record.id) { $0.volatile[Volatile.stopping] = "true" }
+        }
         let keeping = try await self.beginKeeping(record.id, in: .files(kept), Checkpoint(sequel: .stay), [])
         try await self.finishKeeping(keeping, of: record.id)
         _ = try await self.update(record.id) { $0.stateful = true }
       } catch {
         // It was held still for that.
         if !machine.isPaused { _ = try? await machine.link.call(.resume) }
+        _ = try? await self.update(record.id) { $0.volatile[Volatile.stopping] = nil }
         throw APIError(host: error)
       }
       await self.noteKept(record.id)
