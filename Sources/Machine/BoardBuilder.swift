@@ -73,7 +73,9 @@ struct BoardBuilder {
   {
     var storages: [DiskStorage] = []
     for disk in configuration.disks {
-      storages.append(DiskStorage(serial: disk.serial, try DiskStorage.open(disk, descriptors)))
+      let server = disk.server.map { _ in DiskServer(disk.serial, send) }
+      storages.append(
+        DiskStorage(serial: disk.serial, try DiskStorage.open(disk, descriptors, server), server: server))
     }
     switch configuration.architecture {
     case .riscv64: return try buildVirt(connections, link, storages)

@@ -79,6 +79,16 @@ struct ConfiguredDevices {
     return true
   }
 
+  /// Gives a disk on a server another connection; false when there is no such disk.
+  func attach(_ connection: UnixSocket, toDisk serial: String) -> Bool {
+    guard let server = storages.first(where: { $0.serial == serial })?.server else { return false }
+    server.attach(connection.descriptor)
+    return true
+  }
+
+  /// Serial numbers of disks that are without their servers.
+  var lostDisks: [String] { storages.filter { $0.server?.isLost == true }.map(\.serial) }
+
   // MARK: - Disks that go on elsewhere
 
   /// Has disks go on in other files, while they rest. What they were is flushed; when one cannot be opened, all go on
@@ -95,6 +105,11 @@ struct ConfiguredDevices {
         guard let storage = storages.first(where: { $0.serial == disk.serial }) else {
           throw ControlFailure(
             .invalidConfiguration, phase: "freezing disks", message: "there is no disk \(disk.serial)")
+        }
+        guard storage.server == nil, disk.server == nil else {
+          throw ControlFailure(
+            .unsupported, phase: "freezing disk \(disk.serial)",
+            message: "it is on a server, and goes on in no other file")
         }
         guard disk.size == storage.size else {
           throw ControlFailure(

@@ -8,22 +8,28 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   /// An image, and the file that it writes.
   struct Opened {
     let image: any DiskImage
-    let file: Descriptor
+    /// Nil for a disk on a server, whose connections end when they are let go of.
+    let file: Descriptor?
     /// As it was asked for.
     let cache: MachineConfiguration.Disk.Cache
   }
 
   let serial: String
+  /// What has the connections of a disk that is on a server.
+  let server: DiskServer?
   private var opened: Opened
 
-  init(serial: String, _ opened: Opened) {
+  init(serial: String, _ opened: Opened, server: DiskServer? = nil) {
     self.serial = serial
+    self.server = server
     self.opened = opened
   }
 
   private var image: any DiskImage { opened.image }
 
   var cache: MachineConfiguration.Disk.Cache { opened.cache }
+  /// Whether many pieces cost more than a copy.
+  private var gathers: Bool { cache == .none || server != nil }
   var size: UInt64 { image.size }
   var isReadOnly: Bool { image.isReadOnly }
 
@@ -36,18 +42,23 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   }
 
   func read(at offset: UInt64, into targets: [UnsafeMutableRawBufferPointer]) throws(Errno) {
-    try GatheredAccess.read(at: offset, into: targets, gathers: cache == .none) {
+    try GatheredAccess.read(at: offset, into: targets, gathers: gathers) {
       (offset, buffer) throws(Errno) in try image.read(at: offset, into: buffer)
     }
   }
 
   func write(at offset: UInt64, from sources: [UnsafeRawBufferPointer]) throws(Errno) {
-    try GatheredAccess.write(at: offset, from: sources, gathers: cache == .none) {
+    try GatheredAccess.write(at: offset, from: sources, gathers: gathers) {
       (offset, buffer) throws(Errno) in try image.write(at: offset, from: buffer)
     }
   }
 
-  func flush() throws(Errno) { try image.flush() }
+  func flush() throws(Errno) {
+    // Files know it themselves.
+    if server != nil, cache == .unsafe { return }
+    try image.flush()
+  }
+
   func discard(at offset: UInt64, count: UInt64) throws(Errno) { try image.discard(at: offset, count: count) }
 
   func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) {
@@ -60,9 +71,9 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   func replace(by other: Opened) { opened = other }
 
   /// Lets others read the file, which is not written until ``lockAgain()``.
-  func unlock() throws(Errno) { try opened.file.lock(exclusive: false) }
+  func unlock() throws(Errno) { try opened.file?.lock(exclusive: false) }
 
   /// Has the file for this machine alone again. That another took it meanwhile and left it locked cannot be: layers are
   /// only read, and one that is in the way then is in the way of the next start too.
-  func lockAgain() { try? opened.file.lock(exclusive: !isReadOnly) }
+  func lockAgain() { try? opened.file?.lock(exclusive: !isReadOnly) }
 }

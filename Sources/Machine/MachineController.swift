@@ -200,6 +200,14 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     }
   }
 
+  package func attach(_ connection: UnixSocket, toDisk serial: String) throws(ControlFailure) {
+    _ = try built()
+    guard devices?.attach(connection, toDisk: serial) == true else {
+      throw ControlFailure(
+        .wrongState, phase: "connecting a disk", message: "there is no disk \(serial) on a server")
+    }
+  }
+
   package func attachBroker(_ broker: UnixSocket) throws(ControlFailure) {
     _ = try built()
     guard let sockets = devices?.sockets else {
@@ -232,7 +240,8 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       disks: devices?.diskActivity ?? [], network: devices?.networkActivity,
       memory: UInt64(machine.board.memory.size),
       balloonTarget: UInt64(balloon?.targetPages ?? 0) * UInt64(GuestMemory.pageSize),
-      reportedMemory: balloon?.reportedBytes ?? 0, guestMemory: guestMemory)
+      reportedMemory: balloon?.reportedBytes ?? 0, guestMemory: guestMemory,
+      lostDisks: devices?.lostDisks ?? [])
   }
 
   // MARK: - The end

@@ -17,6 +17,7 @@ extension ControlMessage {
     static let attachBroker: UInt8 = 14
     static let checkpoint: UInt8 = 15
     static let limitDisk: UInt8 = 16
+    static let attachDisk: UInt8 = 20
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
@@ -31,6 +32,8 @@ extension ControlMessage {
     static let warning: UInt8 = 133
     static let diskFailed: UInt8 = 134
     static let memoryKept: UInt8 = 135
+    static let diskLost: UInt8 = 140
+    static let diskReturned: UInt8 = 141
   }
 
   // MARK: - Encoding
@@ -111,6 +114,9 @@ extension ControlRequest {
       writer.header(ControlMessage.Kind.attachPort, id: id)
       writer.string(name)
     case .attachBroker: writer.header(ControlMessage.Kind.attachBroker, id: id)
+    case .attachDisk(let serial):
+      writer.header(ControlMessage.Kind.attachDisk, id: id)
+      writer.string(serial)
     case .checkpoint(let checkpoint):
       writer.header(ControlMessage.Kind.checkpoint, id: id)
       checkpoint.write(to: &writer)
@@ -136,6 +142,7 @@ extension ControlRequest {
     case ControlMessage.Kind.attachConsole: self = .attachConsole(backlog: try reader.integer())
     case ControlMessage.Kind.attachPort: self = .attachPort(name: try reader.string("port name"))
     case ControlMessage.Kind.attachBroker: self = .attachBroker
+    case ControlMessage.Kind.attachDisk: self = .attachDisk(try reader.string("disk"))
     case ControlMessage.Kind.checkpoint: self = .checkpoint(try Checkpoint(from: &reader))
     default: return nil
     }
@@ -197,6 +204,13 @@ extension ControlEvent {
       writer.string(disk)
       writer.string(operation)
       writer.integer(errorNumber)
+    case .diskLost(let disk, let reason):
+      writer.header(ControlMessage.Kind.diskLost, id: 0)
+      writer.string(disk)
+      writer.string(reason)
+    case .diskReturned(let disk):
+      writer.header(ControlMessage.Kind.diskReturned, id: 0)
+      writer.string(disk)
     case .memoryKept(let failure):
       writer.header(ControlMessage.Kind.memoryKept, id: 0)
       writer.optional(failure) { $0.string($1) }
@@ -218,6 +232,9 @@ extension ControlEvent {
       self = .diskFailed(
         disk: try reader.string("disk"), operation: try reader.string("operation"),
         errorNumber: try reader.integer())
+    case ControlMessage.Kind.diskLost:
+      self = .diskLost(disk: try reader.string("disk"), reason: try reader.string("reason"))
+    case ControlMessage.Kind.diskReturned: self = .diskReturned(disk: try reader.string("disk"))
     case ControlMessage.Kind.memoryKept:
       self = .memoryKept(
         failure: try reader.optional("failure") { (reader) throws(WireError) in try reader.string("failure") }

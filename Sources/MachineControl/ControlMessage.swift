@@ -28,6 +28,9 @@ package enum ControlRequest: Equatable, Sendable {
   /// Gives the socket device the packet socket that comes with it to the process which opens sockets for it, in
   /// place of the one it had. The guest's connections go on.
   case attachBroker
+  /// Gives a disk on a server, named by its serial number, the connected stream socket that comes with it, for which
+  /// ``ControlEvent/diskLost(disk:reason:)`` asked. One that nothing asked for is closed.
+  case attachDisk(String)
   /// Holds the machine still for a moment and keeps what it is then. Descriptors come as with a configuration.
   case checkpoint(Checkpoint)
 }
@@ -56,6 +59,11 @@ package enum ControlEvent: Equatable, Sendable {
   /// The host could not carry out what the guest asked of a disk, named by its serial; the guest sees an
   /// error. `operation` is a word such as `write`, `errorNumber` the system's (errno(3)).
   case diskFailed(disk: String, operation: String, errorNumber: Int32)
+  /// A disk on a server, named by its serial, is in want of another connection: its requests wait. Told once for each
+  /// socket that is wanted; ``MachineStatus/lostDisks`` says it to whoever comes later.
+  case diskLost(disk: String, reason: String)
+  /// Such a disk has its server again, and what waited goes on.
+  case diskReturned(disk: String)
   /// What a ``Checkpoint`` has to keep of the guest's memory is in its file, or why it is not.
   case memoryKept(failure: String?)
   /// A line for the person who runs the machine.
@@ -137,13 +145,17 @@ package struct MachineStatus: Equatable, Sendable {
   package var reportedMemory: UInt64
   /// Nil while the guest has told nothing.
   package var guestMemory: GuestMemory?
+  /// Serial numbers of disks that are without their servers.
+  package var lostDisks: [String]
 
   package init(
     state: State = .empty, engine: MachineConfiguration.Engine = .auto, runningTime: UInt64 = 0,
     instructions: [UInt64] = [], exits: UInt64 = 0, residentMemory: UInt64 = 0, balloon: UInt64 = 0,
     processID: Int32 = 0, guestResets: UInt64 = 0, disks: [DiskActivity] = [],
     network: NetworkActivity? = nil,
-    memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0, guestMemory: GuestMemory? = nil
+    memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0,
+    guestMemory: GuestMemory? = nil,
+    lostDisks: [String] = []
   ) {
     self.state = state
     self.engine = engine
@@ -160,6 +172,7 @@ package struct MachineStatus: Equatable, Sendable {
     self.balloonTarget = balloonTarget
     self.reportedMemory = reportedMemory
     self.guestMemory = guestMemory
+    self.lostDisks = lostDisks
   }
 
   /// What a guest says of its memory, in bytes; nil where it does not say.

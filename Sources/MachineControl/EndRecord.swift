@@ -58,7 +58,7 @@ extension ControlEvent {
   package var isEnd: Bool {
     switch self {
     case .guestPoweredOff, .guestReset, .guestPanicked, .failed: true
-    case .started, .warning, .diskFailed, .memoryKept: false
+    case .started, .warning, .diskFailed, .diskLost, .diskReturned, .memoryKept: false
     }
   }
 }

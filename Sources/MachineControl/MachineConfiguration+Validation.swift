@@ -16,6 +16,8 @@ extension MachineConfiguration {
     package static let virtioSlots = 8
     /// Bytes (VIRTIO_BLK_ID_BYTES).
     package static let diskSerial = 20
+    /// Bytes (NBD_MAX_STRING).
+    package static let exportName = 4096
     /// Bytes.
     package static let portName = 64
     /// Bytes.
@@ -132,7 +134,16 @@ extension MachineConfiguration {
 
 extension MachineConfiguration.Disk {
   func validate(at index: Int) throws(ConfigurationError) {
-    if size == 0 || size % 512 != 0 || size > UInt64(Int64.max) { throw .diskSize(disk: index, bytes: size) }
+    // A server says by itself how large its disk is.
+    if size == 0 && server == nil || size % 512 != 0 || size > UInt64(Int64.max) {
+      throw .diskSize(disk: index, bytes: size)
+    }
+    if let server {
+      if !layers.isEmpty || format == .overlay { throw .serverDiskWithLayers(disk: index) }
+      if server.export.utf8.count > MachineConfiguration.Limits.exportName || server.export.utf8.contains(0) {
+        throw .exportName(disk: index)
+      }
+    }
     switch format {
     case .raw: if !layers.isEmpty { throw .rawDiskWithLayers(disk: index) }
     case .overlay:

@@ -116,6 +116,10 @@ extension MachineConfiguration.Disk {
     writer.flag(ephemeral)
     writer.integer(cache.rawValue)
     writer.string(serial)
+    writer.optional(server) {
+      $0.string($1.export)
+      $0.string($1.name)
+    }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -129,6 +133,9 @@ extension MachineConfiguration.Disk {
       readOnly: try reader.flag("read-only"),
       ephemeral: try reader.flag("ephemeral"),
       cache: try reader.choice("disk cache"),
-      serial: try reader.string("disk serial"))
+      serial: try reader.string("disk serial"),
+      server: try reader.optional("server") { (reader) throws(WireError) in
+        Server(export: try reader.string("export"), name: try reader.string("server's name"))
+      })
   }
 }

@@ -13,6 +13,7 @@ extension MachineStatus {
     writer.optional(network) { $1.write(to: &$0) }
     for count in [memory, balloonTarget, reportedMemory] { writer.integer(count) }
     writer.optional(guestMemory) { $1.write(to: &$0) }
+    writer.list(lostDisks) { $0.string($1) }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -29,7 +30,8 @@ extension MachineStatus {
       memory: try reader.integer(), balloonTarget: try reader.integer(), reportedMemory: try reader.integer(),
       guestMemory: try reader.optional("guest memory") { (reader) throws(WireError) in
         try GuestMemory(from: &reader)
-      })
+      },
+      lostDisks: try reader.list("lost disks") { (reader) throws(WireError) in try reader.string("disk") })
   }
 }
 

@@ -66,7 +66,19 @@ enum Samples {
     return configuration
   }()
 
+  /// The same, with a disk on a server.
+  static let remote: MachineConfiguration = {
+    var configuration = Samples.configuration
+    configuration.disks.append(
+      .init(
+        file: 10, format: .qcow2, size: 0, serial: "data",
+        server: .init(export: "data/1", name: "nbd://store/data%2F1")))
+    return configuration
+  }()
+
   static let messages: [ControlMessage] = [
+    .request(id: 18, .configure(remote)), .request(id: 19, .attachDisk("data")),
+    .event(.diskLost(disk: "data", reason: "Connection refused")), .event(.diskReturned(disk: "data")),
     .request(id: 13, .configure(started)), .request(id: 14, .configure(kept)),
     .request(id: 15, .attachConsole(backlog: 16 << 10)),
     .request(id: 16, .attachPort(name: "org.volary.agent")),
@@ -96,7 +108,8 @@ enum Samples {
         MachineStatus(
           state: .running, engine: .interpreter, runningTime: 1 << 40, instructions: [1, .max], exits: 3,
           residentMemory: 4, balloon: 5, memory: 1 << 30, balloonTarget: 1 << 29,
-          reportedMemory: 9, guestMemory: .init(free: 1, available: nil, total: .max, diskCaches: 0)))),
+          reportedMemory: 9, guestMemory: .init(free: 1, available: nil, total: .max, diskCaches: 0),
+          lostDisks: ["data", "logs"]))),
     .reply(id: 3, .refused(ControlFailure(.hostRefused, phase: "mapping", message: "No space — Kein Platz"))),
     .event(.started), .event(.guestPoweredOff(code: nil)), .event(.guestPoweredOff(code: -1)),
     .event(.guestReset), .event(.guestPanicked(message: "VFS")), .event(.failed(phase: "a", message: "b")),
@@ -134,7 +147,7 @@ enum Samples {
       Array(ControlMessage.reply(id: 1, .status(status)).encoded().dropFirst(9 + 2 + 8 + 4 + 3 * 8))
         == [7, 0, 0, 0] + long(2) + [1, 0, 0, 0, 1, 0, 0, 0, 0x64] + long(1) + long(0) + long(0) + long(0)
         + long(0) + [1] + long(0) + long(0) + long(0) + long(9) + long(6) + long(5) + long(4) + [1, 0, 1]
-        + long(3) + [0, 0])
+        + long(3) + [0, 0] + [0, 0, 0, 0])
   }
 
   @Test func namesWhatIsWrong() throws {

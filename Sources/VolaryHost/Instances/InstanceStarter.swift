@@ -141,6 +141,7 @@ package struct InstanceStarter {
       let opened = try OpenedDisk(volume.disk, of: plan.name, isReadOnly: volume.isReadOnly)
       disks.append(opened.disk(serial: volume.serial) { add($0) })
     }
+    for disk in plan.serverDisks { disks.append(try disk.connected(for: plan.name) { add($0) }) }
     return disks + (try seed())
   }
 

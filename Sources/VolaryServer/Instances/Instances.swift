@@ -174,10 +174,12 @@ actor Instances {
   /// Of that what neither the instance's row nor its profiles tell.
   private func conditionsBesideItsRow(of record: InstanceRecord) -> [Condition] {
     let machine = machines[record.id]
-    return [
-      machine?.trouble, machine?.limitsTrouble, refusals[record.id], pools.condition(of: record.pool),
-      layerCondition(of: record),
-    ].compactMap { $0 }
+    let lost = machine?.lostDisks.sorted { $0.key < $1.key }.map(\.value) ?? []
+    return lost
+      + [
+        machine?.trouble, machine?.limitsTrouble, refusals[record.id], pools.condition(of: record.pool),
+        layerCondition(of: record),
+      ].compactMap { $0 }
   }
 
   /// What is shown among an instance's configuration, and is not somebody's to set.

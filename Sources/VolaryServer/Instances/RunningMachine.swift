@@ -21,6 +21,9 @@ struct RunningMachine: Sendable {
   var staysAtEnd = false
   /// What went wrong with its disks last.
   var trouble: Condition?
+  /// What gets its disks on servers their connections, and what there is to say of those that are without.
+  var connector: DiskConnector?
+  var lostDisks: [String: Condition] = [:]
   /// What the guest's agent said last, while there is one.
   var report: GuestReport?
   var reportCount = 0

@@ -37,6 +37,11 @@ final class StoragePools: Sendable {
         ? dataDirectory : "\(dataDirectory)/storage-pools/\(record.name)")
   }
 
+  /// Whether a pool's disks are the exports of a server, so that it has no files.
+  func isServer(_ name: String) -> Bool {
+    state.withLock { $0.records[name]?.driver == StorageServers.driver }
+  }
+
   /// Where the disk of an instance is: nil for the instance's own folder.
   func diskFolder(of instance: InstanceRecord) -> String? {
     if instance.pool == StoragePoolRecord.default { return nil }
@@ -148,6 +153,7 @@ final class StoragePools: Sendable {
 
   /// Gives a directory back, with what else is in it. One that is not there stays as it is.
   func release(_ record: StoragePoolRecord) {
+    if record.driver == StorageServers.driver { return }
     let source = source(of: record)
     if Self.problem(record.mark, in: source) != nil { return }
     rmdir("\(source)/instances")
@@ -175,6 +181,11 @@ final class StoragePools: Sendable {
     try check(name)
     guard let record = state.withLock({ $0.records[name] }) else {
       throw .notFound("there is no storage pool `\(name)`")
+    }
+    if record.driver == StorageServers.driver {
+      throw APIError(
+        .unprocessable, "the server of the storage pool `\(name)` does not say how much room it has",
+        wayOut: "`volary storage volume list \(name)` shows its disks and their sizes")
     }
     var system = statvfs()
     guard statvfs(source(of: record), &system) == 0 else {
