@@ -19,5 +19,5 @@ struct FuzzTarget: Sendable {
 
   static let all =
     files + disks + qcow2 + kernels + tables + virtio + pci + platform + pcPlatform + pcFirmware + boards
-    + machine + agents + backups
+    + machine + agents + backups + savedState
 }

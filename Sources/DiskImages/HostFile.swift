@@ -126,7 +126,8 @@ package final class HostFile: ImageFile {
   }
 
   /// fdatasync(2). Once it failed it fails for ever: the kernel reports lost pages only once, so a
-  /// later success would vouch for data that is gone.
+  /// later success would vouch for data that is gone. That goes for want of room too, which is EIO here: it is no
+  /// use to make room and try again.
   package func sync() throws(Errno) {
     if caching == .unsynced { return }
     let earlier = syncFailure.load(ordering: .acquiring)
@@ -134,8 +135,9 @@ package final class HostFile: ImageFile {
     do {
       try retrying { Int(synchronise(descriptor.raw)) }
     } catch {
-      syncFailure.store(error.code, ordering: .releasing)
-      throw error
+      let failure = error.isWantOfRoom ? Errno.io : error
+      syncFailure.store(failure.code, ordering: .releasing)
+      throw failure
     }
   }
 }

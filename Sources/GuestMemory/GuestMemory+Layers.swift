@@ -37,11 +37,16 @@ extension GuestMemory {
     return try layers.freeze()
   }
 
-  /// Shows what frozen files hold, copy-on-write, in place of what memory held. Throws `EINVAL` when the files do not
-  /// fit this memory.
+  /// Shows what frozen files hold, copy-on-write, in place of what memory held, and forgets what pages were marked as.
+  /// Throws `EINVAL` when the files do not fit this memory, and has changed nothing then. Nobody may use memory
+  /// meanwhile, and whoever has mapped the memory file elsewhere, or derived anything from it, must have forgotten that.
+  /// What memory held is given back to the host beside what follows.
   package func adopt(_ frozen: Layers) throws(Errno) {
     isLayered.store(true, ordering: .sequentiallyConsistent)
-    try layers.adopt(frozen)
+    var former = try layers.adopt(frozen)
+    if former == nil { return }
+    forgetFlags()
+    Leftovers.drop(&former)
   }
 
   /// Bytes of a chunk.

@@ -177,6 +177,11 @@ package final class GuestMemory: @unchecked Sendable {  // layout immutable; byt
     pageFlags[number].load(ordering: .sequentiallyConsistent)
   }
 
+  /// All of memory is new: whoever keeps a copy has nothing of it, and nobody holds or derives anything.
+  func forgetFlags() {
+    memset(flagMapping.base, Int32(PageFlag.dirty), size >> Self.pageShift)
+  }
+
   /// Marks pages dirty, by a word of a dirty log as kernels keep them: bit 0 stands for page `first`.
   package func markDirty(_ bits: UInt64, from first: Int) {
     var bits = bits

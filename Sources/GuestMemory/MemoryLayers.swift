@@ -240,14 +240,18 @@ final class MemoryLayers: @unchecked Sendable {  // atomic or locked, but for wh
 
   // MARK: - Going on
 
-  /// Shows what frozen files hold in place of what memory holds. Throws `EINVAL` when they do not fit.
-  func adopt(_ layers: GuestMemory.Layers) throws(Errno) {
+  /// Shows what frozen files hold in place of what memory holds. Throws `EINVAL` when they do not fit. Returns the files
+  /// of what memory held, if it held anything.
+  func adopt(_ layers: GuestMemory.Layers) throws(Errno) -> [Descriptor]? {
     guard layers.chunkShift == chunkShift, layers.sources.count == chunkCount,
       (1...GuestMemory.Layers.most).contains(layers.files.count),
       layers.sources.allSatisfy({ $0 < layers.files.count })
     else { throw .invalid }
     for file in layers.files where try file.size() != Int64(size) { throw .invalid }
-    try state.withLock { state throws(Errno) in
+    return try state.withLock { state throws(Errno) in
+      // What is copied into the memory file leaves the holes of what it comes from: nothing may show through them.
+      var former = state.files
+      if try file.storedBytes() > 0 { former.append(try replaceFile()) }
       let access = copying == .byKernel ? PROT_READ | PROT_WRITE : PROT_READ
       var first = 0
       while first < chunkCount {
@@ -262,6 +266,8 @@ final class MemoryLayers: @unchecked Sendable {  // atomic or locked, but for wh
       state.files = layers.files
       state.sources = layers.sources
       for chunk in 0..<chunkCount { ownership[chunk].store(0, ordering: .releasing) }
+      ownings.store(0, ordering: .relaxed)
+      return former.isEmpty ? nil : former
     }
   }
 }

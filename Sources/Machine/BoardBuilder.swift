@@ -73,20 +73,22 @@ struct BoardBuilder {
   {
     var storages: [DiskStorage] = []
     for disk in configuration.disks {
+      let send = send
       let server = disk.server.map { _ in DiskServer(disk.serial, send) }
-      storages.append(
-        DiskStorage(serial: disk.serial, try DiskStorage.open(disk, descriptors, server), server: server))
+      let opened = try DiskStorage.open(disk, descriptors, server) { send(.mirrorChanged($0)) }
+      storages.append(DiskStorage(serial: disk.serial, opened, server: server))
     }
     switch configuration.architecture {
     case .riscv64: return try buildVirt(connections, link, storages)
-    case .amd64: return try buildPC(connections, storages)
+    case .amd64: return try buildPC(connections, link, storages)
     }
   }
 
   private func devices(
-    _ storages: [DiskStorage], _ memory: GuestMemory
+    _ storages: [DiskStorage], _ memory: GuestMemory, _ link: VirtualMachine.PowerLink
   ) throws(Errno) -> ConfiguredDevices {
-    try ConfiguredDevices(configuration, descriptors, storages: storages, memory: memory, send: send)
+    try ConfiguredDevices(
+      configuration, descriptors, storages: storages, memory: memory, link: link, send: send)
   }
 
   private func buildVirt(
@@ -98,7 +100,7 @@ struct BoardBuilder {
         memorySize: configuration.memory, cpus: configuration.cpus, code: code, connections: connections,
         virtioBus: configuration.virtioBus
       ) { (memory) throws(Errno) in
-        let devices = try self.devices(storages, memory)
+        let devices = try self.devices(storages, memory, link)
         made = devices
         return devices.all
       }
@@ -116,7 +118,7 @@ struct BoardBuilder {
   }
 
   private func buildPC(
-    _ connections: BoardConnections, _ storages: [DiskStorage]
+    _ connections: BoardConnections, _ link: VirtualMachine.PowerLink, _ storages: [DiskStorage]
   ) throws(ControlFailure) -> Product {
     guard let device = configuration.kvm else {
       throw ControlFailure(
@@ -145,7 +147,7 @@ struct BoardBuilder {
         interruptChip: .split(inputs: IOAPIC.inputCount))
     }
     let devices = try ControlFailure.host("making the machine's devices") { () throws(Errno) in
-      try self.devices(storages, memory)
+      try self.devices(storages, memory, link)
     }
     let board = try ControlFailure.host("building the machine's board") { () throws(Errno) in
       try PCBoard(

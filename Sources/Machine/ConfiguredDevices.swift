@@ -1,4 +1,5 @@
 internal import Devices
+internal import DiskImages
 internal import Glibc
 internal import GuestMemory
 internal import HostSystem
@@ -13,16 +14,21 @@ struct ConfiguredDevices {
   private(set) var sockets: VirtioSocket?
   private var disks: [VirtioBlock] = []
   private let storages: [DiskStorage]
+  private let send: @Sendable (ControlEvent) -> Void
   private var network: VirtioNet?
+  /// Where a process of this machine's plays the network.
+  private var frames: UnixSocket?
   /// The kernel's worker for the network, if it has one; it writes guest memory by itself.
   private(set) var kernelNetwork: KernelNetwork?
 
-  /// `storages` are the configuration's disks, opened. `send` tells the machine's owner.
+  /// `storages` are the configuration's disks, opened. `send` tells the machine's owner, `link` the machine, which
+  /// stands still while a disk waits for room.
   init(
     _ configuration: MachineConfiguration, _ descriptors: [Descriptor], storages: [DiskStorage],
-    memory: GuestMemory, send: @escaping @Sendable (ControlEvent) -> Void
+    memory: GuestMemory, link: VirtualMachine.PowerLink, send: @escaping @Sendable (ControlEvent) -> Void
   ) throws(Errno) {
     self.storages = storages
+    self.send = send
     for (disk, storage) in zip(configuration.disks, storages) {
       let failures = FailureLimiter()
       let tell: @Sendable (VirtioBlock.Failure) -> Void = {
@@ -31,11 +37,15 @@ struct ConfiguredDevices {
           .diskFailed(
             disk: disk.serial, operation: $0.operation.rawValue, errorNumber: $0.errno.code))
       }
+      let wait: @Sendable (Bool) -> Void = {
+        link.disk(disk.serial, waitsForRoom: $0)
+        send(.diskFull(disk: disk.serial, isFull: $0))
+      }
       disks.append(
         try VirtioBlock(
           name: "disk \(disk.serial)", storage: storage, serial: disk.serial,
           writesThrough: disk.cache == .writethrough, pace: Self.pace,
-          onFailure: tell))
+          onWant: disk.waitsForRoom ? wait : nil, onFailure: tell))
     }
     all += disks
     if let network = configuration.network {
@@ -46,6 +56,7 @@ struct ConfiguredDevices {
         self.network = try VirtioNet(tap: tap, kernel: kernelNetwork, mac: network.mac)
       } else {
         self.network = try VirtioNet(port: port, mac: network.mac)
+        frames = UnixSocket(port)
       }
     }
     if let network { all.append(network) }
@@ -89,6 +100,24 @@ struct ConfiguredDevices {
   /// Serial numbers of disks that are without their servers.
   var lostDisks: [String] { storages.filter { $0.server?.isLost == true }.map(\.serial) }
 
+  /// Makes a disk larger, which it may be already, and tells the guest.
+  func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure) {
+    let phase = "resizing disk \(serial)"
+    guard let disk = disks.first(where: { $0.serial == serial }),
+      let storage = storages.first(where: { $0.serial == serial })
+    else { throw ControlFailure(.wrongState, phase: phase, message: "there is no such disk") }
+    guard size % UInt64(sectorSize) == 0, size >= storage.size else {
+      throw ControlFailure(
+        .invalidConfiguration, phase: phase,
+        message: "it has \(storage.size) bytes, and cannot have \(size) while the machine runs")
+    }
+    guard let image = storage.resizable else {
+      throw ControlFailure(.unsupported, phase: phase, message: "its format does not grow in its place")
+    }
+    try ControlFailure.host(phase) { () throws(Errno) in try image.resize(to: size) }
+    disk.storageResized()
+  }
+
   // MARK: - Disks that go on elsewhere
 
   /// Has disks go on in other files, while they rest. What they were is flushed; when one cannot be opened, all go on
@@ -97,40 +126,100 @@ struct ConfiguredDevices {
     _ replacements: [MachineConfiguration.Disk], _ descriptors: [Descriptor]
   ) throws(ControlFailure) {
     for storage in storages {
-      try ControlFailure.host("flushing disk \(storage.serial)") { () throws(Errno) in try storage.flush() }
+      try ControlFailure.host("flushing disk \(storage.serial)") { () throws(Errno) in
+        // What becomes a layer is read from one side or the other.
+        try storage.mirror?.settle()
+        try storage.flush()
+      }
     }
-    var opened: [(storage: DiskStorage, image: DiskStorage.Opened)] = []
+    var opened: [Replacement] = []
     do throws(ControlFailure) {
       for disk in replacements {
-        guard let storage = storages.first(where: { $0.serial == disk.serial }) else {
-          throw ControlFailure(
-            .invalidConfiguration, phase: "freezing disks", message: "there is no disk \(disk.serial)")
-        }
+        let storage = try storage(of: disk, phase: "freezing disk \(disk.serial)")
         guard storage.server == nil, disk.server == nil else {
           throw ControlFailure(
             .unsupported, phase: "freezing disk \(disk.serial)",
             message: "it is on a server, and goes on in no other file")
         }
-        guard disk.size == storage.size else {
-          throw ControlFailure(
-            .invalidConfiguration, phase: "freezing disk \(disk.serial)",
-            message: "it has \(storage.size) bytes, and \(disk.size) were asked for")
-        }
         // Its file becomes a layer, which others may read.
         try ControlFailure.host("unlocking disk \(disk.serial)") { () throws(Errno) in
           try storage.unlock()
         }
-        var disk = disk
-        disk.cache = storage.cache
-        opened.append((storage, try DiskStorage.open(disk, descriptors)))
+        opened.append(try open(disk, for: storage, descriptors))
       }
     } catch {
       opened = []
       for storage in storages { storage.lockAgain() }
       throw error
     }
-    for (storage, image) in opened { storage.replace(by: image) }
+    _ = replace(opened)
   }
+
+  /// A disk, and what it is to be.
+  typealias Replacement = (storage: DiskStorage, image: DiskStorage.Opened)
+
+  private func storage(
+    of disk: MachineConfiguration.Disk, phase: String
+  ) throws(ControlFailure) -> DiskStorage {
+    guard let storage = storages.first(where: { $0.serial == disk.serial }) else {
+      throw ControlFailure(.invalidConfiguration, phase: phase, message: "there is no disk \(disk.serial)")
+    }
+    guard disk.size == storage.size else {
+      throw ControlFailure(
+        .invalidConfiguration, phase: phase,
+        message: "it has \(storage.size) bytes, and \(disk.size) were asked for")
+    }
+    return storage
+  }
+
+  private func open(
+    _ disk: MachineConfiguration.Disk, for storage: DiskStorage, _ descriptors: [Descriptor]
+  ) throws(ControlFailure) -> Replacement {
+    var disk = disk
+    disk.cache = storage.cache
+    // A side that lacks something beneath has no part in what stands on it.
+    let places = storage.mirror?.currentPlaces ?? [0, 1]
+    let image = try DiskStorage.open(disk, descriptors, places: places) { [send] in
+      send(.mirrorChanged($0))
+    }
+    return (storage, image)
+  }
+
+  /// Opens what disks are to be, while they go on as they are.
+  func open(
+    _ replacements: [MachineConfiguration.Disk], _ descriptors: [Descriptor], phase: String
+  ) throws(ControlFailure) -> [Replacement] {
+    var opened: [Replacement] = []
+    for disk in replacements {
+      opened.append(try open(disk, for: try storage(of: disk, phase: phase), descriptors))
+    }
+    return opened
+  }
+
+  /// Has disks be what was opened, while they rest. Returns what they were, the last of which may be written when it is
+  /// let go of.
+  func replace(_ opened: [Replacement]) -> [DiskStorage.Opened] {
+    opened.map { storage, image in storage.replace(by: image) }
+  }
+
+  /// Has the process that plays the network end the guest's connections, of which the guest will know nothing.
+  func forgetConnections() {
+    guard let frames, (try? frames.waitUntilWritable(milliseconds: 200)) == true else { return }
+    _ = try? frames.send(NetworkOrder.forget)
+  }
+
+  /// Gives a mirrored disk the side that it lacks.
+  func attach(
+    _ side: MachineConfiguration.Disk.Side, to serial: String, _ descriptors: [Descriptor]
+  ) throws(ControlFailure) {
+    guard let storage = storages.first(where: { $0.serial == serial }), let mirror = storage.mirror else {
+      throw ControlFailure(
+        .wrongState, phase: "attaching a side", message: "there is no mirrored disk \(serial)")
+    }
+    try mirror.attach(side, descriptors)
+  }
+
+  var mirrors: [MirrorStatus] { storages.compactMap { $0.mirror?.status } }
 
   // MARK: - What they have done
 
@@ -139,7 +228,7 @@ struct ConfiguredDevices {
       let activity = disk.activity
       return .init(
         serial: disk.serial, reads: activity.reads, writes: activity.writes, bytesRead: activity.bytesRead,
-        bytesWritten: activity.bytesWritten, flushes: activity.flushes)
+        bytesWritten: activity.bytesWritten, flushes: activity.flushes, isFull: disk.waitsForRoom)
     }
   }
 

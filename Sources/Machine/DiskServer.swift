@@ -1,4 +1,5 @@
 internal import DiskImages
+internal import Glibc
 internal import HostSystem
 internal import MachineControl
 internal import Synchronization
@@ -10,6 +11,11 @@ internal import Synchronization
 final class DiskServer: Sendable {
   /// Nanoseconds that the disk's own thread waits here; whoever waits for the disk does so elsewhere, and longer.
   private static let patience: Int64 = 5_000_000_000
+
+  /// Milliseconds that a request may take instead of the usual two minutes, as `VOLARY_NBD_PATIENCE` has it for tests.
+  private static var testedPatience: UInt64? {
+    getenv("VOLARY_NBD_PATIENCE").flatMap { UInt64(String(cString: $0)) }.map { min($0, 600_000) }
+  }
 
   private struct State {
     /// Nil when nothing was asked for; who asks waits for this.
@@ -78,6 +84,7 @@ final class DiskServer: Sendable {
     var limits = NBDLimits()
     // Whoever has the machine made waits for its answer.
     limits.handshake = 10_000
+    if let patience = Self.testedPatience { limits.request = patience }
     return try NBDImage(
       socket: socket, export: server.export, name: server.name, readOnly: readOnly, limits: limits,
       reconnect: { () throws(Errno) in try self.next() }, onChange: { self.note($0) })

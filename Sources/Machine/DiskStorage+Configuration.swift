@@ -5,9 +5,14 @@ internal import MachineControl
 
 extension DiskStorage {
   /// Opens a disk of a configuration's. What is wrong is told with the disk's name.
+  /// `tell` is told of each change of a mirror's sides. Of a mirror only the sides in `places` are taken.
   static func open(
-    _ disk: MachineConfiguration.Disk, _ descriptors: [Descriptor], _ server: DiskServer? = nil
+    _ disk: MachineConfiguration.Disk, _ descriptors: [Descriptor], _ server: DiskServer? = nil,
+    places: Set<UInt8> = [0, 1], tell: @escaping @Sendable (MirrorStatus) -> Void
   ) throws(ControlFailure) -> Opened {
+    if let mirror = try MirroredDisk.open(disk, descriptors, places: places, tell: tell) {
+      return Opened(image: mirror.image, file: nil, mirror: mirror, cache: disk.cache)
+    }
     do throws(DiskImageError) {
       return Opened(
         image: try image(of: disk, descriptors, server),
@@ -20,8 +25,8 @@ extension DiskStorage {
     }
   }
 
-  private static func image(
-    of disk: MachineConfiguration.Disk, _ descriptors: [Descriptor], _ server: DiskServer?
+  static func image(
+    of disk: MachineConfiguration.Disk, _ descriptors: [Descriptor], _ server: DiskServer? = nil
   ) throws(DiskImageError) -> any DiskImage {
     if let place = disk.server {
       guard let server else { throw .server(name: place.name, reason: "nobody is there to connect it") }

@@ -6,10 +6,12 @@ internal import MachineControl
 /// A disk image as the block device sees it.
 final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only while the device rests
   /// An image, and the file that it writes.
-  struct Opened {
+  struct Opened: @unchecked Sendable {  // one thread has it at a time
     let image: any DiskImage
-    /// Nil for a disk on a server, whose connections end when they are let go of.
+    /// Nil for a pair, which has two, and for a disk on a server, whose connections end when they are let go of.
     let file: Descriptor?
+    /// The image, if it is a pair.
+    var mirror: MirroredDisk?
     /// As it was asked for.
     let cache: MachineConfiguration.Disk.Cache
   }
@@ -32,6 +34,9 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   private var gathers: Bool { cache == .none || server != nil }
   var size: UInt64 { image.size }
   var isReadOnly: Bool { image.isReadOnly }
+
+  /// The image, if it can become larger while it is used.
+  var resizable: QCOW2Image? { image as? QCOW2Image }
 
   func read(at offset: UInt64, into target: UnsafeMutableRawBufferPointer) throws(Errno) {
     try image.read(at: offset, into: target)
@@ -67,13 +72,27 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
 
   // MARK: - While the device rests
 
-  /// Goes on in another image, which holds what this one does.
-  func replace(by other: Opened) { opened = other }
+  /// Goes on in another image. Returns what it was.
+  func replace(by other: Opened) -> Opened {
+    let old = opened
+    opened = other
+    old.mirror?.close()
+    return old
+  }
 
   /// Lets others read the file, which is not written until ``lockAgain()``.
-  func unlock() throws(Errno) { try opened.file?.lock(exclusive: false) }
+  func unlock() throws(Errno) {
+    try opened.file?.lock(exclusive: false)
+    try opened.mirror?.lockFiles(exclusive: false)
+  }
 
   /// Has the file for this machine alone again. That another took it meanwhile and left it locked cannot be: layers are
   /// only read, and one that is in the way then is in the way of the next start too.
-  func lockAgain() { try? opened.file?.lock(exclusive: !isReadOnly) }
+  func lockAgain() {
+    try? opened.file?.lock(exclusive: !isReadOnly)
+    try? opened.mirror?.lockFiles(exclusive: true)
+  }
+
+  /// The pair that it is, if it is one.
+  var mirror: MirroredDisk? { opened.mirror }
 }

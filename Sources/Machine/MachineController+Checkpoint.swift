@@ -99,14 +99,11 @@ extension MachineController {
     _ machine: VirtualMachine, from restoration: MachineConfiguration.Restoration, _ descriptors: [Descriptor]
   ) throws(ControlFailure) {
     let phase = "going on from what was kept"
-    let file = descriptors[restoration.state]
-    let bytes = try ControlFailure.host("reading the machine's state") { () throws(Errno) in
-      let size = Int(clamping: try file.size())
-      return try file.read(min(size, MachineState.mostBytes), at: 0)
-    }
     do {
-      let state = try MachineState(decoding: bytes)
+      let state = try MachineState(decoding: try Self.stateBytes(descriptors[restoration.state]))
       try machine.board.restore(state, memory: restoration.memory.map { descriptors[$0] })
+    } catch let error as ControlFailure {
+      throw error
     } catch let error as Errno {
       throw ControlFailure(
         .invalidConfiguration, phase: phase, message: "the guest's memory does not fit: \(error)")
@@ -114,6 +111,15 @@ extension MachineController {
       let error = MachineStateError.differs(what, kept: kept, here: here)
       throw ControlFailure(.invalidConfiguration, phase: phase, message: error.description)
     } catch { throw ControlFailure(.hostRefused, phase: phase, message: "\(error)") }
+  }
+}
+
+extension MachineController {
+  static func stateBytes(_ file: Descriptor) throws(ControlFailure) -> [UInt8] {
+    try ControlFailure.host("reading the machine's state") { () throws(Errno) in
+      let size = Int(clamping: try file.size())
+      return try file.read(min(size, MachineState.mostBytes), at: 0)
+    }
   }
 }
 

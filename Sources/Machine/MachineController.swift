@@ -153,6 +153,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
 
   package func kill() throws(ControlFailure) {
     guard hasStarted else { return end(with: .guestPoweredOff(code: nil)) }
+    devices?.console?.abandonOutput()
     try built().end()
   }
 
@@ -175,6 +176,18 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       throw ControlFailure(
         .wrongState, phase: "limiting a disk", message: "there is no disk \(serial)")
     }
+  }
+
+  package func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure) {
+    _ = try built()
+    try devices?.resizeDisk(serial, to: size)
+  }
+
+  package func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
+  ) throws(ControlFailure) {
+    _ = try built()
+    try devices?.attach(side, to: disk, descriptors)
   }
 
   package func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {
@@ -241,7 +254,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       memory: UInt64(machine.board.memory.size),
       balloonTarget: UInt64(balloon?.targetPages ?? 0) * UInt64(GuestMemory.pageSize),
       reportedMemory: balloon?.reportedBytes ?? 0, guestMemory: guestMemory,
-      lostDisks: devices?.lostDisks ?? [])
+      mirrors: devices?.mirrors ?? [], lostDisks: devices?.lostDisks ?? [])
   }
 
   // MARK: - The end

@@ -28,6 +28,8 @@ package final class VirtualMachine: Sendable {
     case cpuFailure(String)
     /// Something is done while the CPUs rest: the first of the errands.
     case errand
+    /// ``State/wants`` has changed.
+    case wants
   }
 
   /// Something to do while the CPUs rest.
@@ -46,6 +48,8 @@ package final class VirtualMachine: Sendable {
     var startedAt: UInt64 = 0
     var ranBefore: UInt64 = 0
     var errands: [Errand] = []
+    /// Disks that wait for room on the host. While there are any the CPUs rest, whatever was ordered.
+    var wants: Set<String> = []
     var hasEnded = false
   }
 
@@ -92,6 +96,11 @@ package final class VirtualMachine: Sendable {
     /// A CPU cannot go on.
     package func cpuFailed(_ reason: String) { machine?.order(.cpuFailure(reason)) }
 
+    /// A disk has no room on the host, or has some again.
+    package func disk(_ name: String, waitsForRoom: Bool) {
+      machine?.note(waitsForRoom ? { $0.insert(name) } : { $0.remove(name) })
+    }
+
     package func debugConsoleWrite(_ bytes: UnsafeRawBufferPointer) { serial(bytes) }
     package func report(_ line: String) { log(line) }
   }
@@ -134,6 +143,11 @@ package final class VirtualMachine: Sendable {
 
   /// Whether the CPUs run, or are about to. False from when a pause is complete.
   package var isRunning: Bool { state.withLock { $0.isRunning || $0.isToRun } }
+
+  private func note(_ change: (inout Set<String>) -> Void) {
+    state.withLock { change(&$0.wants) }
+    order(.wants)
+  }
 
   /// Nanoseconds that the CPUs have run.
   package var runningTime: UInt64 {
@@ -195,6 +209,12 @@ package final class VirtualMachine: Sendable {
       case .start, .resume: run(&threads)
       case .pause: halt(&threads)
       case .errand: runErrand(&threads)
+      case .wants:
+        if state.withLock({ !$0.wants.isEmpty }) {
+          halt(&threads)
+        } else if state.withLock({ $0.isToRun }) {
+          run(&threads)
+        }
       case .reset:
         halt(&threads)
         guard reload(&threads) else { return }
@@ -220,7 +240,7 @@ package final class VirtualMachine: Sendable {
   }
 
   private func run(_ threads: inout [Thread]) {
-    guard threads.isEmpty else { return }
+    guard threads.isEmpty, state.withLock({ $0.wants.isEmpty }) else { return }
     board.setHalted(false)
     do throws(Errno) {
       for number in 0..<board.cpuCount {
@@ -265,10 +285,10 @@ package final class VirtualMachine: Sendable {
     let ran = !threads.isEmpty
     halt(&threads)
     errand.body()
-    if ran, errand.runsAfterwards {
-      run(&threads)
-    } else if ran {
+    if !errand.runsAfterwards {
       state.withLock { $0.isToRun = false }
+    } else if ran {
+      run(&threads)
     }
     errand.done.complete()
   }

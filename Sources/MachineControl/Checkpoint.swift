@@ -44,8 +44,8 @@ package struct Checkpoint: Equatable, Sendable {
       throw .tooMany("disks", most: MachineConfiguration.Limits.disks)
     }
     if state == nil, memory != nil || sharesMemory { throw .memoryWithoutState }
-    let layers = disks.flatMap { disk in disk.layers.map { (what: "a layer", index: $0.file) } }
-    var uses = disks.enumerated().map { (what: "disk \($0.offset)", index: $0.element.file) }
+    let layers = disks.enumerated().flatMap { $0.element.layerDescriptors(at: $0.offset) }
+    var uses = disks.enumerated().flatMap { $0.element.ownDescriptors(at: $0.offset) }
     if let state { uses.append(("the state", state)) }
     if let memory { uses.append(("the memory", memory)) }
     for (what, index) in layers + uses where index < 0 || index >= count {

@@ -23,6 +23,8 @@ package enum ConfigurationError: Error, Equatable, Sendable {
   case memoryWithoutState
   /// A machine to be restored has no memory, or too many files of it.
   case memoryLayers(Int, most: Int)
+  /// Sides of a mirrored disk that make no pair, or one that cannot be written.
+  case mirror(disk: Int)
   case diskSerial(disk: Int)
   case hardwareAddress
   case guestAddress(UInt32)
@@ -65,6 +67,8 @@ extension ConfigurationError: CustomStringConvertible {
     case .readOnlyOverlay(let disk): "disk \(disk) is an overlay that cannot be written"
     case .memoryWithoutState: "memory is kept together with the state of CPUs and devices, or not at all"
     case .memoryLayers(let count, let most): "\(count) files of a guest's memory: there are 1 to \(most)"
+    case .mirror(let disk):
+      "disk \(disk) is no mirror: it needs two sides with names of at most 1024 bytes, and to be written"
     case .diskSerial(let disk): "disk \(disk)'s serial number is not 1 to 20 ASCII characters"
     case .hardwareAddress: "the network's hardware address is not six bytes of a single station"
     case .guestAddress(let address):

@@ -57,6 +57,27 @@ package final class ControlClient {
     return try exchange(.checkpoint(checkpoint), milliseconds: milliseconds).descriptors
   }
 
+  /// Gives a mirrored disk the side that it lacks.
+  package func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor],
+    milliseconds: Int32 = 10_000
+  ) throws(ControlError) {
+    try handOver(descriptors, milliseconds: milliseconds)
+    try call(.attachSide(disk, side), milliseconds: milliseconds)
+  }
+
+  /// Has the machine go on from what was kept.
+  package func revert(
+    _ reversion: Reversion, descriptors: [Descriptor], milliseconds: Int32 = 10_000
+  ) throws(ControlError) {
+    do { try reversion.validate(descriptorCount: descriptors.count) } catch {
+      throw .refused(
+        ControlFailure(.invalidConfiguration, phase: "checking what to go back to", message: "\(error)"))
+    }
+    try handOver(descriptors, milliseconds: milliseconds)
+    try call(.revert(reversion), milliseconds: milliseconds)
+  }
+
   /// Sends a request and waits up to `milliseconds` for its reply. A refusal is thrown.
   @discardableResult
   package func call(

@@ -162,6 +162,7 @@ final class ControlLoop {
     case .resizeConsole(let columns, let rows): try handler.resizeConsole(columns: columns, rows: rows)
     case .balloon(let target): try handler.setBalloon(target: target)
     case .limitDisk(let serial, let rates): try handler.limitDisk(serial, rates)
+    case .resizeDisk(let serial, let size): try handler.resizeDisk(serial, to: size)
     case .status: return (.status(try handler.status()), [])
     case .checkpoint(let checkpoint):
       let all = takeAll(descriptors)
@@ -170,6 +171,18 @@ final class ControlLoop {
       }
       let memory = try handler.checkpoint(checkpoint, descriptors: all)
       return (checkpoint.sharesMemory ? .memory : .done, memory)
+    case .attachSide(let disk, let side):
+      let all = takeAll(descriptors)
+      do { try side.validate(descriptorCount: all.count) } catch {
+        throw ControlFailure(.invalidConfiguration, phase: "checking a side", message: "\(error)")
+      }
+      try handler.attach(side, to: disk, descriptors: all)
+    case .revert(let reversion):
+      let all = takeAll(descriptors)
+      do { try reversion.validate(descriptorCount: all.count) } catch {
+        throw ControlFailure(.invalidConfiguration, phase: "checking what to go back to", message: "\(error)")
+      }
+      try handler.revert(reversion, descriptors: all)
     case .attachConsole(let backlog):
       try handler.attachConsole(Self.socket(.stream, descriptors), backlog: backlog)
     case .attachPort(let name): try handler.attach(Self.socket(.stream, descriptors), toPort: name)

@@ -17,6 +17,9 @@ extension ControlMessage {
     static let attachBroker: UInt8 = 14
     static let checkpoint: UInt8 = 15
     static let limitDisk: UInt8 = 16
+    static let resizeDisk: UInt8 = 17
+    static let attachSide: UInt8 = 18
+    static let revert: UInt8 = 19
     static let attachDisk: UInt8 = 20
 
     static let done: UInt8 = 64
@@ -32,6 +35,8 @@ extension ControlMessage {
     static let warning: UInt8 = 133
     static let diskFailed: UInt8 = 134
     static let memoryKept: UInt8 = 135
+    static let diskFull: UInt8 = 136
+    static let mirrorChanged: UInt8 = 137
     static let diskLost: UInt8 = 140
     static let diskReturned: UInt8 = 141
   }
@@ -102,6 +107,10 @@ extension ControlRequest {
     case .balloon(let target):
       writer.header(ControlMessage.Kind.balloon, id: id)
       writer.integer(target)
+    case .resizeDisk(let serial, let size):
+      writer.header(ControlMessage.Kind.resizeDisk, id: id)
+      writer.string(serial)
+      writer.integer(size)
     case .limitDisk(let serial, let rates):
       writer.header(ControlMessage.Kind.limitDisk, id: id)
       writer.string(serial)
@@ -120,6 +129,13 @@ extension ControlRequest {
     case .checkpoint(let checkpoint):
       writer.header(ControlMessage.Kind.checkpoint, id: id)
       checkpoint.write(to: &writer)
+    case .attachSide(let disk, let side):
+      writer.header(ControlMessage.Kind.attachSide, id: id)
+      writer.string(disk)
+      side.write(to: &writer)
+    case .revert(let reversion):
+      writer.header(ControlMessage.Kind.revert, id: id)
+      reversion.write(to: &writer)
     }
   }
 
@@ -136,6 +152,8 @@ extension ControlRequest {
     case ControlMessage.Kind.resizeConsole:
       self = .resizeConsole(columns: try reader.integer(), rows: try reader.integer())
     case ControlMessage.Kind.balloon: self = .balloon(target: try reader.integer())
+    case ControlMessage.Kind.resizeDisk:
+      self = .resizeDisk(try reader.string("disk"), try reader.integer())
     case ControlMessage.Kind.limitDisk:
       self = .limitDisk(try reader.string("disk"), try DiskRates(from: &reader))
     case ControlMessage.Kind.status: self = .status
@@ -144,6 +162,9 @@ extension ControlRequest {
     case ControlMessage.Kind.attachBroker: self = .attachBroker
     case ControlMessage.Kind.attachDisk: self = .attachDisk(try reader.string("disk"))
     case ControlMessage.Kind.checkpoint: self = .checkpoint(try Checkpoint(from: &reader))
+    case ControlMessage.Kind.attachSide:
+      self = .attachSide(try reader.string("disk"), try .init(from: &reader))
+    case ControlMessage.Kind.revert: self = .revert(try Reversion(from: &reader))
     default: return nil
     }
   }
@@ -211,9 +232,16 @@ extension ControlEvent {
     case .diskReturned(let disk):
       writer.header(ControlMessage.Kind.diskReturned, id: 0)
       writer.string(disk)
+    case .diskFull(let disk, let isFull):
+      writer.header(ControlMessage.Kind.diskFull, id: 0)
+      writer.string(disk)
+      writer.flag(isFull)
     case .memoryKept(let failure):
       writer.header(ControlMessage.Kind.memoryKept, id: 0)
       writer.optional(failure) { $0.string($1) }
+    case .mirrorChanged(let status):
+      writer.header(ControlMessage.Kind.mirrorChanged, id: 0)
+      status.write(to: &writer)
     }
   }
 
@@ -235,6 +263,9 @@ extension ControlEvent {
     case ControlMessage.Kind.diskLost:
       self = .diskLost(disk: try reader.string("disk"), reason: try reader.string("reason"))
     case ControlMessage.Kind.diskReturned: self = .diskReturned(disk: try reader.string("disk"))
+    case ControlMessage.Kind.diskFull:
+      self = .diskFull(disk: try reader.string("disk"), isFull: try reader.flag("full"))
+    case ControlMessage.Kind.mirrorChanged: self = .mirrorChanged(try MirrorStatus(from: &reader))
     case ControlMessage.Kind.memoryKept:
       self = .memoryKept(
         failure: try reader.optional("failure") { (reader) throws(WireError) in try reader.string("failure") }

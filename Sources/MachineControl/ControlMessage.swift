@@ -18,6 +18,8 @@ package enum ControlRequest: Equatable, Sendable {
   case balloon(target: UInt64)
   /// Hold the disk of a serial number to rates.
   case limitDisk(String, DiskRates)
+  /// Make the disk of a serial number larger, to as many bytes, and tell the guest.
+  case resizeDisk(String, UInt64)
   case status
   /// Joins the stream socket that comes with it to the serial console, until it is closed: it gets what the guest
   /// writes, after up to `backlog` bytes of what there was, and the guest gets what is written into it. Refused
@@ -33,6 +35,12 @@ package enum ControlRequest: Equatable, Sendable {
   case attachDisk(String)
   /// Holds the machine still for a moment and keeps what it is then. Descriptors come as with a configuration.
   case checkpoint(Checkpoint)
+  /// Gives a mirrored disk, named by its serial number, the side that it lacks, and begins to rebuild it. Descriptors
+  /// come as with a configuration.
+  case attachSide(String, MachineConfiguration.Disk.Side)
+  /// Has the machine go on from what was kept, in place of what it is. It runs afterwards. Descriptors come as with a
+  /// configuration. Refused as unsupported by boards that cannot.
+  case revert(Reversion)
 }
 
 /// What a machine's process answers to a request.
@@ -64,6 +72,11 @@ package enum ControlEvent: Equatable, Sendable {
   case diskLost(disk: String, reason: String)
   /// Such a disk has its server again, and what waited goes on.
   case diskReturned(disk: String)
+  /// A disk, named by its serial, has no room on the host for what the guest writes, and the machine stands still; or
+  /// it has some again.
+  case diskFull(disk: String, isFull: Bool)
+  /// Which sides a mirrored disk has is another now.
+  case mirrorChanged(MirrorStatus)
   /// What a ``Checkpoint`` has to keep of the guest's memory is in its file, or why it is not.
   case memoryKept(failure: String?)
   /// A line for the person who runs the machine.
@@ -147,6 +160,8 @@ package struct MachineStatus: Equatable, Sendable {
   package var guestMemory: GuestMemory?
   /// Serial numbers of disks that are without their servers.
   package var lostDisks: [String]
+  /// Of the disks that are mirrored.
+  package var mirrors: [MirrorStatus]
 
   package init(
     state: State = .empty, engine: MachineConfiguration.Engine = .auto, runningTime: UInt64 = 0,
@@ -155,7 +170,7 @@ package struct MachineStatus: Equatable, Sendable {
     network: NetworkActivity? = nil,
     memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0,
     guestMemory: GuestMemory? = nil,
-    lostDisks: [String] = []
+    mirrors: [MirrorStatus] = [], lostDisks: [String] = []
   ) {
     self.state = state
     self.engine = engine
@@ -173,6 +188,7 @@ package struct MachineStatus: Equatable, Sendable {
     self.reportedMemory = reportedMemory
     self.guestMemory = guestMemory
     self.lostDisks = lostDisks
+    self.mirrors = mirrors
   }
 
   /// What a guest says of its memory, in bytes; nil where it does not say.
@@ -203,10 +219,12 @@ package struct MachineStatus: Equatable, Sendable {
     package var bytesRead: UInt64
     package var bytesWritten: UInt64
     package var flushes: UInt64
+    /// Whether it has no room on the host, for which the machine waits.
+    package var isFull: Bool
 
     package init(
       serial: String, reads: UInt64 = 0, writes: UInt64 = 0, bytesRead: UInt64 = 0, bytesWritten: UInt64 = 0,
-      flushes: UInt64 = 0
+      flushes: UInt64 = 0, isFull: Bool = false
     ) {
       self.serial = serial
       self.reads = reads
@@ -214,6 +232,7 @@ package struct MachineStatus: Equatable, Sendable {
       self.bytesRead = bytesRead
       self.bytesWritten = bytesWritten
       self.flushes = flushes
+      self.isFull = isFull
     }
   }
 

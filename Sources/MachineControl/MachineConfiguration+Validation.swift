@@ -23,7 +23,7 @@ extension MachineConfiguration {
     /// Bytes.
     package static let entropySeed = 64
     /// Descriptors handed over with a configuration.
-    package static let descriptors = 160
+    package static let descriptors = 288
   }
 
   /// Throws the first thing that is wrong. `descriptorCount` descriptors are handed over with the
@@ -104,7 +104,7 @@ extension MachineConfiguration {
     case .firmware(let firmware):
       uses += [("the firmware", firmware.code), ("the firmware's variables", firmware.variables)]
     }
-    uses += disks.enumerated().map { ("disk \($0.offset)", $0.element.file) }
+    uses += disks.enumerated().flatMap { $0.element.ownDescriptors(at: $0.offset) }
     uses += consolePorts.enumerated().map { ("console port \($0.offset)", $0.element.stream) }
     if let network { uses.append(("the network", network.frames)) }
     if let vhost = network?.vhost { uses.append(("/dev/vhost-net", vhost)) }
@@ -119,9 +119,7 @@ extension MachineConfiguration {
       uses.append(("the state", restoration.state))
       uses += restoration.memory.map { ("the memory", $0) }
     }
-    let layers = disks.enumerated().flatMap { disk in
-      disk.element.layers.map { (what: "a layer of disk \(disk.offset)", index: $0.file) }
-    }
+    let layers = disks.enumerated().flatMap { $0.element.layerDescriptors(at: $0.offset) }
     for (what, index) in uses + layers where index < 0 || index >= count {
       throw .noSuchDescriptor(what: what, index: index, count: count)
     }
@@ -139,16 +137,27 @@ extension MachineConfiguration.Disk {
       throw .diskSize(disk: index, bytes: size)
     }
     if let server {
-      if !layers.isEmpty || format == .overlay { throw .serverDiskWithLayers(disk: index) }
+      if !layers.isEmpty || format == .overlay || mirror != nil { throw .serverDiskWithLayers(disk: index) }
       if server.export.utf8.count > MachineConfiguration.Limits.exportName || server.export.utf8.contains(0) {
         throw .exportName(disk: index)
       }
     }
+    try Self.validateLayers(layers, of: format, at: index)
+    if format == .overlay, readOnly { throw .readOnlyOverlay(disk: index) }
+    try validateMirror(at: index)
+    let isASCII = serial.utf8.allSatisfy { (0x20...0x7e).contains($0) }
+    if serial.isEmpty || serial.utf8.count > MachineConfiguration.Limits.diskSerial || !isASCII {
+      throw .diskSerial(disk: index)
+    }
+  }
+
+  static func validateLayers(
+    _ layers: [Layer], of format: Format, at index: Int
+  ) throws(ConfigurationError) {
     switch format {
     case .raw: if !layers.isEmpty { throw .rawDiskWithLayers(disk: index) }
     case .overlay:
       if layers.count != 1 || layers[0].format != .raw { throw .overlayWithoutBase(disk: index) }
-      if readOnly { throw .readOnlyOverlay(disk: index) }
     case .qcow2:
       if layers.count > MachineConfiguration.Limits.layers {
         throw .tooMany("layers beneath a disk", most: MachineConfiguration.Limits.layers)
@@ -157,10 +166,6 @@ extension MachineConfiguration.Disk {
       where layer.format == .overlay || layer.format == .raw && number < layers.count - 1 {
         throw .layerFormat(disk: index, layer: number)
       }
-    }
-    let isASCII = serial.utf8.allSatisfy { (0x20...0x7e).contains($0) }
-    if serial.isEmpty || serial.utf8.count > MachineConfiguration.Limits.diskSerial || !isASCII {
-      throw .diskSerial(disk: index)
     }
   }
 }

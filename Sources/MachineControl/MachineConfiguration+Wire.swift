@@ -39,10 +39,7 @@ extension MachineConfiguration {
     }
     writer.optional(record) { $0.index($1) }
     writer.optional(consoleLog) { $0.index($1) }
-    writer.optional(restoration) {
-      $0.index($1.state)
-      $0.list($1.memory) { $0.index($1) }
-    }
+    writer.optional(restoration) { $1.write(to: &$0) }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -75,9 +72,7 @@ extension MachineConfiguration {
       record: try reader.optional("record") { (reader) throws(WireError) in try reader.index() },
       consoleLog: try reader.optional("console log") { (reader) throws(WireError) in try reader.index() },
       restoration: try reader.optional("restoration") { (reader) throws(WireError) in
-        Restoration(
-          state: try reader.index(),
-          memory: try reader.list("memory") { (reader) throws(WireError) in try reader.index() })
+        try Restoration(from: &reader)
       })
   }
 }
@@ -106,15 +101,14 @@ extension MachineConfiguration.Boot {
 extension MachineConfiguration.Disk {
   func write(to writer: inout WireWriter) {
     writer.index(file)
-    writer.list(layers) {
-      $0.index($1.file)
-      $0.integer($1.format.rawValue)
-    }
+    writer.list(layers) { $1.write(to: &$0) }
     writer.integer(format.rawValue)
     writer.integer(size)
     writer.flag(readOnly)
     writer.flag(ephemeral)
     writer.integer(cache.rawValue)
+    writer.flag(waitsForRoom)
+    writer.optional(mirror) { $1.write(to: &$0) }
     writer.string(serial)
     writer.optional(server) {
       $0.string($1.export)
@@ -125,14 +119,14 @@ extension MachineConfiguration.Disk {
   init(from reader: inout WireReader) throws(WireError) {
     self.init(
       file: try reader.index(),
-      layers: try reader.list("disk layers") { (reader) throws(WireError) in
-        Layer(try reader.index(), try reader.choice("layer format"))
-      },
+      layers: try reader.list("disk layers") { (reader) throws(WireError) in try Layer(from: &reader) },
       format: try reader.choice("disk format"),
       size: try reader.integer(),
       readOnly: try reader.flag("read-only"),
       ephemeral: try reader.flag("ephemeral"),
       cache: try reader.choice("disk cache"),
+      waitsForRoom: try reader.flag("waits for room"),
+      mirror: try reader.optional("mirror") { (reader) throws(WireError) in try Mirror(from: &reader) },
       serial: try reader.string("disk serial"),
       server: try reader.optional("server") { (reader) throws(WireError) in
         Server(export: try reader.string("export"), name: try reader.string("server's name"))

@@ -209,6 +209,11 @@ package struct MachineConfiguration: Equatable, Sendable {
     /// The file goes with the machine: flushes need not reach the host's disk.
     package var ephemeral: Bool
     package var cache: Cache
+    /// When the host has no room for what the guest writes, the machine stands still until there is some; else the
+    /// guest sees an error.
+    package var waitsForRoom: Bool
+    /// With it the disk is one of a pair's sides, and its guest sees the pair.
+    package var mirror: Mirror?
     /// What the guest reads as the disk's serial number, at most 20 bytes of ASCII.
     package var serial: String
     /// Nil for a disk in files.
@@ -216,8 +221,8 @@ package struct MachineConfiguration: Equatable, Sendable {
 
     package init(
       file: DescriptorIndex, layers: [Layer] = [], format: Format, size: UInt64,
-      readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, serial: String,
-      server: Server? = nil
+      readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, waitsForRoom: Bool = false,
+      mirror: Mirror? = nil, serial: String, server: Server? = nil
     ) {
       self.file = file
       self.layers = layers
@@ -226,6 +231,8 @@ package struct MachineConfiguration: Equatable, Sendable {
       self.readOnly = readOnly
       self.ephemeral = ephemeral
       self.cache = cache
+      self.waitsForRoom = waitsForRoom
+      self.mirror = mirror
       self.serial = serial
       self.server = server
     }

@@ -18,6 +18,7 @@ package protocol MachineControlHandler: AnyObject {
   func setBalloon(target: UInt64) throws(ControlFailure)
   /// Holds a disk, named by its serial number, to rates.
   func limitDisk(_ serial: String, _ rates: DiskRates) throws(ControlFailure)
+  func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure)
   func status() throws(ControlFailure) -> MachineStatus
   /// Joins a stream to the serial console, first with up to `backlog` bytes of what there was.
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure)
@@ -32,4 +33,19 @@ package protocol MachineControlHandler: AnyObject {
   func checkpoint(
     _ checkpoint: Checkpoint, descriptors: [Descriptor]
   ) throws(ControlFailure) -> [Descriptor]
+  /// Gives a mirrored disk, named by its serial number, the side that it lacks; the side was validated against the
+  /// descriptors.
+  func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
+  ) throws(ControlFailure)
+  /// Has the machine become what was kept; the reversion was validated against the descriptors.
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) throws(ControlFailure)
+}
+
+extension MachineControlHandler {
+  package func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
+  ) throws(ControlFailure) {
+    throw ControlFailure(.unsupported, phase: "attaching a side", message: "the machine mirrors no disk")
+  }
 }

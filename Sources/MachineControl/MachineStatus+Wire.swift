@@ -13,7 +13,9 @@ extension MachineStatus {
     writer.optional(network) { $1.write(to: &$0) }
     for count in [memory, balloonTarget, reportedMemory] { writer.integer(count) }
     writer.optional(guestMemory) { $1.write(to: &$0) }
-    writer.list(lostDisks) { $0.string($1) }
+    // Left out where there are none, as in earlier versions.
+    if !mirrors.isEmpty || !lostDisks.isEmpty { writer.list(mirrors) { $1.write(to: &$0) } }
+    if !lostDisks.isEmpty { writer.list(lostDisks) { $0.string($1) } }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -30,8 +32,13 @@ extension MachineStatus {
       memory: try reader.integer(), balloonTarget: try reader.integer(), reportedMemory: try reader.integer(),
       guestMemory: try reader.optional("guest memory") { (reader) throws(WireError) in
         try GuestMemory(from: &reader)
-      },
-      lostDisks: try reader.list("lost disks") { (reader) throws(WireError) in try reader.string("disk") })
+      })
+    if !reader.isAtEnd {
+      mirrors = try reader.list("mirrors") { (reader) throws(WireError) in try MirrorStatus(from: &reader) }
+      if !reader.isAtEnd {
+        lostDisks = try reader.list("lost disks") { (reader) throws(WireError) in try reader.string("disk") }
+        if lostDisks.isEmpty { throw .badValue("lost disks") }
+      }
   }
 }
 
@@ -39,12 +46,14 @@ extension MachineStatus.DiskActivity {
   fileprivate func write(to writer: inout WireWriter) {
     writer.string(serial)
     for count in [reads, writes, bytesRead, bytesWritten, flushes] { writer.integer(count) }
+    writer.flag(isFull)
   }
 
   fileprivate init(from reader: inout WireReader) throws(WireError) {
     self.init(
       serial: try reader.string("disk serial"), reads: try reader.integer(), writes: try reader.integer(),
-      bytesRead: try reader.integer(), bytesWritten: try reader.integer(), flushes: try reader.integer())
+      bytesRead: try reader.integer(), bytesWritten: try reader.integer(), flushes: try reader.integer(),
+      isFull: try reader.flag("full"))
   }
 }
 

@@ -125,6 +125,8 @@ struct WireReader {
     try flag(field) ? try body(&self) : nil
   }
 
+  var isAtEnd: Bool { position == bytes.count }
+
   func finish() throws(WireError) {
     if position < bytes.count { throw .trailingBytes(bytes.count - position) }
   }

@@ -1,5 +1,6 @@
 internal import Glibc
 package import HostSystem
+internal import MachineControl
 
 /// A machine's NAT: moves frames between a socket and a ``SlirpStack`` until the socket's other end is
 /// closed. The socket is one end of a Unix pair of SOCK_SEQPACKET; a message is an Ethernet frame
@@ -61,7 +62,9 @@ package final class NATService {
   private static let batch = 64
 
   private let port: FramePort
-  private let stack: SlirpStack
+  private let configuration: NATConfiguration
+  private let report: (String) -> Void
+  private var stack: SlirpStack
 
   /// Starts the stack on the calling thread, which must also call ``run()``; the published ports are
   /// bound afterwards. `report` takes what is said about the guest's mistakes.
@@ -82,7 +85,18 @@ package final class NATService {
     setsockopt(frames.raw, SOL_SOCKET, SO_SNDBUF, &room, socklen_t(MemoryLayout<Int32>.size))
     let port = FramePort(frames)
     self.port = port
+    self.configuration = configuration
+    self.report = report
     stack = try SlirpStack(configuration, send: port.send, report: report)
+  }
+
+  /// Ends the guest's connections. Ports that are published cannot be bound again by a process that has no rights any
+  /// more: with them, all stays.
+  private func forget() {
+    guard configuration.publishedPorts.isEmpty,
+      let fresh = try? SlirpStack(configuration, send: port.send, report: report)
+    else { return }
+    stack = fresh
   }
 
   /// Runs until the other end of the socket is closed.
@@ -102,6 +116,10 @@ package final class NATService {
       stack.handle(polls)
       for _ in 0..<Self.batch {
         guard let frame = port.receive(into: buffer) else { break }
+        if frame.count == NetworkOrder.forget.count, frame.elementsEqual(NetworkOrder.forget) {
+          forget()
+          break
+        }
         stack.receive(frame)
       }
     }

@@ -17,7 +17,8 @@ package struct VolaryCommand: ParsableCommand {
     subcommands: [
       LaunchCommand.self, ListCommand.self, TopCommand.self, InfoCommand.self, ShellCommand.self,
       ExecCommand.self, ConsoleCommand.self, FileCommand.self, StartCommand.self,
-      StopCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self, RenameCommand.self,
+      StopCommand.self, RestartCommand.self, PauseCommand.self, ResumeCommand.self, ResizeCommand.self,
+      RenameCommand.self,
       SnapshotCommand.self, CopyCommand.self, ForkCommand.self, ConfigCommand.self, DeleteCommand.self,
       ExportCommand.self, ImportCommand.self, BackupCommand.self,
       RunCommand.self,

@@ -52,6 +52,41 @@ extension EndToEndTests {
       #expect(try FileManager.default.contentsOfDirectory(atPath: layers) == [])
     }
 
+    /// More snapshots than a disk may stand on, each kept for a while, of a machine that never ends: what nobody needs
+    /// any more is put together beneath it.
+    @Test func snapshotsComeAndGoForEver() throws {
+      let house = try TestHouse()
+      try house.expect([
+        "launch", Bench.imageName, "a", "--arch", "riscv64", "--memory", "128MiB", "-n", "none",
+      ])
+      let work = "while [ ! -e /stop ]; do head -c 300K /dev/urandom >>/big; sha256sum /big >/sum; sync; done"
+      _ = try house.type("a", "(\(work); echo >/stopped) & echo is=$((40+1))", until: "is=41")
+      let pid = try house.instance("a").pid
+      let kept = 3
+      for round in 0..<40 {
+        try house.expect(["snapshot", "create", "a", "s\(round)"])
+        if round >= kept { try house.expect(["snapshot", "delete", "a", "s\(round - kept)"]) }
+        if round == 25 { try house.killDaemon() }
+      }
+      let layers = "\(house.folder.path)/layers"
+      func count() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: layers).count) ?? 0 }
+      #expect(Bench.eventually(within: 60) { count() <= 14 }, "\(count())")
+      let check =
+        "touch /stop; while [ ! -e /stopped ]; do sleep 1; done; sha256sum -c /sum; echo is=$((40+2))"
+      #expect(try house.type("a", check, until: "is=42").contains("/big: OK"))
+      #expect(try house.instance("a").pid == pid)
+      // Without a machine more is put together: the disk, its snapshots, and the image.
+      try house.expect(["restart", "a", "--force"])
+      #expect(
+        try house.type("a", "sha256sum -c /sum; echo is=$((40+3))", until: "is=43").contains("/big: OK"))
+      try house.expect(["stop", "a", "--force"])
+      #expect(Bench.eventually(within: 120) { count() == kept + 2 }, "\(count())")
+      try house.expect(["snapshot", "restore", "a", "s39"])
+      try house.expect(["start", "a"])
+      #expect(try house.type("a", "ls /big; echo is=$((40+4))", until: "is=44").contains("/big"))
+      try house.expect(["delete", "a", "--force"])
+    }
+
     private static let larger =
       #"{"devices":{"root":{"type":"disk","path":"/","pool":"default","size":"6GiB"}}}"#
 

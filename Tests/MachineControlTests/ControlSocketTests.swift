@@ -27,6 +27,9 @@ private final class NotingHandler: MachineControlHandler, Sendable {
   func reset() throws(ControlFailure) { note("reset") }
   func resizeConsole(columns: UInt16, rows: UInt16) throws(ControlFailure) { note("\(columns)x\(rows)") }
   func limitDisk(_ serial: String, _ rates: DiskRates) throws(ControlFailure) { note("limit \(serial)") }
+  func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure) {
+    note("resize \(serial) \(size)")
+  }
   func setBalloon(target: UInt64) throws(ControlFailure) { note("balloon \(target)") }
   func status() throws(ControlFailure) -> MachineStatus { MachineStatus(state: .paused, exits: 42) }
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {
@@ -42,6 +45,9 @@ private final class NotingHandler: MachineControlHandler, Sendable {
   {
     note("checkpoint")
     return checkpoint.sharesMemory ? descriptors : []
+  }
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) throws(ControlFailure) {
+    note("revert \(reversion.restoration.memory.count) \(descriptors.count)")
   }
 }
 

@@ -18,6 +18,7 @@ private final class CountingHandler: MachineControlHandler, Sendable {
   func reset() { count() }
   func resizeConsole(columns: UInt16, rows: UInt16) { count() }
   func limitDisk(_ serial: String, _ rates: DiskRates) { count() }
+  func resizeDisk(_ serial: String, to size: UInt64) { count() }
   func setBalloon(target: UInt64) { count() }
   func status() -> MachineStatus {
     MachineStatus(state: .running, exits: UInt64(calls.load(ordering: .relaxed)))
@@ -30,6 +31,7 @@ private final class CountingHandler: MachineControlHandler, Sendable {
     count()
     return []
   }
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) { count() }
 }
 
 /// A server with a listener, on a thread of its own, and the path of that.

@@ -76,9 +76,34 @@ enum Samples {
     return configuration
   }()
 
+  /// A machine with a disk on two sides.
+  static let mirrored: MachineConfiguration = {
+    var configuration = Samples.configuration
+    configuration.disks[0] = .init(
+      file: 3, layers: [.init(4)], format: .qcow2, size: 10 << 30, cache: .none,
+      mirror: .init(
+        metadata: 10, own: .init(place: 1, high: 1 << 63, low: 7, name: "/mnt/b/layers/x"), other: side),
+      serial: "root")
+    return configuration
+  }()
+
+  static let side = MachineConfiguration.Disk.Side(
+    .init(place: 0, high: 2, low: .max, name: "/mnt/ä/layers/x"), file: 11, layers: [.init(12)])
+
   static let messages: [ControlMessage] = [
     .request(id: 18, .configure(remote)), .request(id: 19, .attachDisk("data")),
     .event(.diskLost(disk: "data", reason: "Connection refused")), .event(.diskReturned(disk: "data")),
+    .request(id: 18, .configure(mirrored)), .request(id: 19, .attachSide("root", side)),
+    .request(id: 20, .checkpoint(Checkpoint(disks: [mirrored.disks[0]]))),
+    .event(
+      .mirrorChanged(
+        MirrorStatus(serial: "root", sides: [.missing, .current], done: 1, total: .max, isRecorded: false))),
+    .reply(
+      id: 21,
+      .status(
+        MachineStatus(
+          state: .running,
+          mirrors: [MirrorStatus(serial: "root", sides: [.current, .rebuilding], done: 3, total: 9)]))),
     .request(id: 13, .configure(started)), .request(id: 14, .configure(kept)),
     .request(id: 15, .attachConsole(backlog: 16 << 10)),
     .request(id: 16, .attachPort(name: "org.volary.agent")),
@@ -90,7 +115,7 @@ enum Samples {
           state: .ended, processID: 4711, guestResets: 3,
           disks: [
             .init(serial: "root", reads: 1, writes: 2, bytesRead: 512, bytesWritten: .max, flushes: 3),
-            .init(serial: "data"),
+            .init(serial: "data", isFull: true),
           ],
           network: .init(framesReceived: 1, bytesReceived: 60, framesSent: 2, bytesSent: 1 << 40)))),
     .request(id: 1, .descriptors), .request(id: 2, .configure(configuration)), .request(id: 3, .start),
@@ -100,6 +125,7 @@ enum Samples {
     .request(id: 10, .balloon(target: 512 << 20)),
     .request(
       id: 11, .limitDisk("root", DiskRates(readBytes: 1, writtenBytes: .max, reads: 3, writes: 4))),
+    .request(id: 12, .resizeDisk("root", 1 << 40)),
     .request(id: .max, .status),
     .reply(id: 1, .done),
     .reply(
@@ -115,6 +141,7 @@ enum Samples {
     .event(.guestReset), .event(.guestPanicked(message: "VFS")), .event(.failed(phase: "a", message: "b")),
     .event(.warning(line: "")),
     .event(.diskFailed(disk: "root", operation: "write", errorNumber: 28)),
+    .event(.diskFull(disk: "root", isFull: true)), .event(.diskFull(disk: "", isFull: false)),
   ]
 }
 
@@ -146,8 +173,8 @@ enum Samples {
     #expect(
       Array(ControlMessage.reply(id: 1, .status(status)).encoded().dropFirst(9 + 2 + 8 + 4 + 3 * 8))
         == [7, 0, 0, 0] + long(2) + [1, 0, 0, 0, 1, 0, 0, 0, 0x64] + long(1) + long(0) + long(0) + long(0)
-        + long(0) + [1] + long(0) + long(0) + long(0) + long(9) + long(6) + long(5) + long(4) + [1, 0, 1]
-        + long(3) + [0, 0] + [0, 0, 0, 0])
+        + long(0) + [0, 1] + long(0) + long(0) + long(0) + long(9) + long(6) + long(5) + long(4) + [1, 0, 1]
+        + long(3) + [0, 0])
   }
 
   @Test func namesWhatIsWrong() throws {

@@ -46,6 +46,10 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
     []
   }
 
+  func revert(_ reversion: Reversion, descriptors: [Descriptor]) throws(ControlFailure) {
+    throw ControlFailure(.unsupported, phase: "going back", message: "the machine is a fake")
+  }
+
   func start() throws(ControlFailure) {
     server.send(.started)
     _ = try? HostSystem.Thread.start(name: "guest") { self.runScript() }
@@ -111,6 +115,7 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
   func resume() throws(ControlFailure) {}
   func reset() throws(ControlFailure) {}
   func limitDisk(_ serial: String, _ rates: DiskRates) throws(ControlFailure) {}
+  func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure) {}
   func setBalloon(target: UInt64) throws(ControlFailure) {}
   func status() throws(ControlFailure) -> MachineStatus { MachineStatus(state: .running) }
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {}

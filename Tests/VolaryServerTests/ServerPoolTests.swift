@@ -144,14 +144,15 @@ import VolaryAPI
       let answer = try daemon.curl(path, method, body: body)
       #expect(
         answer.status == 422
-          && answer.json["error"]?.string?.contains("make the export on the server") == true,
+          && answer.json["error"]?.string?.contains("has the exports of a server: make") == true,
         "\(method) \(path): \(answer.status) \(answer.json)")
     }
     let root = #","root":{"type":"disk","path":"/","pool":"central"}"#
-    #expect(try makeInstance(daemon, "a", root).contains("make the export on the server"))
+    #expect(try makeInstance(daemon, "a", root).contains("has the exports of a server: make"))
     #expect(try daemon.metadata(Self.volumes) == [.string(Self.volumes + "/data")])
     for (source, word) in [
-      ("nbds://host", "tunnel"), ("nbd://host/one", "leave out"), ("/srv/disks", "names no server"),
+      ("nbds://host", "no disks over TLS"), ("nbd://host/one", "without the name of one export"),
+      ("/srv/disks", "names no server"),
       ("http://host", "not known here"), (server.source, "has that server already"),
     ] {
       #expect(try make(daemon, source, name: "two").contains(word), "\(source)")

@@ -68,7 +68,7 @@ extension MirrorImage {
       }
       let others = UnsafeMutableRawBufferPointer(rebasing: second[..<count])
       do {
-        try copy(bytes, to: target, at: position, comparing: isNew ? nil : others)
+        try copy(bytes, to: target, at: position, comparing: others)
       } catch {
         // Of two current sides either may be taken; there is room for it where it is.
         guard error == .noSpace, !isNew, (try? target.disk.read(at: position, into: others)) != nil,
@@ -83,16 +83,15 @@ extension MirrorImage {
     return nil
   }
 
-  /// Writes bytes to a side; zeroes without taking space, and nothing that is there already, if that is looked at.
+  /// Writes bytes to a side; zeroes without taking space, and nothing that is there already: a new side over the same
+  /// layers stays as small as the other.
   private func copy(
     _ bytes: UnsafeMutableRawBufferPointer, to side: Used, at offset: UInt64,
-    comparing others: UnsafeMutableRawBufferPointer?
+    comparing others: UnsafeMutableRawBufferPointer
   ) throws(Errno) {
-    if let others {
-      try side.disk.read(at: offset, into: others)
-      if let one = bytes.baseAddress, let other = others.baseAddress, memcmp(one, other, bytes.count) == 0 {
-        return
-      }
+    try side.disk.read(at: offset, into: others)
+    if let one = bytes.baseAddress, let other = others.baseAddress, memcmp(one, other, bytes.count) == 0 {
+      return
     }
     try ZeroSearch.runs(of: UnsafeRawBufferPointer(bytes), at: offset) { (isZero, part) throws(Errno) in
       let place = offset + UInt64(part.lowerBound)

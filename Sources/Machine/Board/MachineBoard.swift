@@ -46,6 +46,15 @@ package protocol MachineBoard: AnyObject, Sendable {
   /// Has whoever may write memory without asking, or has mapped its file, forget that. No CPU may run.
   func forgetMemory()
 
+  /// Whether a machine that has run can go on from another state.
+  var goesBack: Bool { get }
+
+  /// Brings the devices to where they are after power-on. No CPU may run.
+  func resetDevices()
+
+  /// Forgets what was derived from memory, all of which is about to change. No CPU may run.
+  func forgetContents()
+
   /// Says that the guest goes on as another machine than it was; does nothing on a board that has no way to.
   func renewGeneration()
 

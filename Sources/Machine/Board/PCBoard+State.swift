@@ -48,4 +48,9 @@ extension PCBoard {
 
   /// The kernel follows what the process maps.
   package func forgetMemory() {}
+
+  /// What of the kernel's own state of a CPU that has run would have to be undone first has not been tried.
+  package var goesBack: Bool { false }
+
+  package func forgetContents() {}
 }

@@ -34,6 +34,10 @@ extension VirtBoard {
   package func forgetMemory() {
     for hart in cluster.harts { hart.forgetTranslations() }
   }
+
+  package var goesBack: Bool { true }
+
+  package func forgetContents() { cluster.forgetCode() }
 }
 
 extension StateParts {

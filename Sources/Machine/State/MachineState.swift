@@ -8,7 +8,7 @@ internal import MachineControl
 package struct MachineState: Codable, Equatable, Sendable {
   static let format = "volary machine state"
   /// Grows when older programs could not read the rest.
-  static let version = 1
+  package static let version = 1
   /// Bytes at most.
   static let mostBytes = 64 << 20
 

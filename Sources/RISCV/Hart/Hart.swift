@@ -307,6 +307,8 @@ package final class Hart: @unchecked Sendable {  // owner's thread only, but for
     context.forgetReturns()
     views.forEachCode { $0.clearCode() }
   }
+
+  func forgetDecoded() { decoded.removeAll() }
 }
 
 extension Hart {

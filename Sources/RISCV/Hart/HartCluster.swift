@@ -92,6 +92,16 @@ package final class HartCluster: @unchecked Sendable {  // `harts` is set once, 
     }
   }
 
+  /// Drops all that was derived from memory. No hart may run.
+  package func forgetCode() {
+    code?.removeAll()
+    for hart in harts {
+      hart.forgetCode()
+      hart.forgetTranslations()
+      hart.forgetDecoded()
+    }
+  }
+
   /// Whether code may be derived from a page: whoever writes it from now on drops that code.
   func isClaimed(page: Int) -> Bool { memory.flags(ofPage: page) & GuestMemory.PageFlag.codeReady != 0 }
 

@@ -4,7 +4,7 @@ package struct StoragePoolObject: Codable, Equatable, Sendable {
   package let description: String
   /// `dir`: files in a directory.
   package let driver: String
-  /// `Created`, or `Unavailable` when its directory is not there.
+  /// `Created`, or `Unavailable` when its directory is not there; `Degraded` when one of two is not.
   package let status: String
   package let config: [String: String]
   /// Paths of instances and profiles.
@@ -25,7 +25,9 @@ package struct StoragePoolObject: Codable, Equatable, Sendable {
     self.name = name
     self.description = description
     self.driver = driver
-    status = conditions.isEmpty ? "Created" : "Unavailable"
+    status =
+      conditions.contains { $0.type == "StorageMissing" }
+      ? "Unavailable" : conditions.isEmpty ? "Created" : "Degraded"
     self.config = config
     self.usedBy = usedBy
     locations = ["none"]
@@ -57,6 +59,14 @@ package struct StoragePoolPut: Codable, Sendable {
     self.description = description
     self.config = config
   }
+}
+
+/// How a mirrored pool is to be repaired.
+package struct StoragePoolRepairPost: Codable, Sendable {
+  /// Whether an empty directory takes the place of a side that is not there.
+  package let replace: Bool?
+
+  package init(replace: Bool? = nil) { self.replace = replace }
 }
 
 /// How much there is in a pool (Incus's api.ResourcesStoragePool).

@@ -8,10 +8,11 @@ struct StorageCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "storage", abstract: "Look at storage pools, and make more of them.",
     subcommands: [
-      List.self, Info.self, Show.self, Create.self, Delete.self, Set.self, Unset.self, VolumeCommand.self,
+      List.self, Info.self, Show.self, Create.self, Delete.self, Set.self, Unset.self, StorageRepair.self,
+      VolumeCommand.self,
     ])
 
-  private static func path(_ name: String) -> String { "/1.0/storage-pools/\(APIEndpoint.escaped(name))" }
+  static func path(_ name: String) -> String { "/1.0/storage-pools/\(APIEndpoint.escaped(name))" }
 
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List storage pools.", aliases: ["ls"])
@@ -61,7 +62,8 @@ struct StorageCommand: ParsableCommand {
       let path = StorageCommand.path(name)
       let shown: [String: JSONValue] = try Daemon.run { client in
         let pool: StoragePoolObject = try await client.get(path)
-        var shown = ["used_by": try JSONValue(encoding: pool.usedBy)]
+        var shown = ["used_by": try JSONValue(encoding: pool.usedBy), "status": .string(pool.status)]
+        if !pool.conditions.isEmpty { shown["conditions"] = try JSONValue(encoding: pool.conditions) }
         // A server does not say how much room it has.
         if pool.driver == "nbd" {
           shown["driver"] = .string(pool.driver)
@@ -95,16 +97,23 @@ struct StorageCommand: ParsableCommand {
         Of the driver dir it is a directory, and one of the daemon's own without a source. Of the driver nbd it is a \
         server, which several hosts may have; its exports are the disks in it:
         volary storage create central nbd source=nbd://store:10809
+
+        With --mirror each disk is in two directories, so that \
+        either may be lost: volary storage create safe --path /mnt/a --mirror /mnt/b
         """)
 
     @Argument var name: String
-    @Argument(help: "dir or nbd.") var driver: String
+    @Argument(help: "dir or nbd.") var driver = "dir"
     @Argument(help: "key=value of its configuration.") var settings: [String] = []
+    @Option(help: "The directory that it is in.") var path: String?
+    @Option(help: "A second directory, on another disk, that has everything too.") var mirror: String?
     @Option(help: "What it is for.") var description: String?
 
     func run() throws {
-      let body = StoragePoolsPost(
-        name: name, driver: driver, description: description, config: try Settings.read(settings))
+      var config = try Settings.read(settings)
+      if let path { config["source"] = path }
+      if let mirror { config["volary.mirror"] = mirror }
+      let body = StoragePoolsPost(name: name, driver: driver, description: description, config: config)
       try Daemon.run { _ = try await $0.post("/1.0/storage-pools", body) }
     }
   }

@@ -19,12 +19,15 @@ package struct DiskChain: Equatable, Sendable {
   package let layers: [Layer]
   /// Bytes of the disk.
   package let size: UInt64
+  /// Nil for a disk that is in one place.
+  package let mirror: Mirror?
 
   /// Nil without layers.
-  package init?(layers: [Layer], size: UInt64) {
+  package init?(layers: [Layer], size: UInt64, mirror: Mirror? = nil) {
     if layers.isEmpty { return nil }
     self.layers = layers
     self.size = size
+    self.mirror = mirror
   }
 
   /// The one that is written.

@@ -10,6 +10,7 @@ package struct InstanceStarter {
   private let plan: InstancePlan
   /// Descriptors in the order in which they are handed over.
   private var descriptors: [Descriptor] = []
+  private var remarks: [String] = []
 
   private init(_ plan: InstancePlan) { self.plan = plan }
 
@@ -79,7 +80,7 @@ package struct InstanceStarter {
       }
       return StartedMachine(
         process: process, network: network, control: client, port: port, broker: broker,
-        engine: engine.reason)
+        engine: engine.reason, remarks: remarks)
     } catch {
       network?.terminate()
       throw error
@@ -133,12 +134,15 @@ package struct InstanceStarter {
   private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {
     var disks: [MachineConfiguration.Disk] = []
     if let chain = plan.disk {
-      var disk = try OpenedDisk(chain, of: plan.name).disk { add($0) }
+      let opened = try OpenedDisk(chain, of: plan.name)
+      if let remark = opened.remark { remarks.append(remark) }
+      var disk = opened.disk { add($0) }
       disk.cache = plan.diskCache
       disks.append(disk)
     }
     for volume in plan.volumes {
       let opened = try OpenedDisk(volume.disk, of: plan.name, isReadOnly: volume.isReadOnly)
+      if let remark = opened.remark { remarks.append(remark) }
       disks.append(opened.disk(serial: volume.serial) { add($0) })
     }
     for disk in plan.serverDisks { disks.append(try disk.connected(for: plan.name) { add($0) }) }

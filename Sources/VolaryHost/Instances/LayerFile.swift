@@ -32,6 +32,29 @@ package enum LayerFile {
     }
   }
 
+  /// Makes a layer's file what another is, on another side of a pool: whole, or not there. Nobody writes to the other.
+  package static func copy(_ source: String, as path: String) throws(VolaryError) {
+    try makeFolder(of: path)
+    let new = path + ".copy"
+    unlink(new)
+    do throws(Errno) {
+      let file = try Descriptor.open(new, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+      do throws(Errno) {
+        try file.copyContent(of: try Descriptor.open(source, O_RDONLY))
+        try file.synchronize()
+        guard rename(new, path) == 0 else { throw Errno(errno) }
+      } catch {
+        unlink(new)
+        throw error
+      }
+    } catch {
+      throw VolaryError(
+        VolaryError.Code(error), "cannot copy \(source) to \(path): \(error)",
+        wayOut: error == .noSpace ? ImageStore.roomAdvice : nil)
+    }
+    try synchronizeFolder(of: path)
+  }
+
   /// Gives a file that lies elsewhere in the same file system the name of a layer; it keeps its own.
   package static func adopt(_ source: String, as path: String) throws(VolaryError) {
     try makeFolder(of: path)
@@ -76,6 +99,14 @@ package enum LayerFile {
     if let last = paths.last, access((last as NSString).deletingLastPathComponent, F_OK) == 0 {
       try synchronizeFolder(of: last)
     }
+  }
+
+  /// Has a file take the place of another in the same folder.
+  static func rename(_ path: String, as place: String) throws(VolaryError) {
+    guard Glibc.rename(path, place) == 0 else {
+      throw VolaryError("cannot write \(place): \(Errno(errno))")
+    }
+    try synchronizeFolder(of: place)
   }
 
   /// Whether nothing has been written to a qcow2 file that ``create(_:size:over:)`` made: its first table has no entry.

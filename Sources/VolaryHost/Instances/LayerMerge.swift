@@ -1,4 +1,5 @@
 internal import DiskImages
+internal import Foundation
 internal import Glibc
 internal import HostSystem
 
@@ -14,12 +15,7 @@ package enum LayerMerge {
     let path = chain.top.path
     // One that is not written any more is protected.
     chmod(path, 0o600)
-    var beneath: (any DiskImage)?
-    for layer in chain.layers.dropFirst(2).reversed() {
-      beneath = try DiskImages.open(
-        format: layer.format == .raw ? .raw : .qcow2, descriptor: try Descriptor.open(layer.path, O_RDONLY),
-        name: layer.path, readOnly: true, base: beneath)
-    }
+    let beneath = try open(chain.layers.dropFirst(2))
     do {
       let lower = try QCOW2Image(try open(chain.layers[1].path, readOnly: true), backing: beneath)
       let upper = try QCOW2Image(try open(path, readOnly: false), backing: lower)
@@ -31,6 +27,55 @@ package enum LayerMerge {
     } catch DiskImageError.inUse { return false }
     try LayerFile.name(path, as: chain.layers[2])
     return true
+  }
+
+  /// How the name of a file ends that is to take a layer's place.
+  package static let newEnding = ".new"
+
+  /// As ``run(_:isCancelled:)``, for layers that machines have open: what the two read as goes into another file, which
+  /// then takes the upper's name. Who has the old ones open reads the same from them as before, for as long as they
+  /// stay open. Throws when there is too little room for both.
+  package static func renew(
+    _ chain: DiskChain, room: HostRoom, isCancelled: () -> Bool
+  ) throws -> Bool {
+    let (path, third) = (chain.top.path, chain.layers[2])
+    let new = path + newEnding
+    unlink(new)
+    try room.check(
+      UInt64(clamping: LayerFile.storedBytes(path) + LayerFile.storedBytes(chain.layers[1].path)))
+    try LayerFile.create(
+      new, size: chain.size, over: ((third.path as NSString).lastPathComponent, third.format))
+    var isWhole = false
+    defer { if !isWhole { unlink(new) } }
+    let beneath = try open(chain.layers.dropFirst(2))
+    let lower = try QCOW2Image(try open(chain.layers[1].path, readOnly: true), backing: beneath)
+    let upper = try QCOW2Image(try open(path, readOnly: true), backing: lower)
+    let target = try QCOW2Image(try open(new, readOnly: false), backing: beneath)
+    var failure: VolaryError?
+    for source in [upper, lower] {
+      let isCopied = try copy(from: source, to: target) { copied in
+        do throws(VolaryError) { try room.note(copied) } catch { failure = error }
+        return failure != nil || isCancelled()
+      }
+      if let failure { throw failure }
+      if !isCopied { return false }
+    }
+    try target.close()
+    LayerFile.protect(new)
+    try LayerFile.rename(new, as: path)
+    isWhole = true
+    return true
+  }
+
+  /// What a chain of layers reads as.
+  private static func open(_ layers: ArraySlice<DiskChain.Layer>) throws -> (any DiskImage)? {
+    var beneath: (any DiskImage)?
+    for layer in layers.reversed() {
+      beneath = try DiskImages.open(
+        format: layer.format == .raw ? .raw : .qcow2, descriptor: try Descriptor.open(layer.path, O_RDONLY),
+        name: layer.path, readOnly: true, base: beneath)
+    }
+    return beneath
   }
 
   private static func open(_ path: String, readOnly: Bool) throws -> HostFile {

@@ -103,6 +103,27 @@ package final class MachineLink: Sendable {
     }
   }
 
+  /// Gives a mirrored disk the side that it lacks.
+  package func attach(
+    _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor]
+  ) async throws {
+    try await order { (control) throws(ControlError) in
+      try control.attach(side, to: disk, descriptors: descriptors)
+    }
+  }
+
+  /// Has the machine go on from what was kept, in place of what it is.
+  package func revert(
+    _ reversion: Reversion, descriptors: [Descriptor], milliseconds: Int32 = 120_000
+  ) async throws {
+    try await order { (control) throws(ControlError) in
+      try control.revert(reversion, descriptors: descriptors, milliseconds: milliseconds)
+    }
+  }
+
+  /// Whether nothing comes from the machine any more, and nothing reaches it.
+  package var isClosed: Bool { state.withLock { $0.isClosed || $0.isCut } }
+
   private func order<Value: Sendable>(
     _ body: @escaping @Sendable (ControlClient) throws(ControlError) -> Value
   ) async throws -> Value {

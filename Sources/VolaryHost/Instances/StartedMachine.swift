@@ -14,4 +14,6 @@ package struct StartedMachine {
   package let broker: UnixSocket
   /// What executes guest code and why, in a line, where that depends on the host.
   package let engine: String?
+  /// What is not as it should be and does not keep it from running: lines for a person.
+  package let remarks: [String]
 }

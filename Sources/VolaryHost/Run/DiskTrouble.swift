@@ -24,7 +24,7 @@ struct DiskTrouble {
       "\(machine): \(reason): \(cause), and the guest sees input and output errors", wayOut: wayOut)
   }
 
-  private var isFull: Bool { cause == .noSpace || cause == Errno(EDQUOT) }
+  private var isFull: Bool { cause.isWantOfRoom }
 
   private var reason: String {
     switch (isFull, isOwn) {

@@ -275,7 +275,7 @@ package final class RunSession {
 
   private func handle(_ event: ControlEvent) {
     switch event {
-    case .started, .memoryKept: break
+    case .started, .diskFull, .memoryKept, .mirrorChanged: break
     case .guestPoweredOff: end(.guestEnded)
     case .guestReset: if plan.reportsJob { end(.guestEnded) } else { followRestart() }
     case .guestPanicked(let message): end(.panicked(message))
@@ -324,6 +324,10 @@ package final class RunSession {
 
   private func watchDeadline() {
     guard let deadline, monotonicNanoseconds() >= deadline else { return }
+    // A machine whose job has ended waits for whoever reads its output slowly.
+    if ending == nil, jobCode != nil, stopSignal == nil, relays.dropFirst().contains(where: \.wantsSink) {
+      return setDeadline(milliseconds: Self.powerOffPatience)
+    }
     self.deadline = nil
     if let stopSignal, ending == nil {
       end(.signal(stopSignal))

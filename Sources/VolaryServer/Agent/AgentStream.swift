@@ -39,7 +39,7 @@ final class AgentStream: @unchecked Sendable {  // one task reads it
       let left = max(.milliseconds(100), deadline - .now)
       if let result = try await attempt(link, left, isolation: isolation, body) { return result }
       try Task.checkCancellation()
-      if ContinuousClock.now + Self.pause > deadline { return nil }
+      if link.isClosed || ContinuousClock.now + Self.pause > deadline { return nil }
       try await Task.sleep(for: Self.pause)
     }
   }

@@ -31,9 +31,7 @@ extension Instances {
     guard let machine = machines[record.id] else {
       throw APIError.conflict("the instance `\(record.name)` does not run", wayOut: "start it first")
     }
-    if machine.isFrozen {
-      throw APIError.conflict("the instance `\(record.name)` is paused", wayOut: "resume it first")
-    }
+    if machine.isFrozen { throw machine.standstill(of: record.name) }
     if machine.report != nil { return (machine.link, Self.agentPatience) }
     let age = Duration.microseconds(max(0, Timestamp.now.microseconds - machine.startedAt.microseconds))
     return (machine.link, max(Self.agentPatience, Self.patienceForBoot - age))
@@ -64,7 +62,8 @@ extension Instances {
           return true
         }
         self.note(id, link, report: nil)
-        pause = heard == true ? .seconds(1) : min(pause * 2, Self.longestPause)
+        // One that was there is there again soon, as in a guest that went back to a snapshot.
+        pause = heard == true ? .milliseconds(200) : min(max(.seconds(1), pause * 2), Self.longestPause)
         try? await Task.sleep(for: pause)
       }
     }

@@ -138,7 +138,7 @@ extension Instances {
     }
     let top = index.disk == nil ? nil : layers.last
     try await keepNew(record, top, snapshots: snapshots, layers: layers)
-    for layer in layers.dropLast(top == nil ? 0 : 1) { LayerFile.protect(path(of: layer)) }
+    for layer in layers.dropLast(top == nil ? 0 : 1) { protect(layer) }
   }
 
   func exportsFolder(_ pool: String) async throws -> String {
@@ -190,6 +190,7 @@ extension Instances {
             return !context.isCancelled
           }
         }
+        try await makeOther(of: layer)
       }
       if let own = index.disk {
         let parent = made[own]
@@ -197,10 +198,7 @@ extension Instances {
           id: LayerRecord.makeID(), pool: pool, parent: parent.id, format: .qcow2, size: parent.size)
         try await services.store.write { try top.insert($0) }
         made.append(top)
-        let path = path(of: top)
-        try await offThread("import") {
-          try LayerFile.create(path, size: UInt64(clamping: top.size), over: (parent.id, parent.format))
-        }
+        try await makeFile(of: top, over: parent)
       }
     } catch {
       await drop(made)

@@ -15,10 +15,12 @@ package struct InstanceMetrics: Sendable {
     let state: InstanceStateObject
     let processors: Int
     let memory: Int64
+    /// Whether a side of one of its mirrored disks is missing, or behind.
+    let isDegraded: Bool
 
     package init(
       name: String, project: String, status: StatusCode, isRunning: Bool, state: InstanceStateObject,
-      processors: Int, memory: Int64
+      processors: Int, memory: Int64, isDegraded: Bool = false
     ) {
       self.name = name
       self.project = project
@@ -27,6 +29,7 @@ package struct InstanceMetrics: Sendable {
       self.state = state
       self.processors = processors
       self.memory = memory
+      self.isDegraded = isDegraded
     }
   }
 
@@ -72,6 +75,10 @@ package struct InstanceMetrics: Sendable {
 
   private mutating func addInstances(_ samples: [Sample]) {
     let running = samples.filter(\.isRunning)
+    each(
+      samples, "volary_instance_disk_degraded", "gauge",
+      "1 while a mirrored disk of the instance's lacks a side, or a side something."
+    ) { $0.isDegraded ? 1 : 0 }
     each(samples, "volary_instance_up", "gauge", "1 while the instance's machine runs.") {
       $0.isRunning ? 1 : 0
     }
@@ -244,7 +251,7 @@ extension Instances {
       return InstanceMetrics.Sample(
         name: record.name, project: record.project, status: state.statusCode,
         isRunning: machines[record.id] != nil, state: state, processors: settings.cpus,
-        memory: Int64(clamping: settings.memory))
+        memory: Int64(clamping: settings.memory), isDegraded: mirrorTroubles[record.id] != nil)
     }
   }
 

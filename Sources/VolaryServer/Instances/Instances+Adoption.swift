@@ -25,6 +25,7 @@ extension Instances {
       }
     }
     await recoverLayers(of: records)
+    for record in records { await noteMirrors(record) }
     await recoverBackups()
     if let now = try? await services.store.read({ try InstanceRecord.fetchAll($0) }) {
       await removeStrayKept(of: now)
@@ -81,6 +82,11 @@ extension Instances {
   private func adopt(_ record: InstanceRecord) async -> Bool {
     let folder = folder(of: record)
     guard FileManager.default.fileExists(atPath: folder.control) else { return false }
+    if record.volatile[Volatile.reverting] != nil, await !hasReverted(record) {
+      services.logger.notice("\(record.name) had not gone back to its snapshot: its machine is ended")
+      await endStray(folder)
+      return false
+    }
     let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
     guard
       let link = try? await offThread(
@@ -94,7 +100,10 @@ extension Instances {
     machines[record.id] = RunningMachine(
       link: link, identity: identity, process: nil, network: nil,
       startedAt: record.startedAt ?? .now,
-      architecture: Self.architecture(of: record), isFrozen: status.state == .paused)
+      architecture: Self.architecture(of: record), isPaused: status.state == .paused)
+    for disk in status.disks where disk.isFull {
+      machines[record.id]?.fullDisks[disk.serial] = condition(ofFullDisk: disk.serial, of: record)
+    }
     // As it was started, whatever its configuration says since.
     let cpus = status.instructions.isEmpty ? (try? settings(of: record).cpus) ?? 1 : status.instructions.count
     pool.adopt(
@@ -108,6 +117,7 @@ extension Instances {
       $0.wanted = .running
       // It runs, so what it was to go on from is past.
       $0.stateful = false
+      $0.volatile[Volatile.reverting] = nil
       $0.statusCode = .running
       $0.pid = identity?.identifier
       $0.pidStartedAt = identity.map { Int64(clamping: $0.startTime) }
@@ -118,6 +128,7 @@ extension Instances {
     machines[record.id]?.group = group(record.id, of: identity?.identifier ?? 0, in: groups)
     await holdLimits(record)
     await holdMemory(record)
+    await holdDiskSize(record)
     services.logger.notice("\(record.name) goes on (process \(status.processID))")
     return true
   }
@@ -128,6 +139,7 @@ extension Instances {
     let changed = try? await update(record.id) {
       // Nobody knows whether its guest has run on, and changed the disk since.
       if $0.statusCode == .starting { $0.stateful = false }
+      $0.volatile[Volatile.reverting] = nil
       $0.statusCode = .stopped
       $0.pid = nil
       $0.pidStartedAt = nil

@@ -246,6 +246,7 @@ extension Instances {
     isWritten = true
     await holdLimits(changed)
     await holdMemory(changed)
+    await holdDiskSize(changed)
     await tell("updated", changed)
   }
 

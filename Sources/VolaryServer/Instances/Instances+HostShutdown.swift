@@ -26,9 +26,9 @@ extension Instances {
 
   private func stopForHost(_ record: InstanceRecord, seconds: Int) async {
     services.logger.notice("the host goes down: \(record.name) is asked to end")
-    if machines[record.id]?.isFrozen == true {
+    if machines[record.id]?.isPaused == true {
       _ = try? await machines[record.id]?.link.call(.resume)
-      machines[record.id]?.isFrozen = false
+      machines[record.id]?.isPaused = false
       // Its first process has to be awake to hear what it is asked.
       try? await Task.sleep(for: .seconds(1))
     }

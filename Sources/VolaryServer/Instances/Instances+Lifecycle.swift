@@ -64,6 +64,7 @@ extension Instances {
     guard let record = try await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       throw APIError.notFound("the instance is gone")
     }
+    await leaveOffRebuilding(of: id)
     try await exclusively(record, "started") {
       guard await self.machines[id] == nil else { return }
       context?.progress("starting the machine")
@@ -73,7 +74,9 @@ extension Instances {
       try await self.checkPool(record.pool)
       try await self.leaveOffMerging(for: record)
       if let size = settings.diskSize { try await self.growDisk(of: record, to: size) }
-      var plan = try await self.plan(record, settings, try await self.disk(of: self.current(id)))
+      let disk = try await self.disk(of: self.current(id))
+      try await self.checkMirror(disk, record)
+      var plan = try await self.plan(record, settings, disk)
       plan.volumes = try await self.attachedDisks(record, settings)
       plan.serverDisks = try await self.serverDisks(record, settings)
       plan.restoration = if let kept { kept } else { try await self.openKept(record) }
@@ -133,9 +136,11 @@ extension Instances {
     plan.group = groups?.group(record.id)
     let wanted = plan
     let (events, continuation) = AsyncStream.makeStream(of: MachineLink.Event.self)
+    let logger = services.logger
     let (link, process, network) = try await offThread("start") {
       do {
         let machine = try InstanceStarter.start(wanted)
+        for remark in machine.remarks { logger.warning("\(remark)") }
         let link = try MachineLink(machine) { continuation.yield($0) }
         return (link, machine.process, machine.network)
       } catch { throw APIError(host: error) }
@@ -154,6 +159,7 @@ extension Instances {
     let startedWith = StartedWith(record, profiles(of: record)).text
     let started = try await update(record.id) {
       $0.volatile[Volatile.started] = startedWith
+      $0.volatile[Volatile.reverting] = nil
       $0.stateful = false
       $0.statusCode = .running
       $0.pid = identity?.identifier
@@ -164,6 +170,7 @@ extension Instances {
     }
     await holdLimits(record)
     await tell("started", started)
+    await noteMirrors(started)
   }
 
   /// Carries what a machine tells to the actor, in its order.
@@ -192,7 +199,9 @@ extension Instances {
         message: "the host could not \(operation) the disk `\(disk)`: \(Errno(errorNumber))")
     case .diskLost(let disk, let reason): diskLost(disk, reason, of: id)
     case .diskReturned(let disk): diskReturned(disk, of: id)
+    case .diskFull(let disk, let isFull): await note(id, disk: disk, isFull: isFull)
     case .warning(let line): services.logger.warning("\(line)", metadata: ["instance": "\(id)"])
+    case .mirrorChanged(let status): await take(status, of: id)
     case .memoryKept(let failure): memoryKept(failure, of: id)
     case .started, .guestPoweredOff, .guestPanicked, .failed: break
     }
@@ -213,8 +222,9 @@ extension Instances {
     guard let machine = machines[id] else { return }
     let name = (try? await services.store.read { try InstanceRecord.fetchOne($0, key: id)?.name }) ?? id
     if machine.isFrozen, !force {
+      let reason = machine.standstill(of: name)
       throw APIError.conflict(
-        "the instance `\(name)` is paused", wayOut: "resume it first, or stop it with --force")
+        reason.message, wayOut: (reason.wayOut.map { "\($0), or " } ?? "") + "stop it with --force")
     }
     if !force {
       context?.progress("asking the guest to end")
@@ -277,6 +287,7 @@ extension Instances {
     }
     let last = await self.exit(of: record, machine)
     await settleHanded(id, isRunning: false)
+    await refreshMirrors(of: id)
     defer { Task { await mergeLayers() } }
     machine.network?.terminate()
     let shortage = await dissolve(machine.group ?? groups?.group(id))
@@ -327,11 +338,15 @@ extension Instances {
         throw APIError.conflict("the instance `\(record.name)` does not run")
       }
       do { try await machine.link.call(isFrozen ? .pause : .resume) } catch { throw APIError(host: error) }
-      await self.note(record.id, isFrozen: isFrozen)
-      if !isFrozen { await self.setClock(record.id) }
+      await self.note(record.id, isPaused: isFrozen)
+      if isFrozen { return }
+      if let machine = await self.machines[record.id], machine.isFrozen {
+        throw machine.standstill(of: record.name)
+      }
+      await self.setClock(record.id)
     }
     await tell(isFrozen ? "paused" : "resumed", record)
   }
 
-  private func note(_ id: String, isFrozen: Bool) { machines[id]?.isFrozen = isFrozen }
+  private func note(_ id: String, isPaused: Bool) { machines[id]?.isPaused = isPaused }
 }

@@ -39,6 +39,7 @@ extension Instances {
     for record in (try? records(project: project)) ?? [] where machines[record.id] != nil {
       await holdLimits(record)
       await holdMemory(record)
+      await holdDiskSize(record)
     }
   }
 }

@@ -25,9 +25,11 @@ actor Instances {
     static let imageDiskSize = "volatile.image.disk"
     /// What its machine was started with (``StartedWith``).
     static let started = "volatile.started"
+    /// There while a machine that runs is asked to become what a snapshot holds, which its row is by then.
+    static let reverting = "volatile.reverting"
 
     /// Those that are shown to nobody.
-    static let hidden: Set = [pending, started]
+    static let hidden: Set = [pending, started, reverting]
   }
 
   let services: DaemonServices
@@ -42,12 +44,22 @@ actor Instances {
   var refusals: [String: Condition] = [:]
   /// Layers that are being put together.
   var merge: Merge?
+  /// Whose layers are being exchanged at this moment.
+  var committing: Set<String> = []
   /// Upper ones of pairs that could not be, until the daemon starts again.
   var unmerged: Set<String> = []
   /// Layers that are being read, by the backup that they go into.
   var exporting: [String: Set<String>] = [:]
   /// What is being done to a volume, by its id: one thing at a time.
   var busyVolumes: [String: String] = [:]
+  /// Mirrored pools that are being repaired.
+  var repairs: Set<String> = []
+  /// Layers that are being copied to another side.
+  var copying: Set<String> = []
+  /// Disks that are rebuilt without a machine, by the instance or the volume.
+  var rebuilds: [String: Rebuild] = [:]
+  /// What is known of sides that are missing, by instance.
+  var mirrorTroubles: [String: MirrorTrouble] = [:]
   /// Layers whose files were missing when the daemon started.
   var lostLayers: Set<String> = []
   /// Images' disks on their way into pools, by pool and file.
@@ -56,7 +68,7 @@ actor Instances {
   private var snapshotCounts: SnapshotCounts
   private var profiles: ProfileTable
   /// What is being done to an instance, by its id: one thing at a time.
-  private var busy: [String: String] = [:]
+  private(set) var busy: [String: String] = [:]
   private var lastTicket: UInt64 = 0
   /// Whether machines end because the host does.
   var hostGoesDown = false
@@ -175,10 +187,12 @@ actor Instances {
   private func conditionsBesideItsRow(of record: InstanceRecord) -> [Condition] {
     let machine = machines[record.id]
     let lost = machine?.lostDisks.sorted { $0.key < $1.key }.map(\.value) ?? []
-    return lost
+    let full = machine.map { Array($0.fullDisks.values) } ?? []
+    return lost + full
       + [
-        machine?.trouble, machine?.limitsTrouble, refusals[record.id], pools.condition(of: record.pool),
-        layerCondition(of: record),
+        machine?.trouble, machine?.limitsTrouble, machine?.sizeTrouble, refusals[record.id],
+        pools.condition(of: record.pool),
+        layerCondition(of: record), mirrorTroubles[record.id]?.condition,
       ].compactMap { $0 }
   }
 
@@ -269,12 +283,16 @@ actor Instances {
   func exclusively<Value: Sendable>(
     _ record: InstanceRecord, _ what: String, _ body: @Sendable () async throws -> Value
   ) async throws -> Value {
+    await leaveCommit(record.id)
     if let other = busy[record.id] {
       throw APIError.conflict(
         "the instance `\(record.name)` is being \(other)", wayOut: "try again when that is done")
     }
     busy[record.id] = what
-    defer { busy[record.id] = nil }
+    defer {
+      busy[record.id] = nil
+      Task { await mergeLayers() }
+    }
     return try await body()
   }
 

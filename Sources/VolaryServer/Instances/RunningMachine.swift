@@ -14,7 +14,10 @@ struct RunningMachine: Sendable {
   let network: ChildProcess?
   let startedAt: Timestamp
   let architecture: MachineConfiguration.Architecture
-  var isFrozen = false
+  /// Somebody wanted it to stand still.
+  var isPaused = false
+  /// Disks that wait for room on the host, by their serials, for which it stands still too.
+  var fullDisks: [String: Condition] = [:]
   /// Who wanted its end, for the reason that is given.
   var endWanted: EndWanted?
   /// Whether its instance stays even if it is one that goes with its machine.
@@ -24,6 +27,8 @@ struct RunningMachine: Sendable {
   /// What gets its disks on servers their connections, and what there is to say of those that are without.
   var connector: DiskConnector?
   var lostDisks: [String: Condition] = [:]
+  /// Of its disks that are mirrored, what it said last.
+  var mirrors: [MirrorStatus] = []
   /// What the guest's agent said last, while there is one.
   var report: GuestReport?
   var reportCount = 0
@@ -39,8 +44,13 @@ struct RunningMachine: Sendable {
   /// Those in effect, and what of them the host cannot hold.
   var limits: MachineLimits?
   var limitsTrouble: Condition?
+  /// Why its disk is not as large as it is configured.
+  var sizeTrouble: Condition?
   /// Those who wait for its end.
   var waiting: [UInt64: CheckedContinuation<Bool, Never>] = [:]
+
+  /// Whether its CPUs stand still.
+  var isFrozen: Bool { isPaused || !fullDisks.isEmpty }
 
   enum EndWanted: Sendable {
     case stop, kill

@@ -7,7 +7,7 @@ internal import VolaryHost
 struct StartedWith: Codable, Equatable {
   private let values: [String: String]
 
-  /// What a machine has no part in, and what changes while it runs.
+  /// What a machine has no part in, and what changes while it runs. Of devices see ``isOther(key:)``.
   private static let others = [
     "user.", "image.", "volatile.", "boot.", "limits.cpu.", "limits.disk.", "cloud-init.",
     "snapshots.",
@@ -19,15 +19,23 @@ struct StartedWith: Codable, Equatable {
       !Self.others.contains(where: entry.key.hasPrefix)
     }
     for (name, device) in profiles.devices(of: record) {
-      for (key, value) in device where !key.hasPrefix("limits.") { values["\(name) \(key)"] = value }
+      for (key, value) in device { values["\(name) \(key)"] = value }
     }
-    self.values = values
+    self.values = values.filter { !Self.isOther(key: $0.key) }
+  }
+
+  /// A device's limits and size, which change while it runs.
+  private static func isOther(key: String) -> Bool {
+    guard let space = key.firstIndex(of: " ") else { return false }
+    let key = key[key.index(after: space)...]
+    return key.hasPrefix("limits.") || key == "size"
   }
 
   /// Reads ``text``; nil when it is no such.
   init?(text: String) {
     guard let values = try? APICoding.decode([String: String].self, from: Data(text.utf8)) else { return nil }
-    self.values = values
+    // An earlier version's have more.
+    self.values = values.filter { !Self.isOther(key: $0.key) }
   }
 
   private var memorySize: UInt64 {

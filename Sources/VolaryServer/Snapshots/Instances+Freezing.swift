@@ -49,7 +49,7 @@ extension Instances {
     if let keeping {
       // The disk's part is done; what is to come can take a while.
       try await services.store.write { try Self.keep(next, as: record.id, $0) }
-      LayerFile.protect(path(of: top))
+      await seal(top)
       let opened = try await finishKeeping(keeping, of: record.id)
       try await services.store.write { try also($0, top.id) }
       return opened
@@ -68,7 +68,7 @@ extension Instances {
       }
       throw error
     }
-    LayerFile.protect(path(of: top))
+    await seal(top)
     return nil
   }
 
@@ -157,6 +157,11 @@ extension Instances {
       guard let handed else { return }
       if isRunning, try await !isLocked(handed) { return await drop(handed) }
       try await services.store.write { try Self.keep(handed, as: id, $0) }
+      if let parent = handed.parent,
+        let layer = try await services.store.read({ try LayerRecord.fetchOne($0, key: parent) })
+      {
+        await seal(layer)
+      }
     } catch { services.logger.error("the disk of the instance \(id) is in doubt: \(APIError(host: error))") }
   }
 

@@ -112,7 +112,7 @@ extension Instances {
         _ = try await self.update(record.id) { $0.stateful = true }
       } catch {
         // It was held still for that.
-        if !machine.isFrozen { _ = try? await machine.link.call(.resume) }
+        if !machine.isPaused { _ = try? await machine.link.call(.resume) }
         throw APIError(host: error)
       }
       await self.noteKept(record.id)

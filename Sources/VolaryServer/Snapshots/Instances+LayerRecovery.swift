@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GRDB
+internal import Glibc
 internal import Logging
 internal import VolaryAPI
 internal import VolaryHost
@@ -18,6 +19,7 @@ extension Instances {
         try database.execute(sql: "UPDATE layers SET state = 'dropped' WHERE state IN ('making', 'handed')")
       }
     } catch { services.logger.error("what is left of layers stays: \(error)") }
+    await sealLeftovers()
     await collectLayers()
     await lookForLayers()
   }
@@ -31,12 +33,19 @@ extension Instances {
     else { return }
     let pools = pools
     let present = try? await offThread("layers") {
-      names.reduce(into: [String: Set<String>]()) { $0[$1] = pools.presentLayers(in: $1) }
+      names.filter { !pools.isMirrored($0) }.reduce(into: [String: Set<String>]()) {
+        $0[$1] = pools.presentLayers(in: $1)
+      }
     }
+    for name in names where pools.isMirrored(name) { try? await forgetLostFiles(in: name) }
     let known = Dictionary(grouping: layers, by: \.pool).mapValues { Set($0.map(\.id)) }
     for (pool, there) in present ?? [:] {
       let known = known[pool] ?? []
       for stray in there.subtracting(known).sorted() {
+        if stray.hasSuffix(LayerMerge.newEnding) {
+          unlink(pools.layer(stray, in: pool))
+          continue
+        }
         services.logger.warning(
           "the store knows nothing of \(pools.layer(stray, in: pool)): it stays, for somebody to look at")
       }

@@ -11,13 +11,16 @@ extension Instances {
   /// Layers that a disk may be made of, the one that is written among them.
   static let mostLayers = MachineConfiguration.Limits.layers + 1
 
-  nonisolated func path(of layer: LayerRecord) -> String { pools.layer(layer.id, in: layer.pool) }
+  /// The file of a layer; of a mirrored one, on a side that has it whole.
+  nonisolated func path(of layer: LayerRecord) -> String {
+    pools.layer(layer.id, in: layer.pool, side: places(of: layer).first ?? 0)
+  }
 
   /// The files of layers, nearest first.
   nonisolated func files(_ layers: [LayerRecord]) -> DiskChain? {
-    DiskChain(
-      layers: layers.map { .init(path: path(of: $0), format: $0.format) },
-      size: UInt64(clamping: layers.first?.size ?? 0))
+    let size = UInt64(clamping: layers.first?.size ?? 0)
+    if let pool = layers.first?.pool, pools.isMirrored(pool) { return mirroredFiles(layers, size: size) }
+    return DiskChain(layers: layers.map { .init(path: path(of: $0), format: $0.format) }, size: size)
   }
 
   /// The files of an instance's disk; nil when it has none.
@@ -45,13 +48,7 @@ extension Instances {
       return true
     }
     guard isParentThere else { return nil }
-    let path = path(of: new)
-    do {
-      try await offThread("layer") {
-        try LayerFile.create(
-          path, size: UInt64(clamping: size), over: (parent.id, parent.format))
-      }
-    } catch {
+    do { try await makeFile(of: new, over: parent) } catch {
       await drop(new)
       throw APIError(host: error)
     }
@@ -83,12 +80,15 @@ extension Instances {
     var new = LayerRecord(id: LayerRecord.makeID(), pool: pool, format: .raw, size: 0, image: key)
     let row = new
     try await services.store.write { try row.insert($0) }
-    let path = path(of: new)
+    let there =
+      pools.isMirrored(pool) ? StoragePools.places.filter { pools.sideProblem(of: pool, $0) == nil } : [0]
+    let paths = there.map { self.path(of: row, side: $0) }
     do {
       new.size = try await offThread("image") {
-        try LayerFile.bring(disk, as: path)
-        return try Descriptor.open(path, O_RDONLY).size() & ~511
+        for path in paths { try LayerFile.bring(disk, as: path) }
+        return try Descriptor.open(paths.first ?? disk, O_RDONLY).size() & ~511
       }
+      if pools.isMirrored(pool) { new.sides = there.reduce(0) { $0 | 1 << $1 } }
       new.state = .ready
       let ready = new
       try await services.store.write { try ready.update($0) }
@@ -126,15 +126,15 @@ extension Instances {
     else { return }
     let path = path(of: layer)
     switch layer.format {
-    case .raw:
+    case .raw where !pools.isMirrored(layer.pool):
       try await offThread("grow") { try LayerFile.growRaw(path, to: UInt64(size)) }
       layer.size = size
       let larger = layer
       try await services.store.write { try larger.update($0) }
-    case .qcow2:
+    case .raw, .qcow2:
       guard let larger = try await makeLayer(over: layer, size: UInt64(size)) else { return }
       try await services.store.write { try Self.keep(larger, as: record.id, $0) }
-      LayerFile.protect(path)
+      await seal(layer)
     }
   }
 
@@ -173,8 +173,12 @@ extension Instances {
       let gone = try await offThread("layers") {
         var gone: Set<String> = []
         for (pool, layers) in Dictionary(grouping: dropped, by: \.pool) where pools.problem(of: pool) == nil {
-          try LayerFile.remove(layers.map { pools.layer($0.id, in: pool) })
-          gone.formUnion(layers.map(\.id))
+          let sides = pools.isMirrored(pool) ? Array(StoragePools.places) : [0]
+          let there = sides.filter { pools.sideProblem(of: pool, $0) == nil }
+          for side in there { try LayerFile.remove(layers.map { pools.layer($0.id, in: pool, side: side) }) }
+          if pools.isMirrored(pool) { for layer in layers { self.mirrorFolder(layer.id).remove() } }
+          // What is on a side that is not there goes when it is back.
+          if there.count == sides.count { gone.formUnion(layers.map(\.id)) }
         }
         return gone
       }

@@ -26,14 +26,15 @@ extension Instances {
         "instances": [Self.path(record)], "instances_snapshots": [Self.path(record, snapshot: snapshotName)],
       ], requestor: identity
     ) { context in
-      let ran = try await self.exclusively(record, "restored") {
+      let isToStart = try await self.exclusively(record, "restored") {
+        if stateful, try await self.revert(record.id, to: snapshot.id) { return false }
         let ran = try await self.endForRestoring(record.id, context)
-        try await self.putBack(record.id, snapshot.id, isStateful: stateful)
-        return ran
+        try await self.putBack(record.id, snapshot.id, stateful ? .kept : .disk)
+        return ran || stateful
       }
       await self.tell("restored", record, ["snapshot": .string(snapshotName)])
       Task { await self.mergeLayers() }
-      if ran || stateful { try await self.start(record.id, context) }
+      if isToStart { try await self.start(record.id, context) }
       return [:]
     }
   }
@@ -46,7 +47,18 @@ extension Instances {
     return true
   }
 
-  private func putBack(_ id: String, _ snapshotID: String, isStateful: Bool) async throws {
+  /// What becomes of the memory that a snapshot holds.
+  enum Memory: Sendable {
+    /// It is not wanted.
+    case disk
+    /// The next start goes on from it.
+    case kept
+    /// The machine that runs is about to take it.
+    case running
+  }
+
+  /// Has an instance be what a snapshot holds. Only within ``exclusively(_:_:_:)``.
+  func putBack(_ id: String, _ snapshotID: String, _ memory: Memory) async throws {
     let record = try await current(id)
     // What the machine was to go on from does not fit another disk.
     if record.stateful { try await forgetKept(record) }
@@ -69,7 +81,7 @@ extension Instances {
     }
     let new = next
     do {
-      if isStateful {
+      if memory == .kept {
         let (kept, target) = (kept(snapshot), keptForStart(record))
         try await offThread("keep") { try kept.share(as: target) }
       }
@@ -85,7 +97,8 @@ extension Instances {
         try InstanceQuota.check(project, adding: record, settings, profiles, database)
         record.bootAutostart = settings.autostart ?? false
         record.bootPriority = settings.priority
-        record.stateful = isStateful
+        record.stateful = memory == .kept
+        record.volatile[Volatile.reverting] = memory == .running ? "true" : nil
         try record.update(database)
         if let new { try Self.keep(new, as: id, database) }
       }
@@ -93,11 +106,12 @@ extension Instances {
       if let new { await drop(new) }
       throw error
     }
-    await collectLayers()
+    // Until it has another, a machine that runs writes what is dropped.
+    if memory != .running { await collectLayers() }
   }
 
   /// What a snapshot holds of an instance beside its disk. Its name, its addresses and its project are its own.
-  private static func become(_ record: inout InstanceRecord, _ snapshot: SnapshotRecord) {
+  static func become(_ record: inout InstanceRecord, _ snapshot: SnapshotRecord) {
     record.config = snapshot.config
     record.devices = snapshot.devices
     record.profiles = snapshot.profiles

@@ -6,7 +6,8 @@ internal import VolaryAPI
 internal import VolaryHost
 
 /// The pools as the daemon finds files by them. A pool that is not its own has a mark in its directory: without it,
-/// what is at that path is not the pool, and nothing is looked for, made or deleted there.
+/// what is at that path is not the pool, and nothing is looked for, made or deleted there. A mirrored one has two
+/// directories, each with a mark of its own.
 final class StoragePools: Sendable {
   /// For how long an answer about a mark holds where much depends on no more than a remark.
   private static let memory: Duration = .seconds(1)
@@ -14,6 +15,7 @@ final class StoragePools: Sendable {
 
   private struct State {
     var records: [String: StoragePoolRecord] = [:]
+    /// By pool, and by side.
     var remembered: [String: (at: ContinuousClock.Instant, problem: String?)] = [:]
   }
 
@@ -51,22 +53,28 @@ final class StoragePools: Sendable {
   }
 
   /// The file of a layer (``LayerRecord``).
-  func layer(_ id: String, in pool: String) -> String { layers(in: pool) + "/" + id }
-
-  private func layers(in pool: String) -> String { folder("layers", in: pool) }
-
-  /// Where backups are, and what is on its way to become one or out of one.
-  func exports(in pool: String) -> String { folder("exports", in: pool) }
-
-  private func folder(_ name: String, in pool: String) -> String {
-    let record = state.withLock { $0.records[pool] }
-    return (record.map(source) ?? "/nonexistent") + "/" + name
+  func layer(_ id: String, in pool: String, side: Int = 0) -> String {
+    layers(in: pool, side: side) + "/" + id
   }
 
-  /// The layers whose files are there; nil when the pool is not.
-  func presentLayers(in pool: String) -> Set<String>? {
-    if problem(of: pool) != nil { return nil }
-    return Set((try? FileManager.default.contentsOfDirectory(atPath: layers(in: pool))) ?? [])
+  private func layers(in pool: String, side: Int) -> String { folder("layers", in: pool, side: side) }
+
+  /// Where backups are, and what is on its way to become one or out of one.
+  /// Those of a mirrored pool are in the daemon's directory: a backup beside what it is to replace, and on one of two
+  /// sides that may be gone, would be of little use.
+  func exports(in pool: String) -> String {
+    isMirrored(pool) ? dataDirectory + "/exports" : folder("exports", in: pool)
+  }
+
+  private func folder(_ name: String, in pool: String, side: Int = 0) -> String {
+    let record = state.withLock { $0.records[pool] }
+    return (record.map { sources(of: $0) }?.dropFirst(side).first ?? "/nonexistent") + "/" + name
+  }
+
+  /// The layers whose files are there; nil when the pool, or that side of it, is not.
+  func presentLayers(in pool: String, side: Int = 0) -> Set<String>? {
+    if sideProblem(of: pool, side) != nil { return nil }
+    return Set((try? FileManager.default.contentsOfDirectory(atPath: layers(in: pool, side: side))) ?? [])
   }
 
   /// Throws when a pool is not there now.
@@ -80,7 +88,9 @@ final class StoragePools: Sendable {
   /// What keeps a pool from being used; nil when it is there.
   func problem(of name: String) -> String? {
     guard let record = state.withLock({ $0.records[name] }) else { return "the store does not know it" }
-    let problem = Self.problem(record.mark, in: source(of: record))
+    // One side is enough.
+    let problems = sources(of: record).indices.map { sideProblem(of: name, $0) }
+    let problem = problems.contains(nil) ? nil : problems.compactMap { $0 }.joined(separator: ", and ")
     state.withLock { $0.remembered[name] = (.now, problem) }
     return problem
   }
@@ -101,7 +111,7 @@ final class StoragePools: Sendable {
     }
   }
 
-  private static func problem(_ mark: String, in source: String) -> String? {
+  static func problem(_ mark: String, in source: String) -> String? {
     if mark.isEmpty { return nil }
     guard let found = try? String(contentsOfFile: "\(source)/\(markName)", encoding: .utf8) else {
       return access(source, F_OK) == 0
@@ -110,12 +120,25 @@ final class StoragePools: Sendable {
     return found == mark + "\n" ? nil : "\(source) is another pool"
   }
 
+  func record(_ name: String) -> StoragePoolRecord? { state.withLock { $0.records[name] } }
+
   // MARK: - Directories
 
-  /// Makes a directory a pool. Throws, and leaves nothing, where it cannot be one.
+  /// Makes its directories a pool. Throws, and leaves nothing, where they cannot be one.
   func claim(_ record: StoragePoolRecord) throws {
-    let source = source(of: record)
-    let isOwn = record.config["source"] == nil
+    try claim(source(of: record), record.mark, isOwn: record.config["source"] == nil)
+    guard let mirror = record.mirror else { return }
+    do { try claim(mirror, record.mirrorMark, isOwn: false) } catch {
+      var first = record
+      first.config[StoragePoolRecord.mirrorKey] = nil
+      release(first)
+      throw error
+    }
+  }
+
+  /// Makes an empty directory one side of a pool, or all of it.
+  func claim(_ source: String, _ mark: String, isOwn: Bool) throws {
+    let text = mark
     let files = FileManager.default
     if isOwn {
       try files.createDirectory(
@@ -139,7 +162,7 @@ final class StoragePools: Sendable {
         atPath: "\(source)/instances", withIntermediateDirectories: false,
         attributes: [.posixPermissions: 0o700])
       do {
-        try Data((record.mark + "\n").utf8).write(to: URL(filePath: mark), options: .withoutOverwriting)
+        try Data((text + "\n").utf8).write(to: URL(filePath: mark), options: .withoutOverwriting)
       } catch {
         rmdir("\(source)/instances")
         throw error
@@ -154,13 +177,19 @@ final class StoragePools: Sendable {
   /// Gives a directory back, with what else is in it. One that is not there stays as it is.
   func release(_ record: StoragePoolRecord) {
     if record.driver == StorageServers.driver { return }
+    if let mirror = record.mirror { release(mirror, record.mirrorMark) }
     let source = source(of: record)
-    if Self.problem(record.mark, in: source) != nil { return }
+    if release(source, record.mark), record.config["source"] == nil { rmdir(source) }
+  }
+
+  @discardableResult
+  private func release(_ source: String, _ mark: String) -> Bool {
+    if Self.problem(mark, in: source) != nil { return false }
     rmdir("\(source)/instances")
     rmdir("\(source)/layers")
     rmdir("\(source)/exports")
     unlink("\(source)/\(Self.markName)")
-    if record.config["source"] == nil { rmdir(source) }
+    return true
   }
 
   /// Disks of instances that the store does not know. They stay: the store may be one of yesterday.
@@ -187,8 +216,16 @@ final class StoragePools: Sendable {
         .unprocessable, "the server of the storage pool `\(name)` does not say how much room it has",
         wayOut: "`volary storage volume list \(name)` shows its disks and their sizes")
     }
-    var system = statvfs()
-    guard statvfs(source(of: record), &system) == 0 else {
+    // Each byte is on both sides, so the fuller one says how many more there may be.
+    let sides = sources(of: record).enumerated().filter { sideProblem(of: name, $0.offset) == nil }
+    let systems = try sides.map { side throws(APIError) in
+      var system = statvfs()
+      guard statvfs(side.element, &system) == 0 else {
+        throw APIError(.failed, "the file system of \(side.element) cannot be asked")
+      }
+      return system
+    }
+    guard let system = systems.min(by: { $0.f_bavail * $0.f_frsize < $1.f_bavail * $1.f_frsize }) else {
       throw APIError(.failed, "the file system of \(source(of: record)) cannot be asked")
     }
     let block = Int64(system.f_frsize)

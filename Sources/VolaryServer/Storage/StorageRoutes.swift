@@ -11,7 +11,7 @@ struct StorageRoutes: RouteGroup {
   private var services: DaemonServices { instances.services }
   private var pools: StoragePools { instances.pools }
 
-  let apiExtensions = ["storage", "resources", "storage_driver_dir"]
+  let apiExtensions = ["storage", "resources", "storage_driver_dir", "volary_storage_mirror"]
 
   init(_ instances: Instances) { self.instances = instances }
 
@@ -53,6 +53,14 @@ struct StorageRoutes: RouteGroup {
       ) {
         call in try await delete(call)
       },
+      .begin(
+        .post, Self.paths + "/{name}/repair",
+        "Have both sides of a mirrored storage pool have the same again",
+        right: .administer, query: [.project]
+      ) { (call, body: StoragePoolRepairPost) in
+        try await instances.repair(
+          call["name"], replace: body.replace ?? false, project: call.project, by: call.requireIdentity())
+      },
       .get(Self.paths + "/{name}/resources", "How much there is in a storage pool", right: .view) { call in
         let name = call["name"]
         let promised = try await services.store.read { database in
@@ -81,18 +89,24 @@ struct StorageRoutes: RouteGroup {
     try Self.check(config)
     let record = StoragePoolRecord(
       name: body.name, description: body.description ?? "", driver: "dir", config: config,
-      mark: UUID().uuidString.lowercased(), createdAt: .now)
+      mark: UUID().uuidString.lowercased(),
+      mirrorMark: config[StoragePoolRecord.mirrorKey] == nil ? "" : UUID().uuidString.lowercased(),
+      createdAt: .now)
     let pools = pools
     let source = pools.source(of: record)
     let others = try await services.store.read { try StoragePoolRecord.fetchAll($0) }
     if others.contains(where: { $0.name == record.name }) { throw Self.taken(record.name) }
-    if let other = others.first(where: {
-      $0.driver == "dir" && Self.overlap(pools.source(of: $0), source)
-    }),
-      config["source"] != nil
-    {
+    if let mirror = record.mirror, Self.overlap(source, mirror) {
       throw APIError.conflict(
-        "\(source) lies in the storage pool `\(other.name)`, or holds it", wayOut: "give another directory")
+        "one side of a storage pool would lie in the other", wayOut: "give directories of two disks")
+    }
+    for place in [config["source"], record.mirror].compactMap({ $0 }) {
+      let other = others.first {
+        $0.driver == "dir" && pools.sources(of: $0).contains { Self.overlap($0, place) }
+      }
+      guard let other else { continue }
+      throw APIError.conflict(
+        "\(place) lies in the storage pool `\(other.name)`, or holds it", wayOut: "give another directory")
     }
     try await offThread("pool") { try pools.claim(record) }
     do {
@@ -140,11 +154,14 @@ struct StorageRoutes: RouteGroup {
       var record = try Self.find(database, name)
       try call.checkMatch(object(record, identity, database))
       let (source, place) = (record.config["source"], pools.source(of: record))
+      let mirror = record.mirror
       edit(&record)
       record.config = record.config.filter { !$0.value.isEmpty }
       // It is shown where nobody has said it, and then comes back.
       if record.config["source"] == place { record.config["source"] = source }
-      guard record.config["source"] == source else {
+      // Incus's client leaves out what it does not know.
+      if record.mirror == nil { record.config[StoragePoolRecord.mirrorKey] = mirror }
+      guard record.config["source"] == source, record.mirror == mirror else {
         throw APIError.invalid("a storage pool stays where it is", wayOut: "make another with that source")
       }
       if record.driver == StorageServers.driver {
@@ -196,7 +213,7 @@ struct StorageRoutes: RouteGroup {
       name: record.name, description: record.description, driver: record.driver, config: config,
       usedBy: try Self.users(of: record.name, database).filter { identity.reaches(project: $0.project) }
         .map(\.path),
-      conditions: [pools.condition(of: record.name)].compactMap { $0 })
+      conditions: [pools.condition(of: record.name), pools.degradation(of: record.name)].compactMap { $0 })
   }
 
   private static func path(_ name: String) -> String { "\(paths)/\(APIEndpoint.escaped(name))" }
@@ -260,11 +277,16 @@ struct StorageRoutes: RouteGroup {
   }
 
   private static func check(_ config: [String: String]) throws(APIError) {
-    for key in config.keys.sorted() where key != "source" && !key.hasPrefix("user.") {
+    let known = ["source", StoragePoolRecord.mirrorKey]
+    for key in config.keys.sorted() where !known.contains(key) && !key.hasPrefix("user.") {
       throw .invalid(
-        "a storage pool has no key `\(key)`", wayOut: "it has source, and keys of your own in user.")
+        "a storage pool has no key `\(key)`",
+        wayOut: "it has source and \(StoragePoolRecord.mirrorKey), and keys of your own in user.")
     }
-    guard let source = config["source"] else { return }
+    for source in known.compactMap({ config[$0] }) { try check(source: source) }
+  }
+
+  private static func check(source: String) throws(APIError) {
     guard source.hasPrefix("/"), !source.contains("\0"), source.utf8.count < 1024,
       !source.split(separator: "/").contains("..")
     else { throw .invalid("the source of a storage pool is the path of a directory, from / on") }

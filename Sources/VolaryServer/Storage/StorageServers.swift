@@ -61,9 +61,7 @@ enum StorageServers {
   static func refusal(_ pool: String) -> APIError {
     APIError(
       .unprocessable,
-      "the storage pool `\(pool)` has the exports of a server, which alone makes, renames, enlarges, copies and deletes "
-        + "them and keeps their snapshots",
-      wayOut:
-        "make the export on the server, and attach it: volary storage volume attach \(pool) NAME INSTANCE")
+      "the storage pool `\(pool)` has the exports of a server: make, rename, enlarge, copy, keep and delete disks there",
+      wayOut: "what the server has is attached by: volary storage volume attach \(pool) NAME INSTANCE")
   }
 }

@@ -20,6 +20,12 @@ struct LayerRecord: Codable, FetchableRecord, PersistableRecord, Equatable, Send
   /// Which image's disk it is, where it is one's (``ImageLayerKey``).
   let image: String?
   let createdAt: Timestamp
+  /// On which sides of a mirrored pool the file is whole, a bit for each. Of one that is written the pair's metadata say
+  /// that (``MirrorFolder``).
+  var sides = Self.allSides
+
+  /// Of a pool with two, and of any other.
+  static let allSides = 3
 
   /// Rows come before their files and go after them, so that a daemon that died has left nothing that no row tells of.
   enum State: String, Codable, Sendable {
@@ -34,7 +40,7 @@ struct LayerRecord: Codable, FetchableRecord, PersistableRecord, Equatable, Send
   }
 
   enum CodingKeys: String, CodingKey, ColumnExpression {
-    case id, pool, parent, format, size, state, image
+    case id, pool, parent, format, size, state, image, sides
     case createdAt = "created_at"
   }
 

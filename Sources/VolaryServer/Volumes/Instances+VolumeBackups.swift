@@ -182,7 +182,7 @@ extension Instances {
       await drop(layers)
       throw error
     }
-    for layer in layers.dropLast() { LayerFile.protect(path(of: layer)) }
+    for layer in layers.dropLast() { protect(layer) }
     await tell("created", volume)
   }
 }

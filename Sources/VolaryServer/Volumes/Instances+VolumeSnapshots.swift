@@ -100,7 +100,7 @@ extension Instances {
         await drop(next)
         throw error
       }
-      return LayerFile.protect(path(of: top))
+      return await seal(top)
     }
     try await exclusively(user, "snapshotted") {
       guard await self.machines[user.id] != nil, let device = Self.device(of: volume, in: user) else {
@@ -113,21 +113,21 @@ extension Instances {
       try await self.handOver(next, of: volume, device, to: user)
       // The machine has it, whatever else becomes of this.
       try await self.services.store.write { try Self.set(next, next.size, of: volume.id, $0) }
-      LayerFile.protect(self.path(of: top))
+      await self.seal(top)
       try await self.services.store.write { try also($0, top.id) }
     }
   }
 
   /// An instance whose machine writes to a volume, or is about to; there is one at most. Those that only read it go on
   /// with what it is now.
-  private func runningWriter(of volume: VolumeRecord) throws -> InstanceRecord? {
+  func runningWriter(of volume: VolumeRecord) throws -> InstanceRecord? {
     let ids = idsInUse
     return try users(of: volume).first {
       ids.contains($0.id) && Self.device(of: volume, in: $0)?.isReadOnly == false
     }
   }
 
-  private static func device(of volume: VolumeRecord, in user: InstanceRecord) -> VolumeDevice? {
+  static func device(of volume: VolumeRecord, in user: InstanceRecord) -> VolumeDevice? {
     user.devices.sorted { $0.key < $1.key }.lazy.compactMap { VolumeDevice(name: $0.key, $0.value) }.first {
       $0.pool == volume.pool && $0.source == volume.name
     }
@@ -177,6 +177,11 @@ extension Instances {
         await drop(layer)
       } else {
         try await services.store.write { try Self.set(layer, layer.size, of: volume, $0) }
+        if let parent = layer.parent,
+          let beneath = try await services.store.read({ try LayerRecord.fetchOne($0, key: parent) })
+        {
+          await seal(beneath)
+        }
       }
     }
   }

@@ -30,7 +30,8 @@ extension Instances {
   }
 
   func state(of volume: VolumeRecord) async throws -> StorageVolumeState {
-    let path = pools.layer(volume.layer, in: volume.pool)
+    let layer = try await services.store.read { try LayerRecord.fetchOne($0, key: volume.layer) }
+    let path = layer.map(path) ?? pools.layer(volume.layer, in: volume.pool)
     let used = try await offThread("volume") { LayerFile.storedBytes(path) }
     return StorageVolumeState(usage: .init(used: used, total: volume.size))
   }
@@ -57,9 +58,8 @@ extension Instances {
       try Self.check(volume, database)
       try layer.insert(database)
     }
-    let path = path(of: layer)
     do {
-      try await offThread("volume") { try LayerFile.createRaw(path, size: UInt64(clamping: layer.size)) }
+      try await makeFile(of: layer, over: nil)
       try await keep(volume, [layer])
     } catch {
       await drop(layer)
@@ -141,20 +141,20 @@ extension Instances {
   }
 
   private func grow(_ old: VolumeRecord, to new: VolumeRecord) async throws {
-    if let user = try runningUser(of: old) {
-      throw APIError.conflict(
-        "the instance `\(user.name)` runs, and has the volume `\(old.name)`", wayOut: "stop it first")
-    }
     try await checkPool(old.pool)
     let ratios = try await ratios()
     try admit(new, old: old.size, ratios)
     defer { pool.settleDisk(new.id) }
+    if let user = try runningUser(of: old) {
+      try await services.store.write { try Self.check(new, $0) }
+      return try await growRunning(old, of: user, to: new.size)
+    }
     guard var layer = try await services.store.read({ try LayerRecord.fetchOne($0, key: old.layer) }) else {
       throw APIError(.failed, "the disk of the volume is gone")
     }
     let size = new.size
     try await services.store.write { try Self.check(new, $0) }
-    if layer.format == .raw {
+    if layer.format == .raw, !pools.isMirrored(layer.pool) {
       let path = path(of: layer)
       try await offThread("grow") { try LayerFile.growRaw(path, to: UInt64(clamping: size)) }
       layer.size = size
@@ -167,7 +167,7 @@ extension Instances {
       try await leaveOffMerging(of: [layer.id])
       guard let top = try await makeLayer(over: layer, size: UInt64(clamping: size)) else { return }
       try await services.store.write { try Self.set(top, size, of: new.id, $0) }
-      LayerFile.protect(path(of: layer))
+      await seal(layer)
     }
   }
 
@@ -229,6 +229,7 @@ extension Instances {
     _ volume: VolumeRecord, _ what: String, whileUsed: Bool = false,
     _ body: @Sendable () async throws -> Value
   ) async throws -> Value {
+    await leaveCommit(volume.id)
     try checkIdle(volume.id, volume.name)
     if !whileUsed, let user = try runningUser(of: volume) {
       throw APIError.conflict(
@@ -266,12 +267,14 @@ extension Instances {
     var disks: [InstancePlan.Volume] = []
     for device in settings.volumes where !pools.isServer(device.pool) {
       let volume = try await volume(device.source, in: device.pool, project: record.project)
+      await leaveOffRebuilding(of: volume.id)
       try checkIdle(volume.id, volume.name)
       try await checkPool(volume.pool)
       let chain = try await services.store.read { try LayerRecord.chain($0, from: volume.layer) }
       try await leaveOffMerging(of: Set(chain.map(\.id)))
       let now = try await services.store.read { try LayerRecord.chain($0, from: volume.layer) }
       guard let files = files(now) else { throw APIError(.failed, "the disk of the volume is gone") }
+      if !device.isReadOnly { try checkMirror(files, record, pool: volume.pool) }
       disks.append(.init(disk: files, serial: device.serial, isReadOnly: device.isReadOnly))
     }
     return disks
@@ -283,17 +286,6 @@ extension Instances {
     throw APIError.conflict(
       "the instance `\(record.name)` runs, and volumes are attached and detached while it does not",
       wayOut: "stop it first")
-  }
-
-  /// Layers of volumes that machines have, or to which something is done.
-  static func layersInUse(
-    _ instances: Set<String>, _ volumes: Set<String>, _ database: Database
-  ) throws -> Set<String> {
-    var tops = try VolumeRecord.fetchAll(database, keys: volumes).map(\.layer)
-    for record in try InstanceRecord.fetchAll(database, keys: instances) {
-      tops += try VolumeUse.volumes(of: record, database).map(\.layer)
-    }
-    return try tops.reduce(into: []) { $0.formUnion(try LayerRecord.chain(database, from: $1).map(\.id)) }
   }
 
   func tell(_ action: String, _ volume: VolumeRecord, _ context: [String: JSONValue] = [:]) async {

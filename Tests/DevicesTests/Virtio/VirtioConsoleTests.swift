@@ -236,6 +236,43 @@ import Testing
     }
   }
 
+  /// A guest that has written and switches itself off at once; who reads takes their time.
+  @Test func theEndWaitsForWhoReads() throws {
+    let terminal = try Terminal()
+    try terminal.handshake()
+    let queue = terminal.transmitQueue(1)
+    var expected: [UInt8] = []
+    for number in 0..<queue.size {
+      let bytes = VirtioNetTests.frame(32 << 10, seed: UInt8(truncatingIfNeeded: number))
+      queue.add([.readable(terminal.guest.allocate(bytes: bytes), bytes.count)])
+      expected += bytes
+    }
+    queue.kick()
+    let device = terminal.device
+    let end = try Thread.start(name: "end") { device.stop() }
+    usleep(20_000)
+    #expect(same(terminal.agent.wait(exactly: expected.count), expected))
+    end.join()
+  }
+
+  /// Nobody reads, and the power is cut.
+  @Test func theEndDoesNotWaitForNobody() throws {
+    let terminal = try Terminal()
+    try terminal.handshake()
+    let queue = terminal.transmitQueue(1)
+    for _ in 0..<queue.size {
+      queue.add([.readable(terminal.guest.allocate(bytes: [UInt8](repeating: 1, count: 32 << 10)), 32 << 10)])
+    }
+    queue.kick()
+    let device = terminal.device
+    let start = monotonicNanoseconds()
+    let end = try Thread.start(name: "end") { device.stop() }
+    usleep(20_000)
+    device.abandonOutput()
+    end.join()
+    #expect(monotonicNanoseconds() - start < 20_000_000_000)
+  }
+
   @Test func aSlowGuestMakesTheHostWait() throws {
     let terminal = try Terminal()
     try terminal.handshake()

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import HostSystem
 
 /// A port at work: its two queues and the socket between which bytes flow. Confined to the worker's
@@ -17,6 +18,9 @@ final class ConsolePort {
 
   /// Chains that a port may move before others have their turn.
   private static let turn = 64
+  /// How often in a row a socket is waited for that takes nothing, and for how many milliseconds.
+  private static let mostWaits = 300
+  private static let wait: Int32 = 100
 
   let index: Int
   private let context: SessionContext
@@ -34,6 +38,8 @@ final class ConsolePort {
   private var hasBuffers = false
   /// A request whose bytes the socket has not all taken.
   private var held: Chain?
+  /// Bytes, since ``drain(isAbandoned:)`` looked last.
+  private var sent = 0
 
   init(index: Int, receiveQueue: LiveQueue?, transmitQueue: LiveQueue?, context: SessionContext) {
     self.index = index
@@ -167,6 +173,22 @@ final class ConsolePort {
     }
   }
 
+  /// Sends what there is, for as long as the socket takes some of it now and then.
+  func drain(isAbandoned: () -> Bool) {
+    guard let queue = transmitQueue, let attachment else { return }
+    var waits = 0
+    while waits < Self.mostWaits, !isAbandoned() {
+      sent = 0
+      do throws(QueueError) { try transmit() } catch { return }
+      guard !attachment.hasOutputEnded, held != nil || queue.hasMore else { return }
+      if sent > 0 { waits = 0 }
+      if held == nil { continue }
+      waits += 1
+      var entry = pollfd(fd: attachment.channel.descriptor.raw, events: Int16(POLLOUT), revents: 0)
+      poll(&entry, 1, Self.wait)
+    }
+  }
+
   private func takeHeld(or queue: LiveQueue) throws(QueueError) -> Chain? {
     if let chain = held.take() { return chain }
     return try queue.next()
@@ -178,7 +200,9 @@ final class ConsolePort {
     while reader.remaining > 0, !attachment.hasOutputEnded {
       let outcome = reader.withBuffers { attachment.channel.write($0) }
       switch outcome {
-      case .transferred(let count): reader.skip(count)
+      case .transferred(let count):
+        reader.skip(count)
+        sent += count
       case .wouldBlock: return false
       case .closed, .failed: attachment.hasOutputEnded = true  // Nobody reads: the rest goes nowhere.
       }

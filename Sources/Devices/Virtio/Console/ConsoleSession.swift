@@ -88,6 +88,11 @@ final class ConsoleSession: VirtioSession {
     device.host.withLock { $0.ports.replaceSubrange(..<states.count, with: states) }
   }
 
+  /// A guest does not wait until what it wrote has been taken: it may end at once after that.
+  func drain() {
+    for port in ports { port.drain { self.device.isAbandoned } }
+  }
+
   private func attach() throws(QueueError) {
     let attachments = device.host.withLock { $0.attachments }
     for port in ports { try port.attach(attachments[port.index]) }

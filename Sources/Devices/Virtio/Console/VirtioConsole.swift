@@ -60,6 +60,7 @@ package final class VirtioConsole: WorkerDevice {
   let worker: VirtioWorker
   let portNames: [String?]
   let host: Mutex<HostState>
+  private let abandoned = Atomic(false)
 
   /// 1 to ``maximumPorts`` ports, of which the first is the console.
   package init(name: String = "virtio-console", ports: [Port]) throws(Errno) {
@@ -95,6 +96,11 @@ package final class VirtioConsole: WorkerDevice {
     host.withLock { $0.attachments[port] = attachment }
     worker.hostChanged()
   }
+
+  /// Has nobody be waited for who takes what the guest wrote: the machine ends at once.
+  package func abandonOutput() { abandoned.store(true, ordering: .relaxed) }
+
+  var isAbandoned: Bool { abandoned.load(ordering: .relaxed) }
 
   // MARK: - The device
 

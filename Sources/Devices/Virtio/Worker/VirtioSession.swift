@@ -17,6 +17,10 @@ protocol VirtioSession: AnyObject {
   /// the next call.
   func rest()
 
+  /// The machine has ended: what the guest gave away is brought where it was to go, as long as somebody takes it.
+  /// ``end()`` follows.
+  func drain()
+
   /// The last call: a reset, or an error of the session's own.
   func end()
 }
@@ -26,5 +30,6 @@ extension VirtioSession {
   func ready(token: UInt64) throws(QueueError) {}
   func hostChanged() throws(QueueError) {}
   func rest() {}
+  func drain() {}
   func end() {}
 }

@@ -12,6 +12,7 @@ final class VirtioWorker: Sendable {
   private enum Command {
     case begin(VirtioActivation, make: SessionMaker, Completion)
     case end(Completion)
+    case drain(Completion)
     case stopQueue(Int, Completion)
     case hostChanged
     /// Says that it rests, and does until the second is complete.
@@ -120,8 +121,9 @@ final class VirtioWorker: Sendable {
   /// Tells the driver of a change to the configuration space, if there is a driver.
   func raiseConfigurationChange() { state.withLock { $0.transport }?.raiseConfigurationChange() }
 
-  /// Ends the session and the thread.
+  /// Ends the session and the thread, when what the guest gave away is where it was to go.
   func stop() {
+    ask { .drain($0) }
     end()
     let thread = state.withLock { state in
       state.isStopped = true
@@ -189,6 +191,9 @@ final class VirtioWorker: Sendable {
           for queue in activation.queues.indices { notify(queue: queue) }
         case .end(let done):
           finish()
+          done.complete()
+        case .drain(let done):
+          current?.session.drain()
           done.complete()
         case .stopQueue(let queue, let done):
           current?.session.rest()
