@@ -39,6 +39,7 @@ extension MachineStatus {
         lostDisks = try reader.list("lost disks") { (reader) throws(WireError) in try reader.string("disk") }
         if lostDisks.isEmpty { throw .badValue("lost disks") }
       }
+    }
   }
 }
 

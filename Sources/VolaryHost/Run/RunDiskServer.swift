@@ -1,4 +1,5 @@
 import DiskImages
+import Glibc
 import HostSystem
 import MachineControl
 import Synchronization
@@ -38,7 +39,7 @@ final class RunDiskServer {
   deinit { connector.stop() }
 
   /// Readable when there is something to hand over.
-  var descriptor: Int32 { basket.signal.descriptor.raw }
+  var pollEntry: pollfd { pollfd(fd: basket.signal.descriptor.raw, events: Int16(POLLIN), revents: 0) }
 
   /// The machine asks for another connection. A line for the person, the first time.
   func lost(_ reason: String) -> String? {

@@ -165,9 +165,7 @@ package final class RunSession {
     if processExit == nil {
       entries.append(pollfd(fd: machine.process.descriptor.raw, events: Int16(POLLIN), revents: 0))
     }
-    if let diskServer {
-      entries.append(pollfd(fd: diskServer.descriptor, events: Int16(POLLIN), revents: 0))
-    }
+    if let diskServer { entries.append(diskServer.pollEntry) }
     if isNetworkUp, let nat = machine.nat {
       entries.append(pollfd(fd: nat.descriptor.raw, events: Int16(POLLIN), revents: 0))
     }
@@ -281,7 +279,7 @@ package final class RunSession {
     case .guestPanicked(let message): end(.panicked(message))
     case .failed(let phase, let message): end(.failed(phase: phase, message: message))
     case .diskFailed(let disk, let operation, let errorNumber):
-      tell(DiskTrouble(plan, disk: disk, operation: operation, error: Errno(errorNumber)))
+      tell(DiskTrouble(plan, disk: disk, operation: operation, error: Errno(errorNumber)).error.report)
     case .diskLost(_, let reason): if let line = diskServer?.lost(reason) { tell(line) }
     case .diskReturned: if let line = diskServer?.returned() { tell(line) }
     case .warning(let line): say("volary: \(line)")
@@ -289,10 +287,6 @@ package final class RunSession {
   }
 
   /// Says that a disk cannot be served; to whoever reads the lines, where somebody does.
-  private func tell(_ trouble: DiskTrouble) {
-    tell(trouble.error.report)
-  }
-
   private func tell(_ line: String) {
     if case .lines(let take) = plan.streams { take(line) } else { say(line) }
   }

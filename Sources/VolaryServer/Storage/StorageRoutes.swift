@@ -130,7 +130,7 @@ struct StorageRoutes: RouteGroup {
     try StorageServers.check(config)
     let record = StoragePoolRecord(
       name: body.name, description: body.description ?? "", driver: StorageServers.driver, config: config,
-      mark: "", createdAt: .now)
+      mark: "", mirrorMark: "", createdAt: .now)
     let server = try StorageServers.location(config).server
     try await services.store.write { database in
       if try StoragePoolRecord.exists(database, key: record.name) { throw Self.taken(record.name) }
