@@ -219,6 +219,9 @@ struct ConfiguredDevices {
     try mirror.attach(side, descriptors)
   }
 
+  /// Says in mirrors' metadata that their sides are the same; the machine has ended.
+  func closeMirrors() { for storage in storages { storage.mirror?.close() } }
+
   var mirrors: [MirrorStatus] { storages.compactMap { $0.mirror?.status } }
 
   // MARK: - What they have done

@@ -273,6 +273,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
 
   private func end(with event: ControlEvent) {
     serial?.stop()
+    devices?.closeMirrors()
     writeProfile()
     note(lastWord: event)
     send(event)

@@ -53,6 +53,11 @@ extension EndToEndTests {
       _ = try write(house, "1")
       #expect(try conditions(house) == [])
       let pid = try house.instance("a").pid
+      // What is made while both are there is on both.
+      try house.expect(["snapshot", "create", "a", "whole"])
+      _ = try run(house, "sync")
+      #expect(try conditions(house) == [])
+      #expect(try layers(one.path) == layers(two.path))
 
       // One side is gone. The guest notices nothing; who looks is told.
       try two.fail()

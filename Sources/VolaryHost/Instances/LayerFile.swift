@@ -102,7 +102,7 @@ package enum LayerFile {
   }
 
   /// Has a file take the place of another in the same folder.
-  static func rename(_ path: String, as place: String) throws(VolaryError) {
+  static func put(_ path: String, inPlaceOf place: String) throws(VolaryError) {
     guard Glibc.rename(path, place) == 0 else {
       throw VolaryError("cannot write \(place): \(Errno(errno))")
     }

@@ -62,7 +62,7 @@ package enum LayerMerge {
     }
     try target.close()
     LayerFile.protect(new)
-    try LayerFile.rename(new, as: path)
+    try LayerFile.put(new, inPlaceOf: path)
     isWhole = true
     return true
   }

@@ -74,6 +74,7 @@ extension Instances {
       try await self.checkPool(record.pool)
       try await self.leaveOffMerging(for: record)
       if let size = settings.diskSize { try await self.growDisk(of: record, to: size) }
+      if let top = record.layer { await self.sealBeneath(top) }
       let disk = try await self.disk(of: self.current(id))
       try await self.checkMirror(disk, record)
       var plan = try await self.plan(record, settings, disk)

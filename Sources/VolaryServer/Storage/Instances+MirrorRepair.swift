@@ -128,8 +128,7 @@ extension Instances {
     context.progress("looking at what there is")
     await sealLeftovers()
     try await forgetLostFiles(in: pool)
-    try await copyLacking(in: pool, context)
-    var failures: [String] = []
+    var failures = try await copyLacking(in: pool, context)
     for (owner, name) in try await owners(in: pool) {
       do { try await rebuild(owner, name, context) } catch is CancellationError {
         throw CancellationError()
@@ -137,7 +136,9 @@ extension Instances {
       await refreshMirrors(in: pool)
     }
     // What was kept meanwhile.
-    try await copyLacking(in: pool, context)
+    for failure in try await copyLacking(in: pool, context) where !failures.contains(failure) {
+      failures.append(failure)
+    }
     await collectLayers()
     await refreshMirrors(in: pool)
     if !failures.isEmpty {
@@ -192,10 +193,13 @@ extension Instances {
     }
   }
 
-  /// Copies whole files to the side that lacks them: all that nobody writes any more, or those of a disk.
+  /// Copies whole files to the side that lacks them: all that nobody writes any more, or those of a disk. Returns why some
+  /// were not.
+  @discardableResult
   private func copyLacking(
     in pool: String, _ context: OperationContext, only: Set<String>? = nil
-  ) async throws {
+  ) async throws -> [String] {
+    var failures: [String] = []
     let all = try await services.store.read { try Self.lacking(in: pool, $0) }
     let wanted = all.filter { only?.contains($0.id) ?? true }
     for (count, layer) in wanted.enumerated() where !mirrorFolder(layer.id).isThere {
@@ -203,25 +207,30 @@ extension Instances {
       context.progress(
         "copying what is not written any more", done: Int64(count), total: Int64(wanted.count), unit: "layers"
       )
-      guard let source = places(of: layer).first else {
-        throw APIError(.failed, "no side that is there has the layer \(layer.id)")
-      }
-      let (from, to) = (path(of: layer, side: source), path(of: layer, side: 1 - source))
-      copying.insert(layer.id)
-      defer { copying.remove(layer.id) }
-      try await leaveOffMerging(of: [layer.id])
-      try await offThread("mirror") {
-        try LayerFile.copy(from, as: to)
-        LayerFile.protect(to)
-      }
-      let isKept = try await services.store.write { database in
-        try database.execute(
-          sql: "UPDATE layers SET sides = ? WHERE id = ? AND state = 'ready'",
-          arguments: [LayerRecord.allSides, layer.id])
-        return database.changesCount > 0
-      }
-      if !isKept { try await offThread("mirror") { try LayerFile.remove([to]) } }
+      do { try await copy(layer) } catch { failures.append(APIError(host: error).message) }
     }
+    return failures
+  }
+
+  private func copy(_ layer: LayerRecord) async throws {
+    guard let source = places(of: layer).first else {
+      throw APIError(.failed, "no side that is there has the layer \(layer.id)")
+    }
+    let (from, to) = (path(of: layer, side: source), path(of: layer, side: 1 - source))
+    copying.insert(layer.id)
+    defer { copying.remove(layer.id) }
+    try await leaveOffMerging(of: [layer.id])
+    try await offThread("mirror") {
+      try LayerFile.copy(from, as: to)
+      LayerFile.protect(to)
+    }
+    let isKept = try await services.store.write { database in
+      try database.execute(
+        sql: "UPDATE layers SET sides = ? WHERE id = ? AND state = 'ready'",
+        arguments: [LayerRecord.allSides, layer.id])
+      return database.changesCount > 0
+    }
+    if !isKept { try await offThread("mirror") { try LayerFile.remove([to]) } }
   }
 
   // MARK: - Disks that are written
@@ -264,7 +273,9 @@ extension Instances {
       try context.checkCancellation()
       let beneath = Set(outlook.chain.dropFirst().map(\.id))
       do {
-        try await copyLacking(in: outlook.top.pool, context, only: beneath)
+        if let failure = try await copyLacking(in: outlook.top.pool, context, only: beneath).first {
+          throw APIError(.failed, failure)
+        }
         if let user = outlook.user {
           guard let machine = machines[user.id], let status = try await mirror(outlook.serial, of: user.id)
           else {

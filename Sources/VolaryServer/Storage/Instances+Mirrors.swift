@@ -23,8 +23,7 @@ extension Instances {
     guard let facts = try? mirrorFolder(layer.id).read() else {
       return StoragePools.places.filter { layer.sides & 1 << $0 != 0 }
     }
-    // Where a crash left them different, whoever reads has to keep to one.
-    return facts.current.count == 2 && facts.marked > 0 ? [0] : facts.current.sorted()
+    return facts.current.sorted()
   }
 
   nonisolated func path(of layer: LayerRecord, side: Int) -> String {
@@ -200,6 +199,12 @@ extension Instances {
     do { try await offThread("mirror") { try MirrorRepair.settle(files) } } catch {
       services.logger.debug("the sides of the layer \(layer.id) are not compared now: \(error)")
     }
+  }
+
+  /// Seals what a disk stands on, where that has yet to be done, before somebody reads it.
+  func sealBeneath(_ top: String) async {
+    let chain = (try? await services.store.read { try LayerRecord.chain($0, from: top) }) ?? []
+    for layer in chain.dropFirst() where mirrorFolder(layer.id).isThere { await seal(layer) }
   }
 
   /// Ends what an earlier daemon, or a machine, did not: metadata of layers that nobody writes any more.

@@ -213,7 +213,10 @@ struct StorageRoutes: RouteGroup {
       name: record.name, description: record.description, driver: record.driver, config: config,
       usedBy: try Self.users(of: record.name, database).filter { identity.reaches(project: $0.project) }
         .map(\.path),
-      conditions: [pools.condition(of: record.name), pools.degradation(of: record.name)].compactMap { $0 })
+      conditions: [
+        pools.condition(of: record.name),
+        pools.degradation(of: record.name) ?? instances.lag(of: record.name, database),
+      ].compactMap { $0 })
   }
 
   private static func path(_ name: String) -> String { "\(paths)/\(APIEndpoint.escaped(name))" }

@@ -272,6 +272,7 @@ extension Instances {
       try await checkPool(volume.pool)
       let chain = try await services.store.read { try LayerRecord.chain($0, from: volume.layer) }
       try await leaveOffMerging(of: Set(chain.map(\.id)))
+      await sealBeneath(volume.layer)
       let now = try await services.store.read { try LayerRecord.chain($0, from: volume.layer) }
       guard let files = files(now) else { throw APIError(.failed, "the disk of the volume is gone") }
       if !device.isReadOnly { try checkMirror(files, record, pool: volume.pool) }
