@@ -159,6 +159,7 @@ extension FuzzTarget {
     .reply(id: 5, .refused(ControlFailure(.hostRefused, phase: "mapping", message: "Kein Platz — no room"))),
     .event(.guestPoweredOff(code: 1)), .event(.failed(phase: "a", message: "b")),
     .event(.diskFailed(disk: "root", operation: "write", errorNumber: 28)), .event(.warning(line: "hello")),
+    .request(id: 8, .attachDisk("data")), .event(.diskLost(disk: "data", reason: "gone")),
   ].map { $0.encoded() }
 
   private static func controlWire(_ random: inout FuzzRandom) throws {

@@ -74,8 +74,9 @@ struct BoardBuilder {
     var storages: [DiskStorage] = []
     for disk in configuration.disks {
       let send = send
-      let opened = try DiskStorage.open(disk, descriptors) { send(.mirrorChanged($0)) }
-      storages.append(DiskStorage(serial: disk.serial, opened))
+      let server = disk.server.map { _ in DiskServer(disk.serial, send) }
+      let opened = try DiskStorage.open(disk, descriptors, server) { send(.mirrorChanged($0)) }
+      storages.append(DiskStorage(serial: disk.serial, opened, server: server))
     }
     switch configuration.architecture {
     case .riscv64: return try buildVirt(connections, link, storages)

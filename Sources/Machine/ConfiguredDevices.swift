@@ -90,6 +90,16 @@ struct ConfiguredDevices {
     return true
   }
 
+  /// Gives a disk on a server another connection; false when there is no such disk.
+  func attach(_ connection: UnixSocket, toDisk serial: String) -> Bool {
+    guard let server = storages.first(where: { $0.serial == serial })?.server else { return false }
+    server.attach(connection.descriptor)
+    return true
+  }
+
+  /// Serial numbers of disks that are without their servers.
+  var lostDisks: [String] { storages.filter { $0.server?.isLost == true }.map(\.serial) }
+
   /// Makes a disk larger, which it may be already, and tells the guest.
   func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure) {
     let phase = "resizing disk \(serial)"
@@ -126,6 +136,11 @@ struct ConfiguredDevices {
     do throws(ControlFailure) {
       for disk in replacements {
         let storage = try storage(of: disk, phase: "freezing disk \(disk.serial)")
+        guard storage.server == nil, disk.server == nil else {
+          throw ControlFailure(
+            .unsupported, phase: "freezing disk \(disk.serial)",
+            message: "it is on a server, and goes on in no other file")
+        }
         // Its file becomes a layer, which others may read.
         try ControlFailure.host("unlocking disk \(disk.serial)") { () throws(Errno) in
           try storage.unlock()

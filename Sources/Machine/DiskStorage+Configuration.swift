@@ -7,14 +7,17 @@ extension DiskStorage {
   /// Opens a disk of a configuration's. What is wrong is told with the disk's name.
   /// `tell` is told of each change of a mirror's sides. Of a mirror only the sides in `places` are taken.
   static func open(
-    _ disk: MachineConfiguration.Disk, _ descriptors: [Descriptor], places: Set<UInt8> = [0, 1],
-    tell: @escaping @Sendable (MirrorStatus) -> Void
+    _ disk: MachineConfiguration.Disk, _ descriptors: [Descriptor], _ server: DiskServer? = nil,
+    places: Set<UInt8> = [0, 1], tell: @escaping @Sendable (MirrorStatus) -> Void
   ) throws(ControlFailure) -> Opened {
     if let mirror = try MirroredDisk.open(disk, descriptors, places: places, tell: tell) {
       return Opened(image: mirror.image, file: nil, mirror: mirror, cache: disk.cache)
     }
     do throws(DiskImageError) {
-      return Opened(image: try image(of: disk, descriptors), file: descriptors[disk.file], cache: disk.cache)
+      return Opened(
+        image: try image(of: disk, descriptors, server),
+        file: disk.server == nil ? descriptors[disk.file] : nil,
+        cache: disk.cache)
     } catch {
       var code = ControlFailure.Code.invalidConfiguration
       if case .system = error { code = .hostRefused }
@@ -23,8 +26,13 @@ extension DiskStorage {
   }
 
   static func image(
-    of disk: MachineConfiguration.Disk, _ descriptors: [Descriptor]
+    of disk: MachineConfiguration.Disk, _ descriptors: [Descriptor], _ server: DiskServer? = nil
   ) throws(DiskImageError) -> any DiskImage {
+    if let place = disk.server {
+      guard let server else { throw .server(name: place.name, reason: "nobody is there to connect it") }
+      let image = try server.open(place, descriptors[disk.file], readOnly: disk.readOnly)
+      return disk.format == .qcow2 ? try QCOW2Image(DiskFile(image, name: place.name), backing: nil) : image
+    }
     // Layers are many disks' files: the host's memory holds them once, however a disk's own file is taken.
     var base: (any DiskImage)?
     for layer in disk.layers.reversed() {

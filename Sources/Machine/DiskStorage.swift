@@ -8,7 +8,7 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   /// An image, and the file that it writes.
   struct Opened: @unchecked Sendable {  // one thread has it at a time
     let image: any DiskImage
-    /// Nil for a pair, which has two.
+    /// Nil for a pair, which has two, and for a disk on a server, whose connections end when they are let go of.
     let file: Descriptor?
     /// The image, if it is a pair.
     var mirror: MirroredDisk?
@@ -17,16 +17,21 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   }
 
   let serial: String
+  /// What has the connections of a disk that is on a server.
+  let server: DiskServer?
   private var opened: Opened
 
-  init(serial: String, _ opened: Opened) {
+  init(serial: String, _ opened: Opened, server: DiskServer? = nil) {
     self.serial = serial
+    self.server = server
     self.opened = opened
   }
 
   private var image: any DiskImage { opened.image }
 
   var cache: MachineConfiguration.Disk.Cache { opened.cache }
+  /// Whether many pieces cost more than a copy.
+  private var gathers: Bool { cache == .none || server != nil }
   var size: UInt64 { image.size }
   var isReadOnly: Bool { image.isReadOnly }
 
@@ -42,18 +47,23 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   }
 
   func read(at offset: UInt64, into targets: [UnsafeMutableRawBufferPointer]) throws(Errno) {
-    try GatheredAccess.read(at: offset, into: targets, gathers: cache == .none) {
+    try GatheredAccess.read(at: offset, into: targets, gathers: gathers) {
       (offset, buffer) throws(Errno) in try image.read(at: offset, into: buffer)
     }
   }
 
   func write(at offset: UInt64, from sources: [UnsafeRawBufferPointer]) throws(Errno) {
-    try GatheredAccess.write(at: offset, from: sources, gathers: cache == .none) {
+    try GatheredAccess.write(at: offset, from: sources, gathers: gathers) {
       (offset, buffer) throws(Errno) in try image.write(at: offset, from: buffer)
     }
   }
 
-  func flush() throws(Errno) { try image.flush() }
+  func flush() throws(Errno) {
+    // Files know it themselves.
+    if server != nil, cache == .unsafe { return }
+    try image.flush()
+  }
+
   func discard(at offset: UInt64, count: UInt64) throws(Errno) { try image.discard(at: offset, count: count) }
 
   func writeZeroes(at offset: UInt64, count: UInt64, mayUnmap: Bool) throws(Errno) {

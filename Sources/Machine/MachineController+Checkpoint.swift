@@ -9,6 +9,11 @@ extension MachineController {
     _ checkpoint: Checkpoint, descriptors: [Descriptor]
   ) throws(ControlFailure) -> [Descriptor] {
     let (machine, devices) = try builtWithDevices()
+    // Its requests would have to be waited for, and the guest with them.
+    if let serial = devices.lostDisks.first {
+      throw ControlFailure(
+        .wrongState, phase: "keeping the machine", message: "the disk \(serial) waits for its server")
+    }
     let result = machine.rest(thenRun: checkpoint.sequel == .resume) {
       () -> Result<[Descriptor], ControlFailure> in
       // CPUs first: nothing is asked of devices any more that they could not finish.

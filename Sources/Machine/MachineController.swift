@@ -213,6 +213,14 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
     }
   }
 
+  package func attach(_ connection: UnixSocket, toDisk serial: String) throws(ControlFailure) {
+    _ = try built()
+    guard devices?.attach(connection, toDisk: serial) == true else {
+      throw ControlFailure(
+        .wrongState, phase: "connecting a disk", message: "there is no disk \(serial) on a server")
+    }
+  }
+
   package func attachBroker(_ broker: UnixSocket) throws(ControlFailure) {
     _ = try built()
     guard let sockets = devices?.sockets else {
@@ -246,7 +254,7 @@ package final class MachineController: MachineControlHandler, @unchecked Sendabl
       memory: UInt64(machine.board.memory.size),
       balloonTarget: UInt64(balloon?.targetPages ?? 0) * UInt64(GuestMemory.pageSize),
       reportedMemory: balloon?.reportedBytes ?? 0, guestMemory: guestMemory,
-      mirrors: devices?.mirrors ?? [])
+      mirrors: devices?.mirrors ?? [], lostDisks: devices?.lostDisks ?? [])
   }
 
   // MARK: - The end

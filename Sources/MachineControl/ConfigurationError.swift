@@ -12,6 +12,10 @@ package enum ConfigurationError: Error, Equatable, Sendable {
   case diskSize(disk: Int, bytes: UInt64)
   case overlayWithoutBase(disk: Int)
   case rawDiskWithLayers(disk: Int)
+  /// A disk on a server has layers, or is an overlay.
+  case serverDiskWithLayers(disk: Int)
+  /// The export's name is longer than the protocol admits, or has a zero in it.
+  case exportName(disk: Int)
   /// Only the lowest layer may be raw, and none an overlay.
   case layerFormat(disk: Int, layer: Int)
   case readOnlyOverlay(disk: Int)
@@ -55,6 +59,9 @@ extension ConfigurationError: CustomStringConvertible {
       "disk \(disk) has \(bytes) bytes: a disk has whole sectors of 512 bytes, at least one"
     case .overlayWithoutBase(let disk): "disk \(disk) is an overlay, which stands on one raw layer"
     case .rawDiskWithLayers(let disk): "disk \(disk) is raw and has layers, which no raw disk shows"
+    case .serverDiskWithLayers(let disk):
+      "disk \(disk) is on a server, and stands by itself: it is raw or qcow2, without layers"
+    case .exportName(let disk): "no export can have the name of disk \(disk)'s"
     case .layerFormat(let disk, let layer):
       "layer \(layer) beneath disk \(disk) is not qcow2: only the lowest may be raw, and none an overlay"
     case .readOnlyOverlay(let disk): "disk \(disk) is an overlay that cannot be written"

@@ -186,6 +186,8 @@ final class ControlLoop {
     case .attachConsole(let backlog):
       try handler.attachConsole(Self.socket(.stream, descriptors), backlog: backlog)
     case .attachPort(let name): try handler.attach(Self.socket(.stream, descriptors), toPort: name)
+    case .attachDisk(let serial):
+      try handler.attach(Self.socket(.stream, descriptors), toDisk: serial)
     case .attachBroker: try handler.attachBroker(Self.socket(.sequencedPacket, descriptors))
     }
     return (.done, [])

@@ -20,6 +20,7 @@ extension ControlMessage {
     static let resizeDisk: UInt8 = 17
     static let attachSide: UInt8 = 18
     static let revert: UInt8 = 19
+    static let attachDisk: UInt8 = 20
 
     static let done: UInt8 = 64
     static let statusReply: UInt8 = 65
@@ -36,6 +37,8 @@ extension ControlMessage {
     static let memoryKept: UInt8 = 135
     static let diskFull: UInt8 = 136
     static let mirrorChanged: UInt8 = 137
+    static let diskLost: UInt8 = 140
+    static let diskReturned: UInt8 = 141
   }
 
   // MARK: - Encoding
@@ -120,6 +123,9 @@ extension ControlRequest {
       writer.header(ControlMessage.Kind.attachPort, id: id)
       writer.string(name)
     case .attachBroker: writer.header(ControlMessage.Kind.attachBroker, id: id)
+    case .attachDisk(let serial):
+      writer.header(ControlMessage.Kind.attachDisk, id: id)
+      writer.string(serial)
     case .checkpoint(let checkpoint):
       writer.header(ControlMessage.Kind.checkpoint, id: id)
       checkpoint.write(to: &writer)
@@ -154,6 +160,7 @@ extension ControlRequest {
     case ControlMessage.Kind.attachConsole: self = .attachConsole(backlog: try reader.integer())
     case ControlMessage.Kind.attachPort: self = .attachPort(name: try reader.string("port name"))
     case ControlMessage.Kind.attachBroker: self = .attachBroker
+    case ControlMessage.Kind.attachDisk: self = .attachDisk(try reader.string("disk"))
     case ControlMessage.Kind.checkpoint: self = .checkpoint(try Checkpoint(from: &reader))
     case ControlMessage.Kind.attachSide:
       self = .attachSide(try reader.string("disk"), try .init(from: &reader))
@@ -218,6 +225,13 @@ extension ControlEvent {
       writer.string(disk)
       writer.string(operation)
       writer.integer(errorNumber)
+    case .diskLost(let disk, let reason):
+      writer.header(ControlMessage.Kind.diskLost, id: 0)
+      writer.string(disk)
+      writer.string(reason)
+    case .diskReturned(let disk):
+      writer.header(ControlMessage.Kind.diskReturned, id: 0)
+      writer.string(disk)
     case .diskFull(let disk, let isFull):
       writer.header(ControlMessage.Kind.diskFull, id: 0)
       writer.string(disk)
@@ -246,6 +260,9 @@ extension ControlEvent {
       self = .diskFailed(
         disk: try reader.string("disk"), operation: try reader.string("operation"),
         errorNumber: try reader.integer())
+    case ControlMessage.Kind.diskLost:
+      self = .diskLost(disk: try reader.string("disk"), reason: try reader.string("reason"))
+    case ControlMessage.Kind.diskReturned: self = .diskReturned(disk: try reader.string("disk"))
     case ControlMessage.Kind.diskFull:
       self = .diskFull(disk: try reader.string("disk"), isFull: try reader.flag("full"))
     case ControlMessage.Kind.mirrorChanged: self = .mirrorChanged(try MirrorStatus(from: &reader))

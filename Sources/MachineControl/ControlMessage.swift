@@ -30,6 +30,9 @@ package enum ControlRequest: Equatable, Sendable {
   /// Gives the socket device the packet socket that comes with it to the process which opens sockets for it, in
   /// place of the one it had. The guest's connections go on.
   case attachBroker
+  /// Gives a disk on a server, named by its serial number, the connected stream socket that comes with it, for which
+  /// ``ControlEvent/diskLost(disk:reason:)`` asked. One that nothing asked for is closed.
+  case attachDisk(String)
   /// Holds the machine still for a moment and keeps what it is then. Descriptors come as with a configuration.
   case checkpoint(Checkpoint)
   /// Gives a mirrored disk, named by its serial number, the side that it lacks, and begins to rebuild it. Descriptors
@@ -64,6 +67,11 @@ package enum ControlEvent: Equatable, Sendable {
   /// The host could not carry out what the guest asked of a disk, named by its serial; the guest sees an
   /// error. `operation` is a word such as `write`, `errorNumber` the system's (errno(3)).
   case diskFailed(disk: String, operation: String, errorNumber: Int32)
+  /// A disk on a server, named by its serial, is in want of another connection: its requests wait. Told once for each
+  /// socket that is wanted; ``MachineStatus/lostDisks`` says it to whoever comes later.
+  case diskLost(disk: String, reason: String)
+  /// Such a disk has its server again, and what waited goes on.
+  case diskReturned(disk: String)
   /// A disk, named by its serial, has no room on the host for what the guest writes, and the machine stands still; or
   /// it has some again.
   case diskFull(disk: String, isFull: Bool)
@@ -150,6 +158,8 @@ package struct MachineStatus: Equatable, Sendable {
   package var reportedMemory: UInt64
   /// Nil while the guest has told nothing.
   package var guestMemory: GuestMemory?
+  /// Serial numbers of disks that are without their servers.
+  package var lostDisks: [String]
   /// Of the disks that are mirrored.
   package var mirrors: [MirrorStatus]
 
@@ -160,7 +170,7 @@ package struct MachineStatus: Equatable, Sendable {
     network: NetworkActivity? = nil,
     memory: UInt64 = 0, balloonTarget: UInt64 = 0, reportedMemory: UInt64 = 0,
     guestMemory: GuestMemory? = nil,
-    mirrors: [MirrorStatus] = []
+    mirrors: [MirrorStatus] = [], lostDisks: [String] = []
   ) {
     self.state = state
     self.engine = engine
@@ -177,6 +187,7 @@ package struct MachineStatus: Equatable, Sendable {
     self.balloonTarget = balloonTarget
     self.reportedMemory = reportedMemory
     self.guestMemory = guestMemory
+    self.lostDisks = lostDisks
     self.mirrors = mirrors
   }
 

@@ -58,7 +58,8 @@ extension ControlEvent {
   package var isEnd: Bool {
     switch self {
     case .guestPoweredOff, .guestReset, .guestPanicked, .failed: true
-    case .started, .warning, .diskFailed, .diskFull, .memoryKept, .mirrorChanged: false
+    case .started, .warning, .diskFailed, .diskFull, .diskLost, .diskReturned, .memoryKept, .mirrorChanged:
+      false
     }
   }
 }

@@ -16,6 +16,8 @@ extension MachineConfiguration {
     package static let virtioSlots = 8
     /// Bytes (VIRTIO_BLK_ID_BYTES).
     package static let diskSerial = 20
+    /// Bytes (NBD_MAX_STRING).
+    package static let exportName = 4096
     /// Bytes.
     package static let portName = 64
     /// Bytes.
@@ -130,7 +132,16 @@ extension MachineConfiguration {
 
 extension MachineConfiguration.Disk {
   func validate(at index: Int) throws(ConfigurationError) {
-    if size == 0 || size % 512 != 0 || size > UInt64(Int64.max) { throw .diskSize(disk: index, bytes: size) }
+    // A server says by itself how large its disk is.
+    if size == 0 && server == nil || size % 512 != 0 || size > UInt64(Int64.max) {
+      throw .diskSize(disk: index, bytes: size)
+    }
+    if let server {
+      if !layers.isEmpty || format == .overlay || mirror != nil { throw .serverDiskWithLayers(disk: index) }
+      if server.export.utf8.count > MachineConfiguration.Limits.exportName || server.export.utf8.contains(0) {
+        throw .exportName(disk: index)
+      }
+    }
     try Self.validateLayers(layers, of: format, at: index)
     if format == .overlay, readOnly { throw .readOnlyOverlay(disk: index) }
     try validateMirror(at: index)

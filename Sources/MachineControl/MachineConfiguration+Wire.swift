@@ -110,6 +110,10 @@ extension MachineConfiguration.Disk {
     writer.flag(waitsForRoom)
     writer.optional(mirror) { $1.write(to: &$0) }
     writer.string(serial)
+    writer.optional(server) {
+      $0.string($1.export)
+      $0.string($1.name)
+    }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -123,6 +127,9 @@ extension MachineConfiguration.Disk {
       cache: try reader.choice("disk cache"),
       waitsForRoom: try reader.flag("waits for room"),
       mirror: try reader.optional("mirror") { (reader) throws(WireError) in try Mirror(from: &reader) },
-      serial: try reader.string("disk serial"))
+      serial: try reader.string("disk serial"),
+      server: try reader.optional("server") { (reader) throws(WireError) in
+        Server(export: try reader.string("export"), name: try reader.string("server's name"))
+      })
   }
 }

@@ -184,11 +184,26 @@ package struct MachineConfiguration: Equatable, Sendable {
       }
     }
 
+    /// What a server is to be asked for, by the Network Block Device protocol.
+    package struct Server: Equatable, Sendable {
+      /// The export's name.
+      package var export: String
+      /// What messages call the disk.
+      package var name: String
+
+      package init(export: String, name: String) {
+        self.export = export
+        self.name = name
+      }
+    }
+
+    /// A file; of a disk on a server a connected stream socket, and for each connection after that the machine asks by
+    /// ``ControlEvent/diskLost(disk:reason:)``.
     package var file: DescriptorIndex
     /// What shows where ``file`` holds nothing: from the nearest to the lowest. They may be shared with other disks.
     package var layers: [Layer]
     package var format: Format
-    /// Bytes, whole sectors of 512.
+    /// Bytes, whole sectors of 512. Of a disk on a server 0: it says that itself.
     package var size: UInt64
     package var readOnly: Bool
     /// The file goes with the machine: flushes need not reach the host's disk.
@@ -201,12 +216,13 @@ package struct MachineConfiguration: Equatable, Sendable {
     package var mirror: Mirror?
     /// What the guest reads as the disk's serial number, at most 20 bytes of ASCII.
     package var serial: String
+    /// Nil for a disk in files.
+    package var server: Server?
 
     package init(
       file: DescriptorIndex, layers: [Layer] = [], format: Format, size: UInt64,
       readOnly: Bool = false, ephemeral: Bool = false, cache: Cache = .writeback, waitsForRoom: Bool = false,
-      mirror: Mirror? = nil,
-      serial: String
+      mirror: Mirror? = nil, serial: String, server: Server? = nil
     ) {
       self.file = file
       self.layers = layers
@@ -218,6 +234,7 @@ package struct MachineConfiguration: Equatable, Sendable {
       self.waitsForRoom = waitsForRoom
       self.mirror = mirror
       self.serial = serial
+      self.server = server
     }
   }
 

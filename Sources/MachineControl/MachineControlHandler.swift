@@ -26,6 +26,8 @@ package protocol MachineControlHandler: AnyObject {
   func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure)
   /// Gives the socket device another packet socket to the process that opens sockets for it.
   func attachBroker(_ broker: UnixSocket) throws(ControlFailure)
+  /// Gives a disk on a server, named by its serial number, another connection.
+  func attach(_ connection: UnixSocket, toDisk serial: String) throws(ControlFailure)
   /// Keeps what the machine is now; the checkpoint was validated against the descriptors. Returns the files of the
   /// guest's memory, if they are to be shared.
   func checkpoint(

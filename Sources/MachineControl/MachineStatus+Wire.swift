@@ -14,7 +14,8 @@ extension MachineStatus {
     for count in [memory, balloonTarget, reportedMemory] { writer.integer(count) }
     writer.optional(guestMemory) { $1.write(to: &$0) }
     // Left out where there are none, as in earlier versions.
-    if !mirrors.isEmpty { writer.list(mirrors) { $1.write(to: &$0) } }
+    if !mirrors.isEmpty || !lostDisks.isEmpty { writer.list(mirrors) { $1.write(to: &$0) } }
+    if !lostDisks.isEmpty { writer.list(lostDisks) { $0.string($1) } }
   }
 
   init(from reader: inout WireReader) throws(WireError) {
@@ -34,6 +35,10 @@ extension MachineStatus {
       })
     if !reader.isAtEnd {
       mirrors = try reader.list("mirrors") { (reader) throws(WireError) in try MirrorStatus(from: &reader) }
+      if !reader.isAtEnd {
+        lostDisks = try reader.list("lost disks") { (reader) throws(WireError) in try reader.string("disk") }
+        if lostDisks.isEmpty { throw .badValue("lost disks") }
+      }
     }
   }
 }

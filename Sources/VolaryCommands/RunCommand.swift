@@ -1,4 +1,5 @@
 import ArgumentParser
+internal import DiskImages
 import Foundation
 import HostSystem
 import MachineControl
@@ -41,8 +42,13 @@ struct RunCommand: ParsableCommand {
   @Option(help: "Memory, such as 512MiB or 2GiB.")
   var memory = ByteSize(bytes: 1 << 30)
 
-  @Option(help: "Size of the root disk, such as 10GiB; the image's own when not given.")
-  var disk: ByteSize?
+  @Option(
+    help: ArgumentHelp(
+      """
+      Size of the root disk, such as 10GiB; the image's own when not given. Or a disk on a server, such as \
+      nbd://store/data, as --disk-image takes one.
+      """, valueName: "size or server"))
+  var disk: DiskChoice?
 
   @Option(
     name: [.long, .customShort("P")],
@@ -91,8 +97,9 @@ struct RunCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
-      A disk of your own, which keeps what is written; with ',format=qcow2' where it is not raw, and with ',cache=none' \
-      to pass the host's memory by, or writethrough, or unsafe.
+      A disk of your own, which keeps what is written: a file, or a server's, as nbd://store/data; with \
+      ',format=qcow2' where it is not raw, with ',cache=none' to pass the host's memory by, or writethrough, or unsafe, \
+      and with ',readonly'.
       """, valueName: "file"))
   var diskImage: String?
 
@@ -131,7 +138,7 @@ struct RunCommand: ParsableCommand {
   var verbose = false
 
   func validate() throws {
-    if image == nil && kernel == nil && diskImage == nil {
+    if image == nil && kernel == nil && ownDisk == nil {
       throw ValidationError(
         "Name an image, such as 'volary run debian/13', or give --kernel, or --disk-image to start from a disk."
       )
@@ -152,7 +159,10 @@ struct RunCommand: ParsableCommand {
     }
     if image == nil && !command.isEmpty { throw ValidationError("A command needs an image that runs it.") }
     if image == nil && !environment.isEmpty { throw ValidationError("--env needs an image that sets it.") }
-    if image == nil && disk != nil {
+    if diskImage != nil, case .server = disk {
+      throw ValidationError("--disk and --disk-image both name a disk of your own, of which there is one.")
+    }
+    if image == nil && diskSize != nil {
       throw ValidationError("--disk resizes an image's disk; a disk of your own is given with --disk-image.")
     }
     if initrd != nil && kernel == nil { throw ValidationError("--initrd needs --kernel.") }
@@ -211,18 +221,18 @@ struct RunCommand: ParsableCommand {
       kernel: kernel ?? stored?.kernel, initrd: initrd ?? stored?.initrd, disk: stored?.disk)
     let firmware = startsFromDisk ? try FirmwareFiles(code: firmware, kept: nvram) : nil
     let isTerminal = Terminal.isTerminal(0) && Terminal.isTerminal(1)
-    let own = try diskImage.map { try OwnDisk(parsing: $0) }
+    let own = try ownDisk.map { try OwnDisk(parsing: $0) }
     // The job reaches an image's first process through its initial RAM disk, or an own one that works alike.
     let hasJob = image != nil && files.initrd != nil
     let commandLine = RunPlan.imageCommandLine(
-      architecture, hasDisk: files.disk != nil, growsDisk: disk != nil, network: network,
+      architecture, hasDisk: files.disk != nil, growsDisk: diskSize != nil, network: network,
       isVerbose: verbose,
       extra: append)
     return RunPlan(
       name: image ?? name ?? ((files.kernel ?? own?.path ?? "") as NSString).lastPathComponent, cpus: cpus,
       memory: memory, architecture: architecture, engine: engine.engine, files: files, firmware: firmware,
       jobArchive: hasJob ? try makeJob(onTerminal: isTerminal).archive() : nil, reportsJob: hasJob,
-      append: image == nil ? RunPlan.ownCommandLine(architecture, append) : commandLine, diskSize: disk,
+      append: image == nil ? RunPlan.ownCommandLine(architecture, append) : commandLine, diskSize: diskSize,
       ownDisk: own,
       network: network, publish: publish, streams: isTerminal ? .terminal : .pipes,
       console: hasJob ? .hvc0 : console ?? .named(in: append ?? ""), isVerbose: verbose,
@@ -230,8 +240,14 @@ struct RunCommand: ParsableCommand {
       virtioBus: virtio?.bus ?? architecture.usualVirtioBus, vsock: vsock)
   }
 
+  /// The root disk's size, if --disk says that.
+  private var diskSize: ByteSize? { if case .size(let size) = disk { size } else { nil } }
+
+  /// The disk of the person's own, however it was given.
+  private var ownDisk: String? { if case .server(let text) = disk { text } else { diskImage } }
+
   /// Whether firmware starts what a disk has.
-  private var startsFromDisk: Bool { (image == nil && kernel == nil && diskImage != nil) || isDiskOfImage }
+  private var startsFromDisk: Bool { (image == nil && kernel == nil && ownDisk != nil) || isDiskOfImage }
 
   /// Whether that disk is an image's.
   private var isDiskOfImage: Bool {
@@ -280,6 +296,22 @@ extension RunCommand {
       case .translator: .translator
       case .interpreter: .interpreter
       case .kvm: .kvm
+      }
+    }
+  }
+
+  /// What --disk may say.
+  enum DiskChoice: ExpressibleByArgument {
+    case size(ByteSize)
+    case server(String)
+
+    init?(argument: String) {
+      if NBDLocation.isMeant(by: argument) {
+        self = .server(argument)
+      } else if let size = ByteSize(argument: argument) {
+        self = .size(size)
+      } else {
+        return nil
       }
     }
   }

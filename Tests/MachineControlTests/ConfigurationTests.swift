@@ -52,6 +52,22 @@ import Testing
     #expect(error { $0.disks[1].layers = [.init(4)] } == .rawDiskWithLayers(disk: 1))
     #expect(error { $0.disks[0].readOnly = true } == .readOnlyOverlay(disk: 0))
     #expect(error { $0.disks[0].serial = "" } == .diskSerial(disk: 0))
+    // A disk on a server stands by itself, and may leave its size to the server.
+    func remote(_ change: (inout MachineConfiguration.Disk) -> Void) -> ConfigurationError? {
+      error {
+        $0.disks[1].server = .init(export: "data", name: "nbd://store/data")
+        $0.disks[1].size = 0
+        change(&$0.disks[1])
+      }
+    }
+    #expect(remote { _ in } == nil)
+    #expect(remote { $0.format = .qcow2 } == nil)
+    #expect(remote { $0.size = 100 } == .diskSize(disk: 1, bytes: 100))
+    #expect(
+      remote { ($0.format, $0.layers) = (.qcow2, [.init(4)]) } == .serverDiskWithLayers(disk: 1))
+    #expect(remote { $0.server?.export = "a\u{0}" } == .exportName(disk: 1))
+    #expect(remote { $0.server?.export = String(repeating: "x", count: 4097) } == .exportName(disk: 1))
+    #expect(remote { $0.server = nil } == .diskSize(disk: 1, bytes: 0))
     #expect(error { $0.disks[0].serial = "über" } == .diskSerial(disk: 0))
     #expect(error { $0.disks += [$0.disks[0], $0.disks[0], $0.disks[0]] } == .tooMany("disks", most: 4))
     #expect(error { $0.network?.mac = [1, 2, 3] } == .hardwareAddress)

@@ -37,6 +37,9 @@ private final class NotingHandler: MachineControlHandler, Sendable {
     _ = try? stream.send(Array("attached".utf8))
   }
   func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure) { note("port \(name)") }
+  func attach(_ connection: UnixSocket, toDisk serial: String) throws(ControlFailure) {
+    note("disk \(serial)")
+  }
   func attachBroker(_ broker: UnixSocket) throws(ControlFailure) { note("broker") }
   func checkpoint(_ checkpoint: Checkpoint, descriptors: [Descriptor]) throws(ControlFailure) -> [Descriptor]
   {
@@ -157,18 +160,20 @@ private final class NotingHandler: MachineControlHandler, Sendable {
       let (_, packets) = try UnixSocket.pair(.sequencedPacket)
       try client.call(.attachPort(name: "agent"), descriptors: [stream.descriptor])
       try client.call(.attachBroker, descriptors: [packets.descriptor])
+      try client.call(.attachDisk("data"), descriptors: [stream.descriptor])
       let file = try Descriptor.memory(name: "no socket")
       let wrong: [(ControlRequest, [Descriptor])] = [
         (.attachConsole(backlog: 1), []), (.attachConsole(backlog: 1), [file]),
         (.attachConsole(backlog: 1), [packets.descriptor]),
         (.attachPort(name: "agent"), [packets.descriptor]),
+        (.attachDisk("data"), []), (.attachDisk("data"), [packets.descriptor]),
         (.attachBroker, [stream.descriptor]), (.attachBroker, [packets.descriptor, packets.descriptor]),
       ]
       for (request, descriptors) in wrong {
         #expect(throws: ControlError.self) { try client.call(request, descriptors: descriptors) }
       }
     }
-    #expect(handler.notes.withLock { $0.requests } == ["console 99", "port agent", "broker"])
+    #expect(handler.notes.withLock { $0.requests } == ["console 99", "port agent", "broker", "disk data"])
   }
 
   @Test func noticesAMachineThatIsGoneOrMad() throws {

@@ -25,6 +25,7 @@ private final class CountingHandler: MachineControlHandler, Sendable {
   }
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) { count() }
   func attach(_ stream: UnixSocket, toPort name: String) { count() }
+  func attach(_ connection: UnixSocket, toDisk serial: String) { count() }
   func attachBroker(_ broker: UnixSocket) { count() }
   func checkpoint(_ checkpoint: Checkpoint, descriptors: [Descriptor]) -> [Descriptor] {
     count()

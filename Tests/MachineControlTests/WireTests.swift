@@ -66,6 +66,16 @@ enum Samples {
     return configuration
   }()
 
+  /// The same, with a disk on a server.
+  static let remote: MachineConfiguration = {
+    var configuration = Samples.configuration
+    configuration.disks.append(
+      .init(
+        file: 10, format: .qcow2, size: 0, serial: "data",
+        server: .init(export: "data/1", name: "nbd://store/data%2F1")))
+    return configuration
+  }()
+
   /// A machine with a disk on two sides.
   static let mirrored: MachineConfiguration = {
     var configuration = Samples.configuration
@@ -81,6 +91,8 @@ enum Samples {
     .init(place: 0, high: 2, low: .max, name: "/mnt/ä/layers/x"), file: 11, layers: [.init(12)])
 
   static let messages: [ControlMessage] = [
+    .request(id: 18, .configure(remote)), .request(id: 19, .attachDisk("data")),
+    .event(.diskLost(disk: "data", reason: "Connection refused")), .event(.diskReturned(disk: "data")),
     .request(id: 18, .configure(mirrored)), .request(id: 19, .attachSide("root", side)),
     .request(id: 20, .checkpoint(Checkpoint(disks: [mirrored.disks[0]]))),
     .event(
@@ -122,7 +134,8 @@ enum Samples {
         MachineStatus(
           state: .running, engine: .interpreter, runningTime: 1 << 40, instructions: [1, .max], exits: 3,
           residentMemory: 4, balloon: 5, memory: 1 << 30, balloonTarget: 1 << 29,
-          reportedMemory: 9, guestMemory: .init(free: 1, available: nil, total: .max, diskCaches: 0)))),
+          reportedMemory: 9, guestMemory: .init(free: 1, available: nil, total: .max, diskCaches: 0),
+          lostDisks: ["data", "logs"]))),
     .reply(id: 3, .refused(ControlFailure(.hostRefused, phase: "mapping", message: "No space — Kein Platz"))),
     .event(.started), .event(.guestPoweredOff(code: nil)), .event(.guestPoweredOff(code: -1)),
     .event(.guestReset), .event(.guestPanicked(message: "VFS")), .event(.failed(phase: "a", message: "b")),

@@ -120,6 +120,7 @@ final class FakeMachine: MachineControlHandler, @unchecked Sendable {  // set up
   func status() throws(ControlFailure) -> MachineStatus { MachineStatus(state: .running) }
   func attachConsole(_ stream: UnixSocket, backlog: UInt32) throws(ControlFailure) {}
   func attach(_ stream: UnixSocket, toPort name: String) throws(ControlFailure) {}
+  func attach(_ connection: UnixSocket, toDisk serial: String) throws(ControlFailure) {}
   func attachBroker(_ broker: UnixSocket) throws(ControlFailure) {}
 
   private func say(_ stream: String, _ text: String) { _ = try? streams[stream]?.send(Array(text.utf8)) }

@@ -31,7 +31,9 @@ final class NBDHandle {
 
   private static let allocation = "base:allocation"
 
-  private let handle: OpaquePointer
+  let handle: OpaquePointer
+  /// What libnbd may write to for as long as the handle is there.
+  var targets: [AnyObject] = []
 
   init(export: String) throws(Failure) {
     guard let handle = nbd_create() else { throw .last }

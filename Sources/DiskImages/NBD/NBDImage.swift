@@ -24,6 +24,14 @@ package final class NBDImage: DiskImage {
   /// Gets a connected stream socket to the server, for a new connection. It may wait, for some time.
   package typealias Connect = @Sendable () throws(Errno) -> Descriptor
 
+  /// What becomes of the connection while somebody asks something.
+  package enum Change: Equatable, Sendable {
+    /// There is none, or none that is of use, for this reason; the next is asked for.
+    case lost(reason: String)
+    /// There is one again.
+    case returned
+  }
+
   /// Bytes of data that one request moves.
   private static let pieceSize: UInt64 = 1 << 20
   /// Bytes that one request zeroes or trims: some servers write them.
@@ -34,19 +42,22 @@ package final class NBDImage: DiskImage {
   package let size: UInt64
   package let isReadOnly: Bool
   private let export: NBDExport
+  /// Whether the server lets nobody write it.
+  var isServerReadOnly: Bool { export.isReadOnly }
   private let pump: NBDPump
   private let limits: NBDLimits
   private let blocks = NBDAlignmentLock()
 
   /// Opens an export over a connected stream socket. Without `reconnect`, all fails by `EIO` once the connection is
-  /// lost. `name` is for messages. Throws `server` with what the server says.
+  /// lost. `name` is for messages, and `onChange` is called by the thread that has the connection. Throws `server` with
+  /// what the server says.
   package convenience init(
     socket: Descriptor, export: String, name: String, readOnly: Bool, limits: NBDLimits = NBDLimits(),
-    reconnect: Connect? = nil
+    reconnect: Connect? = nil, onChange: @escaping @Sendable (Change) -> Void = { _ in }
   ) throws(DiskImageError) {
     try self.init(
       .sockets(first: socket, again: reconnect), export: export, name: name, readOnly: readOnly,
-      limits: limits)
+      limits: limits, onChange: onChange)
   }
 
   /// Opens an export, connecting in this process.
@@ -64,13 +75,14 @@ package final class NBDImage: DiskImage {
   }
 
   private init(
-    _ way: NBDWay, export exportName: String, name: String, readOnly: Bool, limits: NBDLimits
+    _ way: NBDWay, export exportName: String, name: String, readOnly: Bool, limits: NBDLimits,
+    onChange: @escaping @Sendable (Change) -> Void = { _ in }
   ) throws(DiskImageError) {
     // What is longer, or ends early, is not sent.
     guard exportName.utf8.count <= NBDLocation.mostNameBytes, !exportName.utf8.contains(0) else {
       throw .server(name: name, reason: "no export can have that name")
     }
-    pump = try NBDPump(name: name, export: exportName, way: way, limits: limits)
+    pump = try NBDPump(name: name, export: exportName, way: way, limits: limits, onChange: onChange)
     self.limits = limits
     guard let export = pump.export else {
       throw .server(name: name, reason: "it tells nothing of the export")

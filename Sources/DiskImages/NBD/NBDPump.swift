@@ -24,6 +24,7 @@ final class NBDPump: @unchecked Sendable {  // `shared`, and else the thread's o
   private let ended = Completion()
 
   private let again: NBDImage.Connect?
+  private let onChange: @Sendable (NBDImage.Change) -> Void
   private let way: NBDWay
   /// The socket that was handed over, until it was used.
   private var first: Descriptor?
@@ -47,13 +48,19 @@ final class NBDPump: @unchecked Sendable {  // `shared`, and else the thread's o
   var lastProgress: UInt64 = 0
   private var nextAttempt: UInt64 = 0
   private var pause: UInt64
+  /// Why the connection is gone, or the last attempt at another failed.
+  private var lossReason = ""
 
   /// Connects, in the thread that is started for it.
-  init(name: String, export: String, way: NBDWay, limits: NBDLimits) throws(DiskImageError) {
+  init(
+    name: String, export: String, way: NBDWay, limits: NBDLimits,
+    onChange: @escaping @Sendable (NBDImage.Change) -> Void
+  ) throws(DiskImageError) {
     self.name = name
     exportName = export
     self.limits = limits
     self.way = way
+    self.onChange = onChange
     pause = limits.firstPause
     switch way {
     case .sockets(let first, let again):
@@ -216,6 +223,7 @@ final class NBDPump: @unchecked Sendable {  // `shared`, and else the thread's o
 
   /// Closes the connection; what was asked on it is asked again on the next.
   private func lose() {
+    lossReason = "the server ended the connection, or was silent"
     isLost = false
     handle = nil
     let asked = inFlight.values.filter { !$0.isOwn }.sorted { $0.number < $1.number }
@@ -248,6 +256,7 @@ final class NBDPump: @unchecked Sendable {  // `shared`, and else the thread's o
     guard monotonicNanoseconds() >= nextAttempt else {
       return waitForWake(until: min(nextAttempt, earliestDeadline))
     }
+    onChange(.lost(reason: lossReason))
     do throws(NBDHandle.Failure) {
       let handle = try connect()
       guard try handle.export() == export else {
@@ -256,7 +265,9 @@ final class NBDPump: @unchecked Sendable {  // `shared`, and else the thread's o
       self.handle = handle
       replay = log.changes[...]
       hasReplayed = !replay.isEmpty
+      onChange(.returned)
     } catch {
+      lossReason = error.reason
       putOff()
     }
   }

@@ -60,17 +60,20 @@ struct StorageCommand: ParsableCommand {
 
     func run() throws {
       let path = StorageCommand.path(name)
-      let (pool, resources) = try Daemon.run { client in
-        (
-          try await client.get(path, as: StoragePoolObject.self),
-          try await client.get(path + "/resources", as: JSONValue.self)
-        )
+      let shown: [String: JSONValue] = try Daemon.run { client in
+        let pool: StoragePoolObject = try await client.get(path)
+        var shown = ["used_by": try JSONValue(encoding: pool.usedBy), "status": .string(pool.status)]
+        if !pool.conditions.isEmpty { shown["conditions"] = try JSONValue(encoding: pool.conditions) }
+        // A server does not say how much room it has.
+        if pool.driver == "nbd" {
+          shown["driver"] = .string(pool.driver)
+          shown["source"] = .string(pool.config["source"] ?? "")
+          shown["volumes"] = try await client.get(path + "/volumes/custom", query: [("recursion", "1")])
+        } else {
+          shown["resources"] = try await client.get(path + "/resources")
+        }
+        return shown
       }
-      var shown: [String: JSONValue] = [
-        "resources": resources, "used_by": try JSONValue(encoding: pool.usedBy),
-        "status": .string(pool.status),
-      ]
-      if !pool.conditions.isEmpty { shown["conditions"] = try JSONValue(encoding: pool.conditions) }
       try YAMLText.show(shown)
     }
   }
@@ -91,12 +94,16 @@ struct StorageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Make a storage pool: volary storage create fast dir source=/mnt/ssd",
       discussion: """
-        Without a source it is a directory of the daemon's own. With --mirror each disk is in two directories, so that \
+        Of the driver dir it is a directory, and one of the daemon's own without a source. Of the driver nbd it is a \
+        server, which several hosts may have; its exports are the disks in it:
+        volary storage create central nbd source=nbd://store:10809
+
+        With --mirror each disk is in two directories, so that \
         either may be lost: volary storage create safe --path /mnt/a --mirror /mnt/b
         """)
 
     @Argument var name: String
-    @Argument(help: "dir.") var driver = "dir"
+    @Argument(help: "dir or nbd.") var driver = "dir"
     @Argument(help: "key=value of its configuration.") var settings: [String] = []
     @Option(help: "The directory that it is in.") var path: String?
     @Option(help: "A second directory, on another disk, that has everything too.") var mirror: String?

@@ -17,8 +17,10 @@ extension VolumeCommand {
       let path = "/1.0/instances/\(APIEndpoint.escaped(instance))"
       var disk = ["type": "disk", "pool": place.pool, "source": place.volume]
       if readonly { disk["readonly"] = "true" }
-      let (query, added, instance) = (place.query, disk, instance)
+      let (query, added, instance, volume) = (place.query, disk, instance, place.path)
       try Daemon.run { client in
+        // A server is asked for its disk when a machine starts: what it has not is told now.
+        _ = try await client.get(volume, query: query, as: StorageVolumeObject.self)
         let reply = try await client.send("GET", path, query: query)
         let object: InstanceObject = try reply.metadata()
         if object.devices[name] != nil {

@@ -10,6 +10,7 @@ struct VolumeCommand: ParsableCommand {
     discussion: """
       volary storage volume create default data size=20GiB
       volary storage volume attach default data web
+      In a pool of the driver nbd the exports of its server are the volumes: they are made there, and attached here.
       In the guest it is a disk of its own, by the name /dev/disk/by-id/virtio-data; what is on it stays when the
       instance goes.
       """,

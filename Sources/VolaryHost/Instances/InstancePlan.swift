@@ -37,6 +37,8 @@ package struct InstancePlan: Sendable {
   /// What the host's memory does for it.
   package var diskCache = MachineConfiguration.Disk.Cache.writeback
   package var volumes: [Volume] = []
+  /// And those that servers have.
+  package var serverDisks: [ServerDisk] = []
   package var architecture: MachineConfiguration.Architecture
   package var engine: MachineConfiguration.Engine
   package var cpus: Int

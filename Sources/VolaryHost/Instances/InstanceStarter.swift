@@ -145,6 +145,7 @@ package struct InstanceStarter {
       if let remark = opened.remark { remarks.append(remark) }
       disks.append(opened.disk(serial: volume.serial) { add($0) })
     }
+    for disk in plan.serverDisks { disks.append(try disk.connected(for: plan.name) { add($0) }) }
     return disks + (try seed())
   }
 

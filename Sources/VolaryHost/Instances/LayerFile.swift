@@ -42,7 +42,7 @@ package enum LayerFile {
       do throws(Errno) {
         try file.copyContent(of: try Descriptor.open(source, O_RDONLY))
         try file.synchronize()
-        guard rename(new, path) == 0 else { throw Errno(errno) }
+        guard Glibc.rename(new, path) == 0 else { throw Errno(errno) }
       } catch {
         unlink(new)
         throw error

@@ -267,13 +267,19 @@ struct MachineLauncher {
           file: add(try ScratchFile.make()), layers: [.init(add(base))], format: .overlay, size: size & ~511,
           ephemeral: true, serial: Self.rootDiskSerial))
     }
-    if let own = plan.ownDisk {
-      let disk = try openOwnDisk(own.path)
+    if let own = plan.ownDisk, let location = own.location {
+      let disk = ServerDisk(
+        location, format: own.format, cache: own.cache, isReadOnly: own.isReadOnly, serial: Self.ownDiskSerial
+      )
+      disks.append(try disk.connected(for: plan.name) { add($0) })
+    } else if let own = plan.ownDisk {
+      let disk = try openOwnDisk(own.path, isReadOnly: own.isReadOnly)
       let size =
         own.format == .raw ? try size(of: disk, own.path) : try Self.sizeInHeader(of: disk, own.path)
       disks.append(
         .init(
-          file: add(disk), format: own.format, size: size, cache: own.cache, serial: Self.ownDiskSerial))
+          file: add(disk), format: own.format, size: size, readOnly: own.isReadOnly, cache: own.cache,
+          serial: Self.ownDiskSerial))
     }
     return disks
   }
@@ -292,7 +298,7 @@ struct MachineLauncher {
   private static func sizeInHeader(of disk: Descriptor, _ path: String) throws(VolaryError) -> UInt64 {
     let info: QCOW2Info
     do throws(DiskImageError) {
-      info = try QCOW2Info(reading: try HostFile(disk, name: path, readOnly: false))
+      info = try QCOW2Info(reading: try HostFile(disk, name: path, readOnly: true))
     } catch { throw VolaryError(error.description) }
     guard let backing = info.backingName else { return info.size & ~511 }
     throw VolaryError(
@@ -301,15 +307,15 @@ struct MachineLauncher {
   }
 
   /// Opens and locks a disk; the lock lasts as long as any process has the disk from here.
-  private func openOwnDisk(_ path: String) throws(VolaryError) -> Descriptor {
+  private func openOwnDisk(_ path: String, isReadOnly: Bool) throws(VolaryError) -> Descriptor {
     let disk: Descriptor
-    do { disk = try Descriptor.open(path, O_RDWR) } catch {
+    do { disk = try Descriptor.open(path, isReadOnly ? O_RDONLY : O_RDWR) } catch {
       throw VolaryError(
         VolaryError.Code(error), "cannot open the disk \(path): \(error)",
         wayOut: error == .notFound
           ? "make one with 'truncate -s 10G \(path)'" : error.isDenial ? Self.rightsAdvice(path) : nil)
     }
-    do { try disk.lock(exclusive: true) } catch {
+    do { try disk.lock(exclusive: !isReadOnly) } catch {
       throw VolaryError(.conflict, "the disk \(path) is in use by another machine (\(error))")
     }
     return disk

@@ -61,6 +61,7 @@ package final class RunSession {
   private var isNetworkUp: Bool
   /// For kernels whose first process does not report.
   private var watch: OwnKernelWatch?
+  private let diskServer: RunDiskServer?
   /// When patience with the current phase ends, in nanoseconds of the monotonic clock.
   private var deadline: UInt64?
 
@@ -70,7 +71,7 @@ package final class RunSession {
     self.machine = machine
     self.signals = signals
     self.terminal = terminal
-    isNetworkUp = machine.nat != nil
+    (isNetworkUp, diskServer) = (machine.nat != nil, RunDiskServer(plan))
     if !plan.reportsJob { watch = OwnKernelWatch(now: monotonicNanoseconds()) }
     connectStreams()
   }
@@ -164,6 +165,7 @@ package final class RunSession {
     if processExit == nil {
       entries.append(pollfd(fd: machine.process.descriptor.raw, events: Int16(POLLIN), revents: 0))
     }
+    if let diskServer { entries.append(diskServer.pollEntry) }
     if isNetworkUp, let nat = machine.nat {
       entries.append(pollfd(fd: nat.descriptor.raw, events: Int16(POLLIN), revents: 0))
     }
@@ -182,6 +184,7 @@ package final class RunSession {
     // Output before ends, so that a process's last words are not cut off.
     for index in taps.indices { moveTap(index, isReady) }
     for index in relays.indices where mayMove(index) { moveRelay(index, isReady) }
+    if isControlOpen, let line = diskServer?.handOver(machine.control) { tell(line) }
     handleEvents()
     watchProcesses()
     watchDeadline()
@@ -276,14 +279,15 @@ package final class RunSession {
     case .guestPanicked(let message): end(.panicked(message))
     case .failed(let phase, let message): end(.failed(phase: phase, message: message))
     case .diskFailed(let disk, let operation, let errorNumber):
-      tell(DiskTrouble(plan, disk: disk, operation: operation, error: Errno(errorNumber)))
+      tell(DiskTrouble(plan, disk: disk, operation: operation, error: Errno(errorNumber)).error.report)
+    case .diskLost(_, let reason): if let line = diskServer?.lost(reason) { tell(line) }
+    case .diskReturned: if let line = diskServer?.returned() { tell(line) }
     case .warning(let line): say("volary: \(line)")
     }
   }
 
   /// Says that a disk cannot be served; to whoever reads the lines, where somebody does.
-  private func tell(_ trouble: DiskTrouble) {
-    let line = trouble.error.report
+  private func tell(_ line: String) {
     if case .lines(let take) = plan.streams { take(line) } else { say(line) }
   }
 

@@ -71,7 +71,10 @@ extension Instances {
 
   /// Lets go of all machines, which go on.
   func letGo() {
-    for machine in machines.values { machine.link.cut() }
+    for machine in machines.values {
+      machine.connector?.stop()
+      machine.link.cut()
+    }
   }
 
   // MARK: - Steps
@@ -118,6 +121,8 @@ extension Instances {
     pool.adopt(
       .init(cpus: cpus, memory: Int64(clamping: status.memory - min(status.memory, status.balloonTarget))),
       of: record.id)
+    let disks = (try? settings(of: record)).flatMap { try? serverDisks(record, $0) } ?? []
+    connectDisks(record.id, disks, lost: status.lostDisks)
     follow(record.id, events)
     watchAgent(record.id)
     _ = try? await update(record.id) {

@@ -79,6 +79,7 @@ extension Instances {
       try await self.checkMirror(disk, record)
       var plan = try await self.plan(record, settings, disk)
       plan.volumes = try await self.attachedDisks(record, settings)
+      plan.serverDisks = try await self.serverDisks(record, settings)
       plan.restoration = if let kept { kept } else { try await self.openKept(record) }
       if let build = plan.restoration?.build { (plan.cpus, plan.memory) = (build.cpus, build.memory) }
       try await self.admit(record, plan, try await self.ratios())
@@ -152,6 +153,7 @@ extension Instances {
     machines[record.id]?.memory = plan.memory
     machines[record.id]?.cpus = plan.cpus
     machines[record.id]?.group = group(record.id, of: process.identifier, in: groups)
+    connectDisks(record.id, plan.serverDisks)
     refusals[record.id] = nil
     follow(record.id, events)
     watchAgent(record.id)
@@ -197,6 +199,8 @@ extension Instances {
       machines[id]?.trouble = Condition(
         type: "DiskTrouble", status: true, reason: "HostRefused",
         message: "the host could not \(operation) the disk `\(disk)`: \(Errno(errorNumber))")
+    case .diskLost(let disk, let reason): diskLost(disk, reason, of: id)
+    case .diskReturned(let disk): diskReturned(disk, of: id)
     case .diskFull(let disk, let isFull): await note(id, disk: disk, isFull: isFull)
     case .warning(let line): services.logger.warning("\(line)", metadata: ["instance": "\(id)"])
     case .mirrorChanged(let status): await take(status, of: id)
@@ -278,6 +282,7 @@ extension Instances {
     guard let machine = machines.removeValue(forKey: id) else { return }
     pool.release(id)
     machine.memoryKept?.finish()
+    machine.connector?.stop()
     defer { for waiter in machine.waiting.values { waiter.resume(returning: true) } }
     guard let record = try? await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       return

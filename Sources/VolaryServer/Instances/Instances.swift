@@ -188,8 +188,9 @@ actor Instances {
   /// Of that what neither the instance's row nor its profiles tell.
   private func conditionsBesideItsRow(of record: InstanceRecord) -> [Condition] {
     let machine = machines[record.id]
+    let lost = machine?.lostDisks.sorted { $0.key < $1.key }.map(\.value) ?? []
     let full = machine.map { Array($0.fullDisks.values) } ?? []
-    return full
+    return lost + full
       + [
         machine?.trouble, machine?.limitsTrouble, machine?.sizeTrouble, refusals[record.id],
         pools.condition(of: record.pool),

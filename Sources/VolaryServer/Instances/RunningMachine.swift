@@ -24,6 +24,9 @@ struct RunningMachine: Sendable {
   var staysAtEnd = false
   /// What went wrong with its disks last.
   var trouble: Condition?
+  /// What gets its disks on servers their connections, and what there is to say of those that are without.
+  var connector: DiskConnector?
+  var lostDisks: [String: Condition] = [:]
   /// Of its disks that are mirrored, what it said last.
   var mirrors: [MirrorStatus] = []
   /// What the guest's agent said last, while there is one.

@@ -17,7 +17,11 @@ extension Instances {
     also: @escaping @Sendable (Database, _ layer: String?) throws -> Void = { _, _ in }
   ) async throws -> KeptMachine.Opened? {
     try await checkPool(record.pool)
-    if place != nil, try services.store.readNow({ try !VolumeUse.volumes(of: record, $0).isEmpty }) {
+    if place != nil,
+      try services.store.readNow({
+        try !VolumeUse.volumes(of: record, $0).isEmpty || ExportUse.hasAny(record, $0)
+      })
+    {
       throw APIError(
         .unprocessable, "`\(record.name)` has volumes, which are not kept with its memory",
         wayOut: "leave the memory out, or detach them first")

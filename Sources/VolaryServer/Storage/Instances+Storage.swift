@@ -5,6 +5,7 @@ extension Instances {
   /// Throws when a storage pool is not there, for what cannot be done without it.
   func checkPool(_ name: String) async throws {
     if name == StoragePoolRecord.default { return }
+    if pools.isServer(name) { throw StorageServers.refusal(name) }
     let pools = pools
     if try await services.store.read({ try !StoragePoolRecord.exists($0, key: name) }) {
       throw APIError.notFound(

@@ -39,6 +39,11 @@ final class StoragePools: Sendable {
         ? dataDirectory : "\(dataDirectory)/storage-pools/\(record.name)")
   }
 
+  /// Whether a pool's disks are the exports of a server, so that it has no files.
+  func isServer(_ name: String) -> Bool {
+    state.withLock { $0.records[name]?.driver == StorageServers.driver }
+  }
+
   /// Where the disk of an instance is: nil for the instance's own folder.
   func diskFolder(of instance: InstanceRecord) -> String? {
     if instance.pool == StoragePoolRecord.default { return nil }
@@ -172,6 +177,7 @@ final class StoragePools: Sendable {
 
   /// Gives a directory back, with what else is in it. One that is not there stays as it is.
   func release(_ record: StoragePoolRecord) {
+    if record.driver == StorageServers.driver { return }
     if let mirror = record.mirror { release(mirror, record.mirrorMark) }
     let source = source(of: record)
     if release(source, record.mark), record.config["source"] == nil { rmdir(source) }
@@ -205,6 +211,11 @@ final class StoragePools: Sendable {
     try check(name)
     guard let record = state.withLock({ $0.records[name] }) else {
       throw .notFound("there is no storage pool `\(name)`")
+    }
+    if record.driver == StorageServers.driver {
+      throw APIError(
+        .unprocessable, "the server of the storage pool `\(name)` does not say how much room it has",
+        wayOut: "`volary storage volume list \(name)` shows its disks and their sizes")
     }
     // Each byte is on both sides, so the fuller one says how many more there may be.
     let sides = sources(of: record).enumerated().filter { sideProblem(of: name, $0.offset) == nil }

@@ -1,3 +1,4 @@
+internal import DiskImages
 internal import Foundation
 internal import GRDB
 internal import VolaryAPI
@@ -78,10 +79,13 @@ struct StorageRoutes: RouteGroup {
 
   private func make(_ call: Call, _ body: StoragePoolsPost) async throws -> String {
     try ObjectName.check(body.name, of: "storage pool")
-    guard body.driver ?? "dir" == "dir" else {
-      throw APIError.invalid("there is no storage driver `\(body.driver ?? "")`", wayOut: "there is `dir`")
+    let driver = body.driver ?? "dir"
+    guard ["dir", StorageServers.driver].contains(driver) else {
+      throw APIError.invalid(
+        "there is no storage driver `\(driver.prefix(40))`", wayOut: "there are `dir` and `nbd`")
     }
     let config = (body.config ?? [:]).filter { !$0.value.isEmpty }
+    if driver == StorageServers.driver { return try await makeServer(call, body, config) }
     try Self.check(config)
     let record = StoragePoolRecord(
       name: body.name, description: body.description ?? "", driver: "dir", config: config,
@@ -97,7 +101,9 @@ struct StorageRoutes: RouteGroup {
         "one side of a storage pool would lie in the other", wayOut: "give directories of two disks")
     }
     for place in [config["source"], record.mirror].compactMap({ $0 }) {
-      let other = others.first { pools.sources(of: $0).contains { Self.overlap($0, place) } }
+      let other = others.first {
+        $0.driver == "dir" && pools.sources(of: $0).contains { Self.overlap($0, place) }
+      }
       guard let other else { continue }
       throw APIError.conflict(
         "\(place) lies in the storage pool `\(other.name)`, or holds it", wayOut: "give another directory")
@@ -111,6 +117,29 @@ struct StorageRoutes: RouteGroup {
     } catch {
       pools.release(record)
       throw error
+    }
+    try pools.load(services.store)
+    await tell("created", record.name, call)
+    return Self.path(record.name)
+  }
+
+  /// Makes a pool of a server's exports. Whether the server answers shows when it is asked for them: it may come later.
+  private func makeServer(
+    _ call: Call, _ body: StoragePoolsPost, _ config: [String: String]
+  ) async throws -> String {
+    try StorageServers.check(config)
+    let record = StoragePoolRecord(
+      name: body.name, description: body.description ?? "", driver: StorageServers.driver, config: config,
+      mark: "", mirrorMark: "", createdAt: .now)
+    let server = try StorageServers.location(config).server
+    try await services.store.write { database in
+      if try StoragePoolRecord.exists(database, key: record.name) { throw Self.taken(record.name) }
+      // Who uses which of its disks is looked for by the pool.
+      let others = try StoragePoolRecord.fetchAll(database)
+      if let other = others.first(where: { StorageServers.location(of: $0)?.server == server }) {
+        throw APIError.conflict("the storage pool `\(other.name)` has that server already")
+      }
+      try record.insert(database)
     }
     try pools.load(services.store)
     await tell("created", record.name, call)
@@ -135,7 +164,11 @@ struct StorageRoutes: RouteGroup {
       guard record.config["source"] == source, record.mirror == mirror else {
         throw APIError.invalid("a storage pool stays where it is", wayOut: "make another with that source")
       }
-      try Self.check(record.config)
+      if record.driver == StorageServers.driver {
+        try StorageServers.check(record.config)
+      } else {
+        try Self.check(record.config)
+      }
       try record.update(database)
     }
     try pools.load(services.store)
@@ -222,7 +255,10 @@ struct StorageRoutes: RouteGroup {
         let path = Instances.path(pool: volume.pool, volume: volume.name)
         return (path + ProjectRecord.suffix(volume.project), volume.project)
       }
-    return instances + profiles + volumes
+    let exports = try ExportUse.users(of: pool, database)
+      .filter { _, devices in try devices.contains { try ExportUse.pool(of: $0, database) != nil } }
+      .map { (path(of: $0.0), $0.0.project) }
+    return instances + profiles + volumes + exports
   }
 
   /// The root disks in a pool, with the bytes that each may come to hold.

@@ -12,6 +12,7 @@ enum StoreMigrations {
     migrator.registerMigration("5-snapshots", migrate: snapshots)
     migrator.registerMigration("6-backups", migrate: backups)
     migrator.registerMigration("7-volumes", migrate: volumes)
+    migrator.registerMigration("8-exports", migrate: exports)
     migrator.registerMigration("8-mirrors", migrate: mirrors)
     return migrator
   }()

@@ -15,6 +15,7 @@ extension Instances {
   // MARK: - What there is
 
   func volume(_ name: String, in pool: String, project: String) async throws -> VolumeRecord {
+    if pools.isServer(pool) { throw StorageServers.refusal(pool) }
     let found = try await services.store.read { database in
       try VolumeRecord.find(database, project: project, pool: pool, name: name)
     }
@@ -264,7 +265,7 @@ extension Instances {
     .Volume]
   {
     var disks: [InstancePlan.Volume] = []
-    for device in settings.volumes {
+    for device in settings.volumes where !pools.isServer(device.pool) {
       let volume = try await volume(device.source, in: device.pool, project: record.project)
       await leaveOffRebuilding(of: volume.id)
       try checkIdle(volume.id, volume.name)

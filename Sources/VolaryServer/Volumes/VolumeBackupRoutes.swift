@@ -19,7 +19,9 @@ struct VolumeBackupRoutes: RouteGroup {
         objectPath: { call, backup in
           "\(Instances.path(pool: call["name"], volume: call["volume"]))/backups/\(APIEndpoint.escaped(backup.name))"
         }
-      ) { call in try await instances.backups(of: volume(call)) },
+      ) { call in
+        instances.pools.isServer(call["name"]) ? [] : try await instances.backups(of: volume(call))
+      },
       .begin(.post, Self.paths, "Make a backup of a volume", right: .operate, query: [.project]) {
         (call, body: BackupsPost) in
         try await instances.makeBackup(of: volume(call), body, by: call.requireIdentity())

@@ -61,16 +61,16 @@ struct VolumeRoutes: RouteGroup {
           try call.checkMatch(try await object(call))
           return try await instances.restoreVolume(try await volume(call), snapshot)
         }
-        try await change(call) { volume in
-          volume.description = body.description ?? ""
-          volume.config = body.config ?? [:]
+        try await change(call) { description, config in
+          description = body.description ?? ""
+          config = body.config ?? [:]
         }
       },
       .change(.patch, Self.one, "Change some of a volume", right: .operate, query: [.project]) {
         (call, body: StorageVolumePut) in
-        try await change(call) { volume in
-          volume.description = body.description ?? volume.description
-          volume.config.merge(body.config ?? [:]) { _, new in new }
+        try await change(call) { description, config in
+          description = body.description ?? description
+          config.merge(body.config ?? [:]) { _, new in new }
         }
       },
       .change(.post, Self.one, "Rename a volume", right: .operate, query: [.project]) {
@@ -86,6 +86,10 @@ struct VolumeRoutes: RouteGroup {
         try await instances.deleteVolume(call["volume"], in: call["name"], project: call.project)
       },
       .get(Self.one + "/state", "What a disk uses", right: .view, query: [.project]) { call in
+        if call["type"] == "custom", let disk = try await export(call) {
+          let size = disk.config["size"].flatMap { Int64($0) } ?? 0
+          return StorageVolumeState(usage: .init(used: size, total: size))
+        }
         if call["type"] == "custom" { return try await instances.state(of: try await volume(call)) }
         _ = try await object(call)
         let disk = try await instances.state(call["volume"], project: call.project).disk["root"]
@@ -116,6 +120,7 @@ struct VolumeRoutes: RouteGroup {
   /// Instances' root disks, and volumes.
   private func objects(_ call: Call) async throws -> [StorageVolumeObject] {
     let (pool, project) = (call["name"], call.project)
+    if let exports = try await instances.exports(in: pool, project: project) { return exports }
     return try await services.store.read { database in
       _ = try StorageRoutes.find(database, pool)
       let disks = try StorageRoutes.disks(in: pool, database).filter { $0.record.project == project }
@@ -138,7 +143,13 @@ struct VolumeRoutes: RouteGroup {
     }
   }
 
+  /// A server's disk; nil in a pool of another driver.
+  private func export(_ call: Call) async throws -> StorageVolumeObject? {
+    try await instances.export(call["volume"], in: call["name"], project: call.project)
+  }
+
   private func object(_ call: Call) async throws -> StorageVolumeObject {
+    if call["type"] == "custom", let disk = try await export(call) { return disk }
     let found = try await objects(call).first { $0.type == call["type"] && $0.name == call["volume"] }
     guard let found else { throw Instances.noVolume(call["volume"], in: call["name"]) }
     return found
@@ -146,9 +157,19 @@ struct VolumeRoutes: RouteGroup {
 
   // MARK: - Changes
 
-  private func change(_ call: Call, _ edit: @Sendable @escaping (inout VolumeRecord) -> Void) async throws {
+  private func change(
+    _ call: Call,
+    _ edit: @Sendable @escaping (_ description: inout String, _ config: inout [String: String]) -> Void
+  ) async throws {
     try Self.checkType(call)
     try call.checkMatch(try await object(call))
-    try await instances.changeVolume(call["volume"], in: call["name"], project: call.project, edit)
+    let (name, pool) = (call["volume"], call["name"])
+    let isExport = try await instances.changeExport(name, in: pool, project: call.project) {
+      edit(&$0.description, &$0.config)
+    }
+    if isExport { return }
+    try await instances.changeVolume(name, in: pool, project: call.project) {
+      edit(&$0.description, &$0.config)
+    }
   }
 }

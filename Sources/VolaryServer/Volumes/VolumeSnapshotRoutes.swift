@@ -15,7 +15,7 @@ struct VolumeSnapshotRoutes: RouteGroup {
         objectPath: Self.path
       ) { call in
         // An instance's are found with the instance.
-        guard call["type"] == "custom" else { return [] }
+        guard call["type"] == "custom", !instances.pools.isServer(call["name"]) else { return [] }
         let volume = try await volume(call)
         // In lists Incus has the volume's name before it.
         return try await instances.volumeSnapshots(of: volume).map { snapshot in

@@ -29,6 +29,10 @@ enum VolumeUse {
   /// Throws unless an instance may have the volumes that its devices name.
   static func check(_ record: InstanceRecord, _ settings: InstanceSettings, _ database: Database) throws {
     for device in settings.volumes {
+      if let pool = try ExportUse.pool(of: device, database) {
+        try ExportUse.check(device, of: record, pool, database)
+        continue
+      }
       guard
         let volume = try VolumeRecord.find(
           database, project: record.project, pool: device.pool, name: device.source)
