@@ -34,6 +34,8 @@ extension MachineStatus {
       })
     if !reader.isAtEnd {
       mirrors = try reader.list("mirrors") { (reader) throws(WireError) in try MirrorStatus(from: &reader) }
+      // Where there are none, nothing is said.
+      if mirrors.isEmpty { throw .badValue("mirrors") }
     }
   }
 }
