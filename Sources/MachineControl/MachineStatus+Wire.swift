@@ -35,7 +35,10 @@ extension MachineStatus {
       })
     if !reader.isAtEnd {
       mirrors = try reader.list("mirrors") { (reader) throws(WireError) in try MirrorStatus(from: &reader) }
-      if !reader.isAtEnd {
+      // Where there are none, nothing is said.
+      if reader.isAtEnd {
+        if mirrors.isEmpty { throw .badValue("mirrors") }
+      } else {
         lostDisks = try reader.list("lost disks") { (reader) throws(WireError) in try reader.string("disk") }
         if lostDisks.isEmpty { throw .badValue("lost disks") }
       }

@@ -154,6 +154,6 @@ import Testing
     #expect(kernelError { $0.file = -1 } == .noSuchDescriptor(what: "the kernel", index: -1, count: 13))
     #expect(error { $0.disks[1].file = 3 } == .descriptorUsedTwice(what: "disk 1", index: 3))
     #expect(error { $0.disks[1].file = 4 } == .descriptorUsedTwice(what: "disk 1", index: 4))
-    #expect(error({ _ in }, descriptors: 161) == .tooMany("descriptors", most: 160))
+    #expect(error({ _ in }, descriptors: 289) == .tooMany("descriptors", most: 288))
   }
 }

@@ -195,7 +195,7 @@ import VolaryAPI
       """
       INSERT INTO backups (id, instance, name, pool, created_at, only, size, state)
         SELECT '\(id)', id, 'half', 'default', 0, 0, 0, 'making' FROM instances;
-      INSERT INTO layers VALUES ('\(id)', 'default', NULL, 'raw', 512, 'making', NULL, 0)
+      INSERT INTO layers VALUES ('\(id)', 'default', NULL, 'raw', 512, 'making', NULL, 0, 3)
       """)
     try await daemon.restart()
     #expect(await eventually { daemon.exports.count == 2 && !daemon.layerFiles.contains(id) })
