@@ -7,6 +7,10 @@ internal import VolaryHost
 
 /// An instance that becomes again what it was, memory included, while its machine's process goes on.
 extension Instances {
+  /// Layers from which on a snapshot is gone back to by another process: while a machine runs nothing of its disk is put
+  /// together, and its end is when that can begin.
+  private static let deep = mostLayers / 2
+
   /// Has the machine of an instance become what a snapshot holds. False when that machine cannot, and another has to be
   /// started for it: then it runs as it did, or has ended. Only within ``exclusively(_:_:_:)``.
   ///
@@ -49,7 +53,7 @@ extension Instances {
   ) async -> KeptMachine.Opened? {
     guard let record = try? await current(id),
       let snapshot = try? await services.store.read({ try SnapshotRecord.fetchOne($0, key: snapshotID) }),
-      snapshot.stateful
+      snapshot.stateful, (try? await depth(of: snapshot)).map({ $0 < Self.deep }) == true
     else { return nil }
     var intended = record
     Self.become(&intended, snapshot)
@@ -63,6 +67,13 @@ extension Instances {
       opened.build == KeptMachine.Build(cpus: machine.cpus, memory: machine.memory)
     else { return nil }
     return opened
+  }
+
+  /// How many layers a snapshot's disk is made of.
+  private func depth(of snapshot: SnapshotRecord) async throws -> Int {
+    try await services.store.read { database in
+      try snapshot.layer.map { try LayerRecord.chain(database, from: $0).count } ?? 0
+    }
   }
 
   private func noteReverted(_ id: String) async throws {
