@@ -29,7 +29,7 @@ extension Instances {
 
   /// Layers of a running machine's disk, above which those that nobody needs are put together while it runs. It copies
   /// what both hold, so it is not done for each.
-  private static let mostUnderMachines = 12
+  private static let mostUnderMachines = 8
 
   /// Puts layers together as long as there are some; one pair at a time.
   func mergeLayers() async {

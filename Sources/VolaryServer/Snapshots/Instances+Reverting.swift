@@ -51,7 +51,7 @@ extension Instances {
   private func openFitting(
     _ id: String, _ snapshotID: String, _ machine: RunningMachine
   ) async -> KeptMachine.Opened? {
-    guard let record = try? await current(id),
+    guard let record = try? await current(id), !pools.isMirrored(record.pool),
       let snapshot = try? await services.store.read({ try SnapshotRecord.fetchOne($0, key: snapshotID) }),
       snapshot.stateful, (try? await depth(of: snapshot)).map({ $0 < Self.deep }) == true
     else { return nil }
