@@ -1,4 +1,6 @@
+internal import Glibc
 package import HostSystem
+internal import Synchronization
 
 /// A disk whose bytes are a file's, in place.
 ///
@@ -6,21 +8,23 @@ package import HostSystem
 /// zeroes, and cannot be written: there is no place for the rest of the sector.
 /// ``discard(at:count:)`` punches holes where the file system can, and does nothing where it cannot.
 package final class RawImage: DiskImage {
-  package let size: UInt64
+  package var size: UInt64 { (fileSize + sectorSize - 1) / sectorSize * sectorSize }
   package var isReadOnly: Bool { file.isReadOnly }
   private let file: any ImageFile
-  private let fileSize: UInt64
+  private let bytes: Atomic<UInt64>
+  private var fileSize: UInt64 { bytes.load(ordering: .acquiring) }
 
   package init(_ file: any ImageFile) throws(DiskImageError) {
     self.file = file
+    let fileSize: UInt64
     do {
       fileSize = try file.size()
     } catch {
       throw .system(name: file.name, operation: "find the size of", error)
     }
     guard fileSize > 0 else { throw .empty(name: file.name) }
-    size = (fileSize + sectorSize - 1) / sectorSize * sectorSize
-    guard size == fileSize || file.isReadOnly else {
+    bytes = Atomic(fileSize)
+    guard fileSize % sectorSize == 0 || file.isReadOnly else {
       throw .partialSector(name: file.name, size: fileSize)
     }
   }
@@ -51,6 +55,14 @@ package final class RawImage: DiskImage {
   package func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) {
     try checkChange(offset, UInt64(buffer.count))
     try file.write(at: offset, from: buffer)
+  }
+
+  /// Makes the disk larger, where it reads as zero. `EINVAL` for a smaller size, or one that is no multiple of 512.
+  package func grow(to newSize: UInt64) throws(Errno) {
+    guard !isReadOnly else { throw Errno(EROFS) }
+    guard newSize % sectorSize == 0, newSize >= size else { throw .invalid }
+    try file.resize(to: newSize)
+    bytes.store(newSize, ordering: .releasing)
   }
 
   package func flush() throws(Errno) {

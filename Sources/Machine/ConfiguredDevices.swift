@@ -111,10 +111,9 @@ struct ConfiguredDevices {
         .invalidConfiguration, phase: phase,
         message: "it has \(storage.size) bytes, and cannot have \(size) while the machine runs")
     }
-    guard let image = storage.resizable else {
-      throw ControlFailure(.unsupported, phase: phase, message: "its format does not grow in its place")
+    guard try ControlFailure.host(phase, { () throws(Errno) in try storage.grow(to: size) }) else {
+      throw ControlFailure(.unsupported, phase: phase, message: "it cannot grow while it is used")
     }
-    try ControlFailure.host(phase) { () throws(Errno) in try image.resize(to: size) }
     disk.storageResized()
   }
 

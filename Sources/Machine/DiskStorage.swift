@@ -35,8 +35,15 @@ final class DiskStorage: BlockStorage, @unchecked Sendable {  // changed only wh
   var size: UInt64 { image.size }
   var isReadOnly: Bool { image.isReadOnly }
 
-  /// The image, if it can become larger while it is used.
-  var resizable: QCOW2Image? { image as? QCOW2Image }
+  /// Makes it larger, where it reads as zero. False when the image cannot become so while it is used.
+  func grow(to size: UInt64) throws(Errno) -> Bool {
+    switch image {
+    case let image as QCOW2Image: try image.resize(to: size)
+    case let image as RawImage: try image.grow(to: size)
+    default: return false
+    }
+    return true
+  }
 
   func read(at offset: UInt64, into target: UnsafeMutableRawBufferPointer) throws(Errno) {
     try image.read(at: offset, into: target)

@@ -81,7 +81,7 @@ import VolaryServer
         }
         try database.execute(
           sql: """
-            DROP TABLE backups; DROP TABLE volume_snapshots; DROP TABLE volumes;
+            DROP TABLE exports; DROP TABLE backups; DROP TABLE volume_snapshots; DROP TABLE volumes;
             DROP TRIGGER projects_first_profile; DROP TABLE profiles;
             DROP TABLE storage_pools; ALTER TABLE instances DROP COLUMN pool; DROP TABLE snapshots;
             DROP INDEX instances_layer; ALTER TABLE instances DROP COLUMN layer; DROP TABLE layers;

@@ -48,9 +48,11 @@ extension Instances {
         "the instance `\(user.name)` is being \(busy[user.id] ?? "changed"), and has the volume `\(volume.name)`",
         wayOut: "try again when that is done")
     }
-    try await exclusively(user, "resized") {
-      _ = try await machine.link.call(.resizeDisk(device.serial, UInt64(clamping: size)))
-    }
+    do {
+      try await exclusively(user, "resized") {
+        _ = try await machine.link.call(.resizeDisk(device.serial, UInt64(clamping: size)))
+      }
+    } catch { throw APIError(host: error) }
     try await services.store.write { database in
       try LayerRecord.resize(volume.layer, to: size, database)
       try database.execute(

@@ -13,7 +13,7 @@ enum StoreMigrations {
     migrator.registerMigration("6-backups", migrate: backups)
     migrator.registerMigration("7-volumes", migrate: volumes)
     migrator.registerMigration("8-exports", migrate: exports)
-    migrator.registerMigration("8-mirrors", migrate: mirrors)
+    migrator.registerMigration("9-mirrors", migrate: mirrors)
     return migrator
   }()
 
