@@ -92,7 +92,7 @@ struct ConfiguredDevices {
 
   /// Gives a disk on a server another connection; false when there is no such disk.
   func attach(_ connection: UnixSocket, toDisk serial: String) -> Bool {
-    guard let server = storages.first(where: { $0.serial == serial })?.server else { return false }
+    guard let server = storage(serial)?.server else { return false }
     server.attach(connection.descriptor)
     return true
   }
@@ -104,7 +104,7 @@ struct ConfiguredDevices {
   func resizeDisk(_ serial: String, to size: UInt64) throws(ControlFailure) {
     let phase = "resizing disk \(serial)"
     guard let disk = disks.first(where: { $0.serial == serial }),
-      let storage = storages.first(where: { $0.serial == serial })
+      let storage = storage(serial)
     else { throw ControlFailure(.wrongState, phase: phase, message: "there is no such disk") }
     guard size % UInt64(sectorSize) == 0, size >= storage.size else {
       throw ControlFailure(
@@ -154,13 +154,15 @@ struct ConfiguredDevices {
     _ = replace(opened)
   }
 
+  private func storage(_ serial: String) -> DiskStorage? { storages.first { $0.serial == serial } }
+
   /// A disk, and what it is to be.
   typealias Replacement = (storage: DiskStorage, image: DiskStorage.Opened)
 
   private func storage(
     of disk: MachineConfiguration.Disk, phase: String
   ) throws(ControlFailure) -> DiskStorage {
-    guard let storage = storages.first(where: { $0.serial == disk.serial }) else {
+    guard let storage = storage(disk.serial) else {
       throw ControlFailure(.invalidConfiguration, phase: phase, message: "there is no disk \(disk.serial)")
     }
     guard disk.size == storage.size else {
@@ -211,7 +213,7 @@ struct ConfiguredDevices {
   func attach(
     _ side: MachineConfiguration.Disk.Side, to serial: String, _ descriptors: [Descriptor]
   ) throws(ControlFailure) {
-    guard let storage = storages.first(where: { $0.serial == serial }), let mirror = storage.mirror else {
+    guard let storage = storage(serial), let mirror = storage.mirror else {
       throw ControlFailure(
         .wrongState, phase: "attaching a side", message: "there is no mirrored disk \(serial)")
     }

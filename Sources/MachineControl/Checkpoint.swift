@@ -44,17 +44,10 @@ package struct Checkpoint: Equatable, Sendable {
       throw .tooMany("disks", most: MachineConfiguration.Limits.disks)
     }
     if state == nil, memory != nil || sharesMemory { throw .memoryWithoutState }
-    let layers = disks.enumerated().flatMap { $0.element.layerDescriptors(at: $0.offset) }
     var uses = disks.enumerated().flatMap { $0.element.ownDescriptors(at: $0.offset) }
     if let state { uses.append(("the state", state)) }
     if let memory { uses.append(("the memory", memory)) }
-    for (what, index) in layers + uses where index < 0 || index >= count {
-      throw .noSuchDescriptor(what: what, index: index, count: count)
-    }
-    var taken = Set(layers.map(\.index))
-    for (what, index) in uses where !taken.insert(index).inserted {
-      throw .descriptorUsedTwice(what: what, index: index)
-    }
+    try MachineConfiguration.validate(uses, of: disks, count: count)
   }
 }
 

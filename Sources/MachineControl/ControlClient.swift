@@ -27,15 +27,19 @@ package final class ControlClient {
   package func configure(
     _ configuration: MachineConfiguration, descriptors: [Descriptor], milliseconds: Int32 = 10_000
   ) throws(ControlError) {
-    do { try configuration.validate(descriptorCount: descriptors.count) } catch {
-      throw .refused(
-        ControlFailure(.invalidConfiguration, phase: "checking the configuration", message: "\(error)"))
-    }
-    try handOver(descriptors, milliseconds: milliseconds)
+    try handOver(
+      descriptors, "the configuration", configuration.validate(descriptorCount:), milliseconds: milliseconds)
     try call(.configure(configuration), milliseconds: milliseconds)
   }
 
-  private func handOver(_ descriptors: [Descriptor], milliseconds: Int32) throws(ControlError) {
+  /// Hands over the descriptors of what is asked for next, which is checked against them.
+  private func handOver(
+    _ descriptors: [Descriptor], _ what: String, _ validate: (Int) throws(ConfigurationError) -> Void,
+    milliseconds: Int32
+  ) throws(ControlError) {
+    do throws(ControlFailure) {
+      try ControlFailure.checking(what) { () throws(ConfigurationError) in try validate(descriptors.count) }
+    } catch { throw .refused(error) }
     var rest = descriptors[...]
     while !rest.isEmpty {
       let batch = Array(rest.prefix(UnixSocket.mostDescriptors))
@@ -49,11 +53,8 @@ package final class ControlClient {
   package func checkpoint(
     _ checkpoint: Checkpoint, descriptors: [Descriptor], milliseconds: Int32 = 10_000
   ) throws(ControlError) -> [Descriptor] {
-    do { try checkpoint.validate(descriptorCount: descriptors.count) } catch {
-      throw .refused(
-        ControlFailure(.invalidConfiguration, phase: "checking the checkpoint", message: "\(error)"))
-    }
-    try handOver(descriptors, milliseconds: milliseconds)
+    try handOver(
+      descriptors, "the checkpoint", checkpoint.validate(descriptorCount:), milliseconds: milliseconds)
     return try exchange(.checkpoint(checkpoint), milliseconds: milliseconds).descriptors
   }
 
@@ -62,7 +63,7 @@ package final class ControlClient {
     _ side: MachineConfiguration.Disk.Side, to disk: String, descriptors: [Descriptor],
     milliseconds: Int32 = 10_000
   ) throws(ControlError) {
-    try handOver(descriptors, milliseconds: milliseconds)
+    try handOver(descriptors, "a side", side.validate(descriptorCount:), milliseconds: milliseconds)
     try call(.attachSide(disk, side), milliseconds: milliseconds)
   }
 
@@ -70,11 +71,8 @@ package final class ControlClient {
   package func revert(
     _ reversion: Reversion, descriptors: [Descriptor], milliseconds: Int32 = 10_000
   ) throws(ControlError) {
-    do { try reversion.validate(descriptorCount: descriptors.count) } catch {
-      throw .refused(
-        ControlFailure(.invalidConfiguration, phase: "checking what to go back to", message: "\(error)"))
-    }
-    try handOver(descriptors, milliseconds: milliseconds)
+    try handOver(
+      descriptors, "what to go back to", reversion.validate(descriptorCount:), milliseconds: milliseconds)
     try call(.revert(reversion), milliseconds: milliseconds)
   }
 

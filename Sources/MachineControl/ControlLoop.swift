@@ -147,10 +147,7 @@ final class ControlLoop {
       }
       waiting += descriptors
     case .configure(let configuration):
-      let all = takeAll(descriptors)
-      do { try configuration.validate(descriptorCount: all.count) } catch {
-        throw ControlFailure(.invalidConfiguration, phase: "checking the configuration", message: "\(error)")
-      }
+      let all = try takeAll(descriptors, "the configuration", configuration.validate(descriptorCount:))
       try handler.configure(configuration, descriptors: all)
       isConfigured = true
     case .start: try handler.start()
@@ -165,23 +162,14 @@ final class ControlLoop {
     case .resizeDisk(let serial, let size): try handler.resizeDisk(serial, to: size)
     case .status: return (.status(try handler.status()), [])
     case .checkpoint(let checkpoint):
-      let all = takeAll(descriptors)
-      do { try checkpoint.validate(descriptorCount: all.count) } catch {
-        throw ControlFailure(.invalidConfiguration, phase: "checking the checkpoint", message: "\(error)")
-      }
+      let all = try takeAll(descriptors, "the checkpoint", checkpoint.validate(descriptorCount:))
       let memory = try handler.checkpoint(checkpoint, descriptors: all)
       return (checkpoint.sharesMemory ? .memory : .done, memory)
     case .attachSide(let disk, let side):
-      let all = takeAll(descriptors)
-      do { try side.validate(descriptorCount: all.count) } catch {
-        throw ControlFailure(.invalidConfiguration, phase: "checking a side", message: "\(error)")
-      }
+      let all = try takeAll(descriptors, "a side", side.validate(descriptorCount:))
       try handler.attach(side, to: disk, descriptors: all)
     case .revert(let reversion):
-      let all = takeAll(descriptors)
-      do { try reversion.validate(descriptorCount: all.count) } catch {
-        throw ControlFailure(.invalidConfiguration, phase: "checking what to go back to", message: "\(error)")
-      }
+      let all = try takeAll(descriptors, "what to go back to", reversion.validate(descriptorCount:))
       try handler.revert(reversion, descriptors: all)
     case .attachConsole(let backlog):
       try handler.attachConsole(Self.socket(.stream, descriptors), backlog: backlog)
@@ -193,10 +181,14 @@ final class ControlLoop {
     return (.done, [])
   }
 
-  /// The descriptors that were handed over for a request.
-  private func takeAll(_ last: [Descriptor]) -> [Descriptor] {
-    defer { waiting = [] }
-    return waiting + last
+  /// The descriptors that were handed over for a request, checked against it.
+  private func takeAll(
+    _ last: [Descriptor], _ what: String, _ validate: (Int) throws(ConfigurationError) -> Void
+  ) throws(ControlFailure) -> [Descriptor] {
+    let all = waiting + last
+    waiting = []
+    try ControlFailure.checking(what) { () throws(ConfigurationError) in try validate(all.count) }
+    return all
   }
 
   /// The one socket that comes with a request.

@@ -116,6 +116,15 @@ package struct ControlFailure: Error, Equatable, Sendable, CustomStringConvertib
   }
 
   package var description: String { "\(phase): \(message)" }
+
+  /// Does what finds out whether a request makes sense.
+  static func checking(
+    _ what: String, _ body: () throws(ConfigurationError) -> Void
+  ) throws(ControlFailure) {
+    do { try body() } catch {
+      throw ControlFailure(.invalidConfiguration, phase: "checking \(what)", message: "\(error)")
+    }
+  }
 }
 
 /// How a machine is doing.

@@ -119,6 +119,14 @@ extension MachineConfiguration {
       uses.append(("the state", restoration.state))
       uses += restoration.memory.map { ("the memory", $0) }
     }
+    try Self.validate(uses, of: disks, count: count)
+  }
+
+  /// Every index of `uses` and of the layers beneath `disks` leads to one of `count` descriptors, and those of `uses`
+  /// each to one of its own.
+  static func validate(
+    _ uses: [(what: String, index: DescriptorIndex)], of disks: [Disk], count: Int
+  ) throws(ConfigurationError) {
     let layers = disks.enumerated().flatMap { $0.element.layerDescriptors(at: $0.offset) }
     for (what, index) in uses + layers where index < 0 || index >= count {
       throw .noSuchDescriptor(what: what, index: index, count: count)

@@ -22,18 +22,11 @@ package struct Reversion: Equatable, Sendable {
     guard (1...Limits.memoryLayers).contains(restoration.memory.count) else {
       throw .tooMany("files of memory", most: Limits.memoryLayers)
     }
-    let layers = disks.flatMap { disk in disk.layers.map { (what: "a layer", index: $0.file) } }
     let uses =
-      disks.enumerated().map { (what: "disk \($0.offset)", index: $0.element.file) }
+      disks.enumerated().flatMap { $0.element.ownDescriptors(at: $0.offset) }
       + [(what: "the state", index: restoration.state)]
       + restoration.memory.map { (what: "the memory", index: $0) }
-    for (what, index) in layers + uses where index < 0 || index >= count {
-      throw .noSuchDescriptor(what: what, index: index, count: count)
-    }
-    var taken = Set(layers.map(\.index))
-    for (what, index) in uses where !taken.insert(index).inserted {
-      throw .descriptorUsedTwice(what: what, index: index)
-    }
+    try MachineConfiguration.validate(uses, of: disks, count: count)
   }
 }
 

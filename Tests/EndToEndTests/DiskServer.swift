@@ -48,9 +48,7 @@ final class DiskServer {
         $0.replacing("SOCKET", with: socket).replacing("EXPORTS", with: "\(folder.path)/exports")
       })
     self.run = run
-    try #require(
-      Bench.eventually(within: 60) { run.hasEnded || access(socket, F_OK) == 0 } && !run.hasEnded,
-      "\(arguments) did not start")
+    try run.awaitListener(at: socket)
   }
 
   /// SIGKILL: what it has not written is lost.

@@ -138,6 +138,30 @@ package final class ProgramRun {
     return outcome.errors.contains(text)
   }
 
+  /// Waits until somebody, the program as a rule, takes connections at a Unix socket. That its file is there says
+  /// less: it comes with bind(2), and until listen(2) connections are refused.
+  package func awaitListener(at socket: String, within seconds: Int = patience) throws {
+    let deadline = Self.deadline(seconds)
+    while try !Self.hasListener(at: socket) {
+      guard !hasEnded, monotonicNanoseconds() < deadline else {
+        _ = pump(until: Self.deadline(1)) { false }
+        throw ProgramFailure(
+          description: "\(arguments) takes no connections at \(socket): \(errors.suffix(500))")
+      }
+      usleep(2000)
+    }
+  }
+
+  /// By the table of sockets (proc_pid_net(5)), so that a server that counts its clients counts none for it.
+  private static func hasListener(at socket: String) throws -> Bool {
+    let accepts = "00010000"  // __SO_ACCEPTCON
+    return try String(contentsOfFile: "/proc/thread-self/net/unix", encoding: .utf8).split(separator: "\n")
+      .contains {
+        let fields = $0.split(separator: " ", maxSplits: 7)
+        return fields.count == 8 && fields[3] == accepts && fields[7] == socket
+      }
+  }
+
   /// The next line of the output; nil when none comes in time or the program has closed its output.
   package func awaitLine(within seconds: Int = patience) -> String? {
     var found: String?

@@ -27,8 +27,7 @@ import VolaryAPI
           $0.replacing("SOCKET", with: place + "/socket").replacing("FOLDER", with: place)
         }, lasts: true)
       self.run = run
-      let deadline = ContinuousClock.now + .seconds(60)
-      while !FileManager.default.fileExists(atPath: socket), !run.hasEnded, .now < deadline { usleep(2000) }
+      try run.awaitListener(at: socket)
     }
 
     static func nbdkit(_ exports: [String: Int]) throws -> Server {

@@ -1,3 +1,5 @@
+internal import HostSystem
+
 /// Where a disk is served by the Network Block Device protocol, as the project's own URI specification writes it
 /// (doc/uri.md): `nbd://host[:port]/export`, `nbds://…` for TLS, `nbd+unix:///export?socket=PATH`.
 package struct NBDLocation: Equatable, Sendable, CustomStringConvertible {
@@ -51,7 +53,7 @@ package struct NBDLocation: Equatable, Sendable, CustomStringConvertible {
     let options = try Self.options(parts.count > 1 ? parts[1] : "", wrong)
     let place = parts[0].split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     let authority = place[0]
-    guard let export = Self.decoded(place.count > 1 ? place[1] : "") else {
+    guard let export = PercentEncoding.decode(place.count > 1 ? place[1] : "") else {
       throw wrong("the export's name has a '%' without two hexadecimal digits, or is not UTF-8")
     }
     guard export.utf8.count <= Self.mostNameBytes, !export.utf8.contains(0) else {
@@ -105,7 +107,7 @@ package struct NBDLocation: Equatable, Sendable, CustomStringConvertible {
         throw wrong("an address of IPv6 is written in brackets, as [::1]")
       }
     }
-    guard let host = decoded(host), !host.isEmpty, !host.utf8.contains(0) else {
+    guard let host = PercentEncoding.decode(host), !host.isEmpty, !host.utf8.contains(0) else {
       throw wrong("the server's name is missing: write nbd://host/export")
     }
     // An empty port is the standard one (RFC 3986, 3.2.3).
@@ -122,7 +124,9 @@ package struct NBDLocation: Equatable, Sendable, CustomStringConvertible {
     var options: [String: String] = [:]
     for part in query.split(whereSeparator: { $0 == "&" || $0 == ";" }) {
       let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      guard let name = decoded(sides[0]), let value = decoded(sides.count > 1 ? sides[1] : "") else {
+      guard let name = PercentEncoding.decode(sides[0]),
+        let value = PercentEncoding.decode(sides.count > 1 ? sides[1] : "")
+      else {
         throw wrong("'\(part)' has a '%' without two hexadecimal digits, or is not UTF-8")
       }
       guard ["socket", "tls-certificates"].contains(name) else {
@@ -133,31 +137,5 @@ package struct NBDLocation: Equatable, Sendable, CustomStringConvertible {
       }
     }
     return options
-  }
-
-  /// Text with its percent signs resolved (RFC 3986, 2.1).
-  private static func decoded(_ text: Substring) -> String? {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
-        return nil
-      }
-      bytes.append(high << 4 | low)
-    }
-    return String(validating: bytes, as: UTF8.self)
-  }
-
-  private static func digit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    default: nil
-    }
   }
 }

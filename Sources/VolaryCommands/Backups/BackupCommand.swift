@@ -43,7 +43,7 @@ struct BackupCommand: ParsableCommand {
       let operation = try Daemon.run { client in
         try await client.follow(try await client.post(path, query: query, post))
       }
-      let made = operation.resources["backups"]?.first?.split(separator: "/").last ?? ""
+      let made = operation.madeName("backups")
       FileHandle.standardError.write(Data("\(made) is made\n".utf8))
     }
   }

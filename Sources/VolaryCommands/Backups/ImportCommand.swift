@@ -26,7 +26,7 @@ struct ImportCommand: ParsableCommand {
       value.map { (key, $0) }
     }
     let operation = try BackupTransfer("/1.0/instances", project.query).upload(file, headers: headers)
-    let made = operation.resources["instances"]?.first?.split(separator: "/").last ?? ""
+    let made = operation.madeName("instances")
     var words = "\(made) is made\n"
     for device in operation.metadata?["volumes_left_out"]?.array ?? [] {
       words +=

@@ -126,3 +126,10 @@ extension APIClient {
     return try await wait(for: operation) { line.show($0) }
   }
 }
+
+extension OperationObject {
+  /// The name of the first thing of a kind that an operation is about.
+  func madeName(_ kind: String) -> String {
+    resources[kind]?.first?.split(separator: "/").last.map(String.init) ?? ""
+  }
+}

@@ -115,8 +115,7 @@ struct LaunchCommand: ParsableCommand {
     let name = try Daemon.run { client in
       let reply = try await client.post("/1.0/instances", query: query, post)
       let operation = try reply.operation()
-      let name =
-        operation.resources["instances"]?.first.map { String($0.split(separator: "/").last ?? "") } ?? ""
+      let name = operation.madeName("instances")
       try await client.follow(reply)
       return name
     }

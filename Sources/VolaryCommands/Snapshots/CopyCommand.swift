@@ -64,7 +64,7 @@ struct CopyCommand: ParsableCommand {
     let operation = try Daemon.run { client in
       try await client.follow(try await client.post("/1.0/instances", query: query, wanted))
     }
-    let made = operation.resources["instances"]?.first?.split(separator: "/").last ?? ""
+    let made = operation.madeName("instances")
     FileHandle.standardError.write(Data("\(made) \(start ? "runs" : "is made")\n".utf8))
   }
 

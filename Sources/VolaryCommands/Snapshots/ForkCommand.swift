@@ -36,7 +36,7 @@ struct ForkCommand: ParsableCommand {
     let operation = try Daemon.run { client in
       try await client.follow(try await client.post("/1.0/instances", query: query, post))
     }
-    let made = operation.resources["instances"]?.first?.split(separator: "/").last ?? ""
+    let made = operation.madeName("instances")
     FileHandle.standardError.write(Data("\(made) runs\n".utf8))
   }
 }

@@ -52,7 +52,7 @@ struct SnapshotCommand: ParsableCommand {
       let operation = try Daemon.run { client in
         try await client.follow(try await client.post(path, query: query, post))
       }
-      let name = operation.resources["instances_snapshots"]?.first?.split(separator: "/").last ?? ""
+      let name = operation.madeName("instances_snapshots")
       FileHandle.standardError.write(Data("\(instance)/\(name) is made\n".utf8))
     }
   }

@@ -120,7 +120,7 @@ extension VolumeCommand {
       let headers = name.map { [("X-Incus-name", $0)] } ?? []
       let operation = try BackupTransfer(VolumeCommand.path(pool), project.query).upload(
         file, headers: headers)
-      let made = operation.resources["storage_volumes"]?.first?.split(separator: "/").last ?? ""
+      let made = operation.madeName("storage_volumes")
       FileHandle.standardError.write(Data("\(made) is made\n".utf8))
     }
   }

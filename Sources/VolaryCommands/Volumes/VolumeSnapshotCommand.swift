@@ -22,7 +22,7 @@ struct VolumeSnapshotCommand: ParsableCommand {
       let operation = try Daemon.run { client in
         try await client.follow(try await client.post(path, query: query, body))
       }
-      let made = operation.resources["storage_volume_snapshots"]?.first?.split(separator: "/").last ?? ""
+      let made = operation.madeName("storage_volume_snapshots")
       FileHandle.standardError.write(Data("\(place.volume)/\(made) is made\n".utf8))
     }
   }

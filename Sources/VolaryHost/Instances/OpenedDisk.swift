@@ -98,6 +98,16 @@ package struct OpenedDisk {
     return disk
   }
 
+  /// As ``disk(serial:_:)``, with its files behind those that are handed over anyway.
+  package func disk(
+    serial: String = MachineLauncher.rootDiskSerial, behind descriptors: inout [Descriptor]
+  ) -> MachineConfiguration.Disk {
+    disk(serial: serial) { file in
+      descriptors.append(file)
+      return descriptors.count - 1
+    }
+  }
+
   private static func hand(
     _ files: Files, _ add: (Descriptor) -> Int
   ) -> (Int, [MachineConfiguration.Disk.Layer]) {

@@ -1,3 +1,4 @@
+internal import HostSystem
 package import VolaryAPI
 
 /// All routes, found by the segments of a path. A segment that is written out comes before one in braces.

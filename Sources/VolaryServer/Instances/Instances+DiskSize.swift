@@ -42,8 +42,7 @@ extension Instances {
 
   /// Has a machine make the disk of a volume larger that it runs with.
   func growRunning(_ volume: VolumeRecord, of user: InstanceRecord, to size: Int64) async throws {
-    let device = try settings(of: user).volumes.first { $0.source == volume.name && $0.pool == volume.pool }
-    guard let device, let machine = machines[user.id] else {
+    guard let device = Self.device(of: volume, in: user), let machine = machines[user.id] else {
       throw APIError.conflict(
         "the instance `\(user.name)` is being \(busy[user.id] ?? "changed"), and has the volume `\(volume.name)`",
         wayOut: "try again when that is done")
@@ -53,11 +52,7 @@ extension Instances {
         _ = try await machine.link.call(.resizeDisk(device.serial, UInt64(clamping: size)))
       }
     } catch { throw APIError(host: error) }
-    try await services.store.write { database in
-      try LayerRecord.resize(volume.layer, to: size, database)
-      try database.execute(
-        sql: "UPDATE volumes SET size = ? WHERE id = ?", arguments: [size, volume.id])
-    }
+    try await services.store.write { try volume.resize(to: size, $0) }
   }
 }
 
@@ -66,5 +61,13 @@ extension LayerRecord {
   static func resize(_ id: String, to size: Int64, _ database: Database) throws {
     try database.execute(
       sql: "UPDATE layers SET size = ? WHERE id = ? AND size < ?", arguments: [size, id, size])
+  }
+}
+
+extension VolumeRecord {
+  /// Notes that a volume's own layer has become larger in its place, and the volume with it.
+  func resize(to size: Int64, _ database: Database) throws {
+    try LayerRecord.resize(layer, to: size, database)
+    try database.execute(sql: "UPDATE volumes SET size = ? WHERE id = ?", arguments: [size, id])
   }
 }

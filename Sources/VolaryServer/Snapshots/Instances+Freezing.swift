@@ -111,19 +111,11 @@ extension Instances {
   private func handOver(
     _ next: LayerRecord, _ record: InstanceRecord, _ place: Keeping.Place?
   ) async throws -> Keeping? {
-    guard let machine = machines[record.id] else { return nil }
-    let layers = try await services.store.write { database in
-      try database.execute(sql: "UPDATE layers SET state = 'handed' WHERE id = ?", arguments: [next.id])
-      return try LayerRecord.chain(database, from: next.id)
-    }
-    guard let chain = files(layers) else { return nil }
+    guard let machine = machines[record.id], let chain = try await filesToHandOver(next) else { return nil }
     do {
       var descriptors: [Descriptor] = []
       // Its machine locks them.
-      let disk = try OpenedDisk(chain, of: record.name, locks: false).disk { file in
-        descriptors.append(file)
-        return descriptors.count - 1
-      }
+      let disk = try OpenedDisk(chain, of: record.name, locks: false).disk(behind: &descriptors)
       if let place {
         return try await beginKeeping(record.id, in: place, Checkpoint(disks: [disk]), descriptors)
       }
@@ -138,6 +130,15 @@ extension Instances {
       throw APIError(host: error)
     }
     return nil
+  }
+
+  /// The files of a disk that a machine is about to go on in, which is written down before it is asked.
+  func filesToHandOver(_ next: LayerRecord) async throws -> DiskChain? {
+    files(
+      try await services.store.write { database in
+        try database.execute(sql: "UPDATE layers SET state = 'handed' WHERE id = ?", arguments: [next.id])
+        return try LayerRecord.chain(database, from: next.id)
+      })
   }
 
   /// Of a layer that was handed to a machine by a daemon that did not learn what became of it. A machine that runs has

@@ -121,16 +121,14 @@ extension Instances {
       }
       return
     }
-    guard var layer = try await services.store.read({ try LayerRecord.fetchOne($0, key: id) }),
+    guard let layer = try await services.store.read({ try LayerRecord.fetchOne($0, key: id) }),
       layer.size < size
     else { return }
     let path = path(of: layer)
     switch layer.format {
     case .raw where !pools.isMirrored(layer.pool):
       try await offThread("grow") { try LayerFile.growRaw(path, to: UInt64(size)) }
-      layer.size = size
-      let larger = layer
-      try await services.store.write { try larger.update($0) }
+      try await services.store.write { try LayerRecord.resize(id, to: size, $0) }
     case .raw, .qcow2:
       guard let larger = try await makeLayer(over: layer, size: UInt64(size)) else { return }
       try await services.store.write { try Self.keep(larger, as: record.id, $0) }

@@ -114,8 +114,6 @@ extension Instances {
     let volumes = Set(busyVolumes.keys)
     let (unmerged, exported) = (unmerged, exporting.values.reduce(into: Set()) { $0.formUnion($1) })
     return try? services.store.readNow { database in
-      let disks = try Self.disksInUse(own, volumes, database)
-      let taken = disks.values.joined().reduce(into: exported) { $0.insert($1.id) }
       let pairs = try LayerRecord.fetchAll(
         database,
         sql: """
@@ -126,21 +124,30 @@ extension Instances {
             AND 1 = (SELECT COUNT(*) FROM layers AS child WHERE child.parent = lower.id AND child.state <> 'dropped')
           """
       ).filter {
-        guard !unmerged.contains($0.id), !copying.contains($0.id), pools.recentProblem(of: $0.pool) == nil
-        else { return false }
-        return isWhole(try LayerRecord.chain(database, from: $0.id))
+        !unmerged.contains($0.id) && !copying.contains($0.id) && !exported.contains($0.id)
+          && pools.recentProblem(of: $0.pool) == nil
       }
-      if let upper = pairs.first(where: { !taken.contains($0.id) }) {
-        return Pair(chain: try LayerRecord.chain(database, from: upper.id))
+      // What follows asks for each disk that is in use, and mostly there is nothing to put together.
+      if pairs.isEmpty { return nil }
+      let disks = try Self.disksInUse(own, volumes, database)
+      let taken = Set(disks.values.joined().map(\.id))
+      func firstWhole(_ uppers: [LayerRecord]) throws -> [LayerRecord]? {
+        for upper in uppers {
+          let chain = try LayerRecord.chain(database, from: upper.id)
+          if isWhole(chain) { return chain }
+        }
+        return nil
       }
+      if let chain = try firstWhole(pairs.filter({ !taken.contains($0.id) })) { return Pair(chain: chain) }
       // Not the layer that a machine writes, which is the first of its own.
       let tall = disks.values.filter { $0.count > Self.mostUnderMachines }
       let frozen = Set(tall.joined().map(\.id)).subtracting(disks.values.compactMap(\.first?.id))
-      let least = pairs.filter { frozen.contains($0.id) && !exported.contains($0.id) }
-        .min { Self.bytes(of: $0, pools) < Self.bytes(of: $1, pools) }
-      guard let least else { return nil }
-      let users = disks.filter { $0.value.contains { $0.id == least.id } }.keys
-      return Pair(chain: try LayerRecord.chain(database, from: least.id), users: Set(users))
+      let least = pairs.filter { frozen.contains($0.id) }
+        .map { (upper: $0, bytes: Self.bytes(of: $0, pools)) }
+        .sorted { $0.bytes < $1.bytes }.map(\.upper)
+      guard let chain = try firstWhole(least) else { return nil }
+      let users = disks.filter { $0.value.contains { $0.id == chain[0].id } }.keys
+      return Pair(chain: chain, users: Set(users))
     }
   }
 

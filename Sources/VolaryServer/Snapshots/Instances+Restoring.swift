@@ -33,7 +33,6 @@ extension Instances {
         return ran || stateful
       }
       await self.tell("restored", record, ["snapshot": .string(snapshotName)])
-      Task { await self.mergeLayers() }
       if isToStart { try await self.start(record.id, context) }
       return [:]
     }

@@ -7,8 +7,8 @@ internal import VolaryHost
 
 /// An instance that becomes again what it was, memory included, while its machine's process goes on.
 extension Instances {
-  /// Layers from which on a snapshot is gone back to by another process: while a machine runs nothing of its disk is put
-  /// together, and its end is when that can begin.
+  /// Layers from which on a snapshot is gone back to by another process: beneath a machine that runs few layers are put
+  /// together, and its end is when the others can be.
   private static let deep = mostLayers / 2
 
   /// Has the machine of an instance become what a snapshot holds. False when that machine cannot, and another has to be
@@ -28,10 +28,7 @@ extension Instances {
       var reversion = Reversion(restoration: .init(state: 0, memory: Array(1..<descriptors.count)))
       if let chain = try await disk(of: record) {
         // Its machine locks them.
-        let disk = try OpenedDisk(chain, of: record.name, locks: false).disk { file in
-          descriptors.append(file)
-          return descriptors.count - 1
-        }
+        let disk = try OpenedDisk(chain, of: record.name, locks: false).disk(behind: &descriptors)
         reversion.disks = [disk]
       }
       try await machine.link.revert(reversion, descriptors: descriptors)

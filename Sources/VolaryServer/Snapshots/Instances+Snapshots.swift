@@ -222,7 +222,6 @@ extension Instances {
       }
       await self.collectLayers()
     }
-    Task { await mergeLayers() }
     await tell("deleted", name, of: record)
   }
 

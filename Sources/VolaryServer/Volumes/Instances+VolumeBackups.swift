@@ -1,3 +1,4 @@
+internal import DiskImages
 internal import GRDB
 internal import VolaryAPI
 internal import VolaryHost
@@ -49,16 +50,7 @@ extension Instances {
           "backups": [Self.path(volume, backup: backup.name)],
         ], mayCancel: true, requestor: identity
       ) { context in
-        do {
-          context.progress("keeping the disk")
-          let export = try await self.beginExport(backup, of: volume)
-          do { try await self.finish(backup, export, compression, context) } catch {
-            await self.endExport(backup)
-            throw error
-          }
-          await self.endExport(backup)
-        } catch {
-          await self.endExport(backup)
+        do { try await self.write(backup, of: volume, compression, context) } catch {
           await self.forget(backup)
           throw context.isCancelled ? CancellationError() : error
         }
@@ -69,6 +61,15 @@ extension Instances {
       await forget(backup)
       throw error
     }
+  }
+
+  private func write(
+    _ backup: BackupRecord, of volume: VolumeRecord, _ compression: ArchiveCompression,
+    _ context: OperationContext
+  ) async throws {
+    context.progress("keeping the disk")
+    defer { endExport(backup) }
+    try await finish(backup, try await beginExport(backup, of: volume), compression, context)
   }
 
   private func beginExport(_ backup: BackupRecord, of volume: VolumeRecord) async throws -> BackupExport {

@@ -138,17 +138,13 @@ extension Instances {
   private func handOver(
     _ next: LayerRecord, of volume: VolumeRecord, _ device: VolumeDevice, to user: InstanceRecord
   ) async throws {
-    let layers = try await services.store.write { database in
-      try database.execute(sql: "UPDATE layers SET state = 'handed' WHERE id = ?", arguments: [next.id])
-      return try LayerRecord.chain(database, from: next.id)
-    }
-    guard let machine = machines[user.id], let chain = files(layers) else { return }
+    let files = try await filesToHandOver(next)
+    guard let machine = machines[user.id], let chain = files else { return }
     do {
       var descriptors: [Descriptor] = []
-      let disk = try OpenedDisk(chain, of: user.name, locks: false).disk(serial: device.serial) { file in
-        descriptors.append(file)
-        return descriptors.count - 1
-      }
+      // Its machine locks them.
+      let disk = try OpenedDisk(chain, of: user.name, locks: false)
+        .disk(serial: device.serial, behind: &descriptors)
       try await machine.link.checkpoint(Checkpoint(disks: [disk]), descriptors: descriptors)
     } catch ControlError.closed {
       // It has ended meanwhile. What it wrote last may be in either.

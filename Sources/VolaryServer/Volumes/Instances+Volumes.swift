@@ -105,7 +105,7 @@ extension Instances {
 
   // MARK: - Change
 
-  /// Sets what a volume is. It may become larger while no machine has it.
+  /// Sets what a volume is. It may become larger, also while a machine has it.
   func changeVolume(
     _ name: String, in pool: String, project: String, _ edit: @Sendable (inout VolumeRecord) throws -> Void
   ) async throws {
@@ -145,24 +145,16 @@ extension Instances {
     let ratios = try await ratios()
     try admit(new, old: old.size, ratios)
     defer { pool.settleDisk(new.id) }
-    if let user = try runningUser(of: old) {
-      try await services.store.write { try Self.check(new, $0) }
-      return try await growRunning(old, of: user, to: new.size)
-    }
-    guard var layer = try await services.store.read({ try LayerRecord.fetchOne($0, key: old.layer) }) else {
+    try await services.store.write { try Self.check(new, $0) }
+    if let user = try runningUser(of: old) { return try await growRunning(old, of: user, to: new.size) }
+    guard let layer = try await services.store.read({ try LayerRecord.fetchOne($0, key: old.layer) }) else {
       throw APIError(.failed, "the disk of the volume is gone")
     }
     let size = new.size
-    try await services.store.write { try Self.check(new, $0) }
     if layer.format == .raw, !pools.isMirrored(layer.pool) {
       let path = path(of: layer)
       try await offThread("grow") { try LayerFile.growRaw(path, to: UInt64(clamping: size)) }
-      layer.size = size
-      let larger = layer
-      try await services.store.write { database in
-        try larger.update(database)
-        try Self.set(larger, size, of: new.id, database)
-      }
+      try await services.store.write { try old.resize(to: size, $0) }
     } else {
       try await leaveOffMerging(of: [layer.id])
       guard let top = try await makeLayer(over: layer, size: UInt64(clamping: size)) else { return }

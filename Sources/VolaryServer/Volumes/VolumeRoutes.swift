@@ -110,9 +110,19 @@ struct VolumeRoutes: RouteGroup {
     }
   }
 
-  private func volume(_ call: Call) async throws -> VolumeRecord {
+  /// The volume that a path names.
+  func volume(_ call: Call) async throws -> VolumeRecord {
     try Self.checkType(call)
     return try await instances.volume(call["volume"], in: call["name"], project: call.project)
+  }
+
+  /// An operation that has nothing left to do, for Incus's client.
+  func done(_ what: String, _ call: Call) async throws -> OperationObject {
+    try await instances.services.operations.create(
+      what, project: call.project,
+      resources: ["storage_volumes": [Instances.path(pool: call["name"], volume: call["volume"])]],
+      requestor: call.requireIdentity()
+    ) { _ in [:] }
   }
 
   // MARK: - What there is

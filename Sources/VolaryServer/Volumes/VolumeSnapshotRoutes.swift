@@ -69,16 +69,10 @@ struct VolumeSnapshotRoutes: RouteGroup {
   }
 
   private func volume(_ call: Call) async throws -> VolumeRecord {
-    try VolumeRoutes.checkType(call)
-    return try await instances.volume(call["volume"], in: call["name"], project: call.project)
+    try await VolumeRoutes(instances).volume(call)
   }
 
-  /// An operation that has nothing left to do, for Incus's client.
   private func done(_ what: String, _ call: Call) async throws -> OperationObject {
-    try await instances.services.operations.create(
-      what, project: call.project,
-      resources: ["storage_volumes": [Instances.path(pool: call["name"], volume: call["volume"])]],
-      requestor: call.requireIdentity()
-    ) { _ in [:] }
+    try await VolumeRoutes(instances).done(what, call)
   }
 }

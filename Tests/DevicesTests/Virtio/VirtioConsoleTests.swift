@@ -96,6 +96,18 @@ import Testing
       return guest.bytes(at: try #require(rooms[used.head]), used.written)
     }
 
+    /// Has the guest write as much as a queue takes, which is more than a socket does.
+    func fill(_ queue: GuestQueue) -> [UInt8] {
+      var written: [UInt8] = []
+      for number in 0..<queue.size {
+        let bytes = VirtioNetTests.frame(32 << 10, seed: UInt8(truncatingIfNeeded: number))
+        queue.add([.readable(guest.allocate(bytes: bytes), bytes.count)])
+        written += bytes
+      }
+      queue.kick()
+      return written
+    }
+
     func write(_ port: Int, _ bytes: [UInt8]) throws {
       try transmitQueue(port).call([.readable(guest.allocate(bytes: bytes), bytes.count)])
     }
@@ -214,13 +226,7 @@ import Testing
     let terminal = try Terminal()
     try terminal.handshake()
     let queue = terminal.transmitQueue(1)
-    var expected: [UInt8] = []
-    for number in 0..<queue.size {
-      let bytes = VirtioNetTests.frame(32 << 10, seed: UInt8(truncatingIfNeeded: number))
-      queue.add([.readable(terminal.guest.allocate(bytes: bytes), bytes.count)])
-      expected += bytes
-    }
-    queue.kick()
+    let expected = terminal.fill(queue)
     // Two megabytes do not fit into a socket: some requests stay.
     usleep(20_000)
     var done = 0
@@ -241,13 +247,7 @@ import Testing
     let terminal = try Terminal()
     try terminal.handshake()
     let queue = terminal.transmitQueue(1)
-    var expected: [UInt8] = []
-    for number in 0..<queue.size {
-      let bytes = VirtioNetTests.frame(32 << 10, seed: UInt8(truncatingIfNeeded: number))
-      queue.add([.readable(terminal.guest.allocate(bytes: bytes), bytes.count)])
-      expected += bytes
-    }
-    queue.kick()
+    let expected = terminal.fill(queue)
     let device = terminal.device
     let end = try Thread.start(name: "end") { device.stop() }
     usleep(20_000)
@@ -259,11 +259,7 @@ import Testing
   @Test func theEndDoesNotWaitForNobody() throws {
     let terminal = try Terminal()
     try terminal.handshake()
-    let queue = terminal.transmitQueue(1)
-    for _ in 0..<queue.size {
-      queue.add([.readable(terminal.guest.allocate(bytes: [UInt8](repeating: 1, count: 32 << 10)), 32 << 10)])
-    }
-    queue.kick()
+    _ = terminal.fill(terminal.transmitQueue(1))
     let device = terminal.device
     let start = monotonicNanoseconds()
     let end = try Thread.start(name: "end") { device.stop() }

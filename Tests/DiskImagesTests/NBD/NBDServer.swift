@@ -51,14 +51,7 @@ final class NBDServer {
         $0.replacingOccurrences(of: "SOCKET", with: socket).replacingOccurrences(of: "DISK", with: disk)
       })
     self.run = run
-    let deadline = monotonicNanoseconds() + 60_000_000_000
-    while !FileManager.default.fileExists(atPath: socket) {
-      guard !run.hasEnded, monotonicNanoseconds() < deadline else {
-        let errors = (try? run.finish(within: 1).errors) ?? ""
-        throw QCOW2Tools.Failure(description: "\(arguments) did not start: \(errors)")
-      }
-      usleep(2000)
-    }
+    try run.awaitListener(at: socket)
   }
 
   func kill() { run = nil }

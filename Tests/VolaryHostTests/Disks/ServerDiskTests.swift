@@ -16,9 +16,7 @@ import VolaryHost
     let socket = folder.url.appendingPathComponent("socket").path
     unlink(socket)
     let server = try ProgramRun("nbdkit", ["-f", "-U", socket] + arguments)
-    for _ in 0..<10_000 where !server.hasEnded && !FileManager.default.fileExists(atPath: socket) {
-      usleep(2000)
-    }
+    try server.awaitListener(at: socket)
     try withExtendedLifetime(server) { try body("nbd+unix:///?socket=\(socket)") }
   }
 
