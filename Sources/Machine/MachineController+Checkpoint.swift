@@ -36,11 +36,6 @@ extension MachineController {
   ) throws(ControlFailure) -> [Descriptor] {
     var kept: (layers: GuestMemory.Layers, state: [UInt8])?
     if checkpoint.state != nil {
-      guard devices.kernelNetwork == nil else {
-        throw ControlFailure(
-          .unsupported, phase: "keeping the machine's state",
-          message: "the kernel moves its network's frames (vhost-net), and is not held still yet")
-      }
       guard !devices.waitForRoom else {
         throw ControlFailure(
           .wrongState, phase: "keeping the machine's state",

@@ -142,4 +142,26 @@ struct KernelNetworkTests {
     try broadcast()
     _ = try awaitDatagram(rooms)
   }
+
+  /// While it is held the kernel works on no queue, and afterwards it goes on where it was, with what came meanwhile.
+  @Test func aHeldDeviceRests() throws {
+    guest.start()
+    let rooms = addRooms(64)
+    try broadcast()
+    var next = try awaitDatagram(rooms) + 1
+    for _ in 0..<3 {
+      guest.device.device.hold()
+      let memory = (0..<guest.memory.size >> 12).map {
+        guest.bytes(at: guest.memory.address(ofPage: $0), 4096)
+      }
+      try broadcast()
+      usleep(100_000)
+      for page in memory.indices {
+        #expect(guest.bytes(at: guest.memory.address(ofPage: page), 4096) == memory[page], "page \(page)")
+      }
+      guest.device.device.release()
+      next = try awaitDatagram(rooms, from: next) + 1
+    }
+    #expect(guest.reports.lines.isEmpty)
+  }
 }

@@ -18,12 +18,11 @@ final class KernelNetworkSession: VirtioSession {
     self.context = context
   }
 
+  private var queues: [LiveQueue] {
+    (0..<VirtioNet.QueueIndex.control).compactMap { context.queue($0) }.filter(\.isLive)
+  }
+
   func begin() throws(QueueError) {
-    let queues = (0..<VirtioNet.QueueIndex.control).compactMap { context.queue($0) }
-    do throws(Errno) { try kernel.start(queues, features: context.features) } catch {
-      isBroken = true
-      return context.transport.needsReset("vhost-net cannot work on its queues: \(error)")
-    }
     for queue in queues {
       let index = UInt64(queue.index)
       if let call = kernel.call(queue: queue.index) {
@@ -31,6 +30,26 @@ final class KernelNetworkSession: VirtioSession {
       }
       context.watch(kernel.failures[queue.index].descriptor, for: .read, token: Token.failed + index)
     }
+    start()
+  }
+
+  private func start() {
+    do throws(Errno) { try kernel.start(queues, features: context.features) } catch {
+      isBroken = true
+      return context.transport.needsReset("vhost-net cannot work on its queues: \(error)")
+    }
+    // Whether the driver has yet to be told of what was used is in no state; telling it once more does no harm.
+    for queue in queues where queue.rings.position != 0 { kernel.call(queue: queue.index)?.signal() }
+  }
+
+  func rest() { kernel.stop() }
+
+  func wake() {
+    guard !isBroken else { return }
+    for queue in queues { queue.takeOver() }
+    start()
+    // As for whoever begins: what was made available meanwhile.
+    for queue in queues { kernel.kick(queue: queue.index)?.signal() }
   }
 
   func process(queue index: Int) throws(QueueError) {

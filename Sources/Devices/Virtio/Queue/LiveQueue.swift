@@ -48,7 +48,11 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
     self.available = available
     self.used = used
     table = .allocate(byteCount: chainLimit * SplitDescriptor.size, alignment: SplitDescriptor.size)
-    guard resuming else { return }
+    if resuming { takeOver() }
+  }
+
+  /// Goes on behind what was completed last, by whomever: nothing that was taken is open.
+  func takeOver() {
     let position = used.loadAcquiring16(at: 2)
     (nextAvailable, seenAvailable) = (position, position)
     (nextUsed, publishedUsed, signalledUsed) = (position, position, position)

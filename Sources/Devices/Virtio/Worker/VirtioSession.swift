@@ -17,6 +17,9 @@ protocol VirtioSession: AnyObject {
   /// the next call.
   func rest()
 
+  /// Goes on after ``rest()``: with those of the queues that were not stopped since.
+  func wake() throws(QueueError)
+
   /// The machine has ended: what the guest gave away is brought where it was to go, as long as somebody takes it.
   /// ``end()`` follows.
   func drain()
@@ -30,6 +33,7 @@ extension VirtioSession {
   func ready(token: UInt64) throws(QueueError) {}
   func hostChanged() throws(QueueError) {}
   func rest() {}
+  func wake() throws(QueueError) {}
   func drain() {}
   func end() {}
 }

@@ -199,12 +199,14 @@ final class VirtioWorker: Sendable {
           current?.session.rest()
           current?.context.queue(queue)?.stop()
           done.complete()
+          work { session throws(QueueError) in try session.wake() }
         case .hostChanged:
           work { session throws(QueueError) in try session.hostChanged() }
         case .hold(let rests, let until):
           current?.session.rest()
           rests.complete()
           until.wait()
+          work { session throws(QueueError) in try session.wake() }
         case .quit:
           return finish()
         }
