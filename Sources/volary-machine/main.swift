@@ -16,7 +16,8 @@ func descriptors(_ arguments: [String]) -> [String: Int32]? {
   var rest = arguments.dropFirst()
   while let option = rest.popFirst() {
     guard let value = rest.popFirst(), let number = Int32(value), number > 2, !found.values.contains(number),
-      ["--control", "--listener"].contains(option), found.updateValue(number, forKey: option) == nil
+      ["--control", "--listener", "--examine", "--memory"].contains(option),
+      found.updateValue(number, forKey: option) == nil
     else { return nil }
   }
   return found
@@ -26,10 +27,21 @@ if CommandLine.arguments.dropFirst() == ["--version"] {
   print("volary-machine \(volaryVersion)")
   exit(0)
 }
-guard let numbers = descriptors(CommandLine.arguments), let control = numbers["--control"] else {
+let numbers = descriptors(CommandLine.arguments) ?? [:]
+if let state = numbers["--examine"] {
+  do {
+    try Sandbox.apply(Sandbox.Options())
+    try MachineState.examine(
+      Descriptor(owning: state), memory: numbers["--memory"].map { [Descriptor(owning: $0)] } ?? [])
+    exit(0)
+  } catch let error as ControlFailure {
+    fail(error.message)
+  } catch { fail("\(error)") }
+}
+guard let control = numbers["--control"] else {
   fail(
     """
-    usage: volary-machine --control DESCRIPTOR [--listener DESCRIPTOR] \
+    usage: volary-machine --control DESCRIPTOR [--listener DESCRIPTOR], or --examine DESCRIPTOR --memory DESCRIPTOR \
     (volary starts this program; it is not for the command line)
     """, code: 2)
 }

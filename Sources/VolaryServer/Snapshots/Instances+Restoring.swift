@@ -27,7 +27,10 @@ extension Instances {
       ], requestor: identity
     ) { context in
       let isToStart = try await self.exclusively(record, "restored") {
-        if stateful, try await self.revert(record.id, to: snapshot.id) { return false }
+        if stateful {
+          try await self.examine(snapshot)
+          if try await self.revert(record.id, to: snapshot.id) { return false }
+        }
         let ran = try await self.endForRestoring(record.id, context)
         try await self.putBack(record.id, snapshot.id, stateful ? .kept : .disk)
         return ran || stateful
@@ -35,6 +38,16 @@ extension Instances {
       await self.tell("restored", record, ["snapshot": .string(snapshotName)])
       if isToStart { try await self.start(record.id, context) }
       return [:]
+    }
+  }
+
+  /// Throws unless a machine can go on from what a snapshot holds: what there is now would be given up for nothing.
+  private func examine(_ snapshot: SnapshotRecord) async throws {
+    let kept = kept(snapshot)
+    do { try await offThread("keep") { try kept.examine() } } catch let error as VolaryError {
+      throw APIError(
+        .failed, "the machine that the snapshot `\(snapshot.name)` holds cannot go on: \(error.message)",
+        wayOut: "without --stateful its disk alone is restored")
     }
   }
 

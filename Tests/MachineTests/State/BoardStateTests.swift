@@ -79,6 +79,7 @@ import Testing
     let board = try Self.board(bus)
     let start = try Self.kept(board)
     #expect(start.parts.count >= 13)
+    #expect(start.parts.allSatisfy { MachineState.kinds[$0.kind] == $0.version })
     var tried = 0
     for (index, part) in start.parts.enumerated() {
       for variant in Self.variants(try CBORValue(decoding: part.content.bytes)) {
