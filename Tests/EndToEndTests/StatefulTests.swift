@@ -70,6 +70,38 @@ extension EndToEndTests {
       #expect(house.instanceFolders == [])
     }
 
+    /// What no machine can go on from is told before the one that runs, and its disk, are given up for it.
+    @Test func whatRunsIsNotGivenUpForNothing() throws {
+      let house = try TestHouse()
+      try Self.launch(house, "a")
+      // A version that is not ours: of the whole, which comes first, and of a part.
+      func raise(_ file: Descriptor, backwards: Bool) throws {
+        var bytes = Data(try file.read(Int(try file.size()), at: 0))
+        let place = try #require(
+          bytes.range(of: Data("version\u{1}".utf8), options: backwards ? .backwards : []))
+        bytes[place.upperBound - 1] = 2
+        try file.writeAll([UInt8](bytes)[...], at: 0)
+      }
+      let damages: [(file: String, words: String, damage: (Descriptor) throws -> Void)] = [
+        ("state", "it ends too early", { try $0.truncate(to: try $0.size() / 2) }),
+        ("state", "the state is damaged", { try $0.truncate(to: 0) }),
+        ("state", "the state was kept in version 2", { try raise($0, backwards: false) }),
+        ("state", "was kept in version 2 by Volary", { try raise($0, backwards: true) }),
+        ("memory", "the guest's memory is not whole", { try $0.truncate(to: 1 << 20) }),
+      ]
+      for (number, (file, words, damage)) in damages.enumerated() {
+        try house.expect(["snapshot", "create", "a", "s", "--stateful"])
+        _ = try Self.output(house, "a", "echo \(number) | tee /dev/shm/memory >/root/disk")
+        let path = try #require(Self.keptFiles(house).first { $0.hasSuffix("/" + file) })
+        try damage(try Descriptor.open("\(house.folder.path)/instances/\(path)", O_RDWR))
+        let refused = try house.run(["snapshot", "restore", "a", "s", "--stateful"])
+        #expect(refused.code == 1 && refused.errors.isOneLine(naming: words, "`s`"), "\(refused.errors)")
+        #expect(
+          try Self.output(house, "a", "cat /dev/shm/memory /root/disk") == "\(number)\n\(number)\n")
+        try house.expect(["snapshot", "delete", "a", "s"])
+      }
+    }
+
     /// What is there of a kept machine may be damaged; then it says so, and can be started anew.
     @Test func damagedStateIsRefused() throws {
       let house = try TestHouse()
@@ -97,6 +129,8 @@ extension EndToEndTests {
       )
       try house.expect(["fork", "a", "b"])
       try house.expect(["fork", "b", "c"])
+      // Whichever daemon it is, one tells the guest who it is.
+      try house.killDaemon()
       let who = "hostname; cat /etc/machine-id; cat /sys/class/net/eth0/address"
       var known: Set<String> = []
       for name in ["a", "b", "c"] {

@@ -155,11 +155,14 @@ package final class ProgramRun {
   /// By the table of sockets (proc_pid_net(5)), so that a server that counts its clients counts none for it.
   private static func hasListener(at socket: String) throws -> Bool {
     let accepts = "00010000"  // __SO_ACCEPTCON
-    return try String(contentsOfFile: "/proc/thread-self/net/unix", encoding: .utf8).split(separator: "\n")
-      .contains {
-        let fields = $0.split(separator: " ", maxSplits: 7)
-        return fields.count == 8 && fields[3] == accepts && fields[7] == socket
-      }
+    // The kernel gives a page at a time of what has no size.
+    let file = try Descriptor.open("/proc/thread-self/net/unix", O_RDONLY)
+    var (table, piece) = ([UInt8](), [UInt8](repeating: 0, count: 64 << 10))
+    while case let count = try file.read(into: &piece), count > 0 { table += piece[..<count] }
+    return String(decoding: table, as: UTF8.self).split(separator: "\n").contains {
+      let fields = $0.split(separator: " ", maxSplits: 7)
+      return fields.count == 8 && fields[3] == accepts && fields[7] == socket
+    }
   }
 
   /// The next line of the output; nil when none comes in time or the program has closed its output.

@@ -39,9 +39,16 @@ package final class FirmwareConfiguration: PortDevice {
   /// Bytes of a name in the directory.
   private static let nameSize = 56
 
-  private struct State {
-    var content: [UInt8] = []
-    var place = 0
+  package struct State: Codable, Equatable, Sendable {
+    /// The bytes of the item that is selected.
+    package var content: [UInt8] = []
+    /// The next of them to be read.
+    package var place = 0
+
+    package init(content: [UInt8] = [], place: Int = 0) {
+      self.content = content
+      self.place = place
+    }
   }
 
   package let name: String
@@ -105,6 +112,19 @@ package final class FirmwareConfiguration: PortDevice {
       bytes += Self.nameField(file.name)
     }
     return bytes
+  }
+}
+
+extension FirmwareConfiguration: StatefulDevice {
+  package static let stateKind = "fw-cfg"
+  package static let stateVersion = 1
+
+  package var state: State {
+    get { guarded.withLock { $0 } }
+    set {
+      let place = min(max(newValue.place, 0), newValue.content.count)
+      guarded.withLock { $0 = State(content: newValue.content, place: place) }
+    }
   }
 }
 

@@ -24,9 +24,10 @@ package final class FlashMemory: MMIODevice {
     static let ready: UInt8 = 1 << 7
     static let eraseFailed: UInt8 = 1 << 5
     static let programFailed: UInt8 = 1 << 4
+    static let all = ready | eraseFailed | programFailed
   }
 
-  private enum Mode {
+  package enum Mode: String, Codable, Sendable {
     /// Reads give the memory.
     case array
     /// Reads give the status.
@@ -37,7 +38,7 @@ package final class FlashMemory: MMIODevice {
     case erase
   }
 
-  private struct State {
+  private struct Guarded {
     var mode = Mode.array
     var status: UInt8 = 0
     /// What has changed since it was last kept.
@@ -49,7 +50,7 @@ package final class FlashMemory: MMIODevice {
   private let contents: Mapping
   private let showContents: @Sendable (Bool) -> Void
   private let keep: @Sendable (Int, UnsafeRawBufferPointer) -> Void
-  private let guarded = Mutex(State())
+  private let guarded = Mutex(Guarded())
 
   /// - Parameters:
   ///   - contents: whole blocks.
@@ -106,7 +107,7 @@ package final class FlashMemory: MMIODevice {
     }
   }
 
-  private func obey(_ command: UInt8, _ state: inout State) {
+  private func obey(_ command: UInt8, _ state: inout Guarded) {
     switch command {
     case Command.program, Command.programAlternate: leave(to: .program, &state)
     case Command.erase: leave(to: .erase, &state)
@@ -120,7 +121,7 @@ package final class FlashMemory: MMIODevice {
   }
 
   /// Brings it to a mode, and who reads it with it.
-  private func leave(to mode: Mode, _ state: inout State) {
+  private func leave(to mode: Mode, _ state: inout Guarded) {
     if mode == .array, let changed = state.changed {
       keep(
         changed.lowerBound,
@@ -135,10 +136,80 @@ package final class FlashMemory: MMIODevice {
     contents.base.advanced(by: place).assumingMemoryBound(to: UInt8.self).pointee &= byte
   }
 
-  private func note(_ range: Range<Int>, _ state: inout State) {
+  private func note(_ range: Range<Int>, _ state: inout Guarded) {
     state.changed =
       state.changed.map {
         min($0.lowerBound, range.lowerBound)..<max($0.upperBound, range.upperBound)
       } ?? range
+  }
+}
+
+// MARK: - State
+
+extension FlashMemory: StatefulDevice {
+  package static let stateKind = "cfi-flash"
+  package static let stateVersion = 1
+
+  package struct State: Codable, Equatable, Sendable {
+    /// A block that is not erased: its number, and what it holds, words with the lowest byte first.
+    package struct Block: Codable, Equatable, Sendable {
+      package var number: Int
+      package var words: [UInt64]
+
+      package init(number: Int, words: [UInt64]) {
+        self.number = number
+        self.words = words
+      }
+    }
+
+    package var mode: Mode
+    package var status: UInt8
+    package var blocks: [Block]
+
+    package init(mode: Mode, status: UInt8, blocks: [Block]) {
+      self.mode = mode
+      self.status = status
+      self.blocks = blocks
+    }
+  }
+
+  private static let erasedBlock = [UInt64](repeating: .max, count: blockSize / 8)
+
+  /// Setting it writes down what is another from what was there.
+  package var state: State {
+    get {
+      guarded.withLock { guarded in
+        let blocks = (0..<contents.size / Self.blockSize).map {
+          State.Block(number: $0, words: words(of: $0))
+        }
+        return State(
+          mode: guarded.mode, status: guarded.status, blocks: blocks.filter { $0.words != Self.erasedBlock })
+      }
+    }
+    set {
+      let blocks = Dictionary(newValue.blocks.map { ($0.number, $0.words) }) { $1 }
+      guarded.withLock { guarded in
+        for number in 0..<contents.size / Self.blockSize {
+          let kept = blocks[number].flatMap { $0.count == Self.erasedBlock.count ? $0 : nil }
+          let words = kept ?? Self.erasedBlock
+          guard words != self.words(of: number) else { continue }
+          let start = number * Self.blockSize
+          for (index, word) in words.enumerated() {
+            contents.base.storeBytes(of: word.littleEndian, toByteOffset: start + 8 * index, as: UInt64.self)
+          }
+          note(start..<start + Self.blockSize, &guarded)
+        }
+        guarded.status = newValue.status & Status.all
+        leave(to: .array, &guarded)
+        leave(to: newValue.mode, &guarded)
+      }
+    }
+  }
+
+  private func words(of block: Int) -> [UInt64] {
+    (0..<Self.blockSize / 8).map {
+      UInt64(
+        littleEndian: contents.base.load(fromByteOffset: block * Self.blockSize + 8 * $0, as: UInt64.self))
+    }
   }
 }

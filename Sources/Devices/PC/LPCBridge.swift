@@ -28,3 +28,13 @@ package final class LPCBridge: PCIFunction {
 
   package func reset() { interface.reset() }
 }
+
+extension LPCBridge: StatefulDevice {
+  package static let stateKind = "lpc-bridge"
+  package static let stateVersion = 1
+
+  package var state: PCIInterface.State {
+    get { interface.state }
+    set { interface.state = newValue }
+  }
+}

@@ -18,10 +18,6 @@ extension PCBoard {
   }
 
   package func name(parts: inout StateParts) throws {
-    guard firmware == nil else {
-      throw MachineStateError.refused(
-        "the firmware", reason: "what its flash memory is doing is not kept yet")
-    }
     try parts.part(
       "kvmclock", kind: "nanoseconds", version: 1, get: { try machine.clock() },
       set: { try machine.setClock($0) })
@@ -42,6 +38,8 @@ extension PCBoard {
     for device in unlisted {
       if let control = device as? ResetControlPort { try parts.device("reset control", control) }
       if let progress = device as? POSTCodePort { try parts.device("progress", progress) }
+      if let told = device as? FirmwareConfiguration { try parts.device("firmware configuration", told) }
+      if let flash = device as? FlashMemory { try parts.device("firmware variables", flash) }
     }
     try parts.bus(pci)
   }

@@ -45,6 +45,7 @@ extension StateParts {
   mutating func bus(_ bus: PCIHostBridge) throws(MachineStateError) {
     try device("pci", bus)
     for (address, function) in bus.functions {
+      if let bridge = function as? LPCBridge { try device("pci \(address)", bridge) }
       guard let transport = function as? VirtioPCITransport else { continue }
       try virtio("pci \(address)", transport.device)
       try device("pci \(address) registers", transport)

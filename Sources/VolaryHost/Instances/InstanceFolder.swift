@@ -19,6 +19,10 @@ package struct InstanceFolder: Equatable, Sendable {
   /// The image's kernel and initial RAM disk, which have to fit what is on the disk: the image may go.
   package var kernel: String { path + "/kernel" }
   package var initrd: String { path + "/initrd" }
+  /// What UEFI firmware keeps of an instance that has no kernel; empty before its first start.
+  package var variables: String { path + "/variables" }
+  /// These by their names in a backup. There may be no more than some.
+  package var ownFiles: [String: String] { ["kernel": kernel, "initrd": initrd, "variables": variables] }
   /// Where the machine's process takes a controller's connection.
   package var control: String { path + "/control" }
 
@@ -48,13 +52,36 @@ package struct InstanceFolder: Equatable, Sendable {
   }
 
   /// Makes the folder and fills it from an image, or from what another instance was made of: kernel and initial RAM
-  /// disk are the same files by another name where that is possible. Leaves nothing behind when it fails.
-  package func make(kernel source: String, initrd other: String?) throws {
+  /// disk are the same files by another name where that is possible. Without a kernel firmware starts it. Leaves nothing
+  /// behind when it fails.
+  package func make(kernel source: String?, initrd other: String?) throws {
     try make {
-      try Self.share(source, as: kernel)
+      if let source {
+        try Self.share(source, as: kernel)
+      } else if !FileManager.default.createFile(
+        atPath: variables, contents: nil, attributes: [.posixPermissions: 0o600])
+      {
+        throw CocoaError(.fileWriteUnknown)
+      }
       if let other, access(other, F_OK) == 0 { try Self.share(other, as: initrd) }
     }
   }
+
+  /// Makes the folder of a copy, which has what starts the other, and variables of its own.
+  package func make(like other: InstanceFolder) throws {
+    try make(kernel: other.hasKernel ? other.kernel : nil, initrd: other.initrd)
+    if other.hasKernel { return }
+    do {
+      try FileManager.default.removeItem(atPath: variables)
+      try FileManager.default.copyItem(atPath: other.variables, toPath: variables)
+    } catch {
+      remove()
+      throw error
+    }
+  }
+
+  /// Whether a kernel starts the instance, and not firmware.
+  package var hasKernel: Bool { access(kernel, F_OK) == 0 }
 
   /// Makes the folder, which `fill` fills. Leaves nothing behind when that fails.
   package func make(_ fill: () throws -> Void) throws {

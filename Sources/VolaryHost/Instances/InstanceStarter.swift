@@ -26,7 +26,7 @@ package struct InstanceStarter {
     let engine = try EngineSelection(plan.engine, for: plan.architecture, cpus: plan.cpus)
     var configuration = MachineConfiguration(
       name: String(plan.name.prefix(64)), architecture: plan.architecture, engine: engine.engine,
-      cpus: plan.cpus, memory: plan.memory, boot: try openKernel(), disks: try openDisks(),
+      cpus: plan.cpus, memory: plan.memory, boot: try openBoot(), disks: try openDisks(),
       entropySeed: (0..<32).map { _ in UInt8.random(in: 0...255) },
       virtioBus: plan.architecture.usualVirtioBus, kvm: engine.device.map { add($0) },
       record: add(try open(folder.end, O_RDWR | O_CREAT, "the record")),
@@ -103,6 +103,20 @@ package struct InstanceStarter {
     do { return try Descriptor.open(path, flags) } catch {
       throw VolaryError(VolaryError.Code(error), "\(plan.name): cannot open \(what) \(path): \(error)")
     }
+  }
+
+  private mutating func openBoot() throws(VolaryError) -> MachineConfiguration.Boot {
+    plan.architecture == .amd64 && !plan.folder.hasKernel ? try openFirmware() : try openKernel()
+  }
+
+  /// UEFI, which starts what the root disk has.
+  private mutating func openFirmware() throws(VolaryError) -> MachineConfiguration.Boot {
+    if plan.append?.isEmpty == false {
+      remarks.append("volary.append is for a kernel; firmware starts this instance")
+    }
+    let firmware = try FirmwareFiles(code: nil, kept: plan.folder.variables, otherWay: "")
+    let (code, variables) = (add(try firmware.openCode()), add(try firmware.openVariables()))
+    return .firmware(.init(code: code, variables: variables, keepsVariables: true))
   }
 
   private mutating func openKernel() throws(VolaryError) -> MachineConfiguration.Boot {

@@ -216,39 +216,10 @@ struct MachineLauncher {
     guard let firmware = plan.firmware else {
       throw VolaryError("\(plan.name): there is neither a kernel nor firmware to start")
     }
-    let code = add(try open(firmware.code, "the firmware"))
-    let variables =
-      if let path = firmware.kept { try openVariables(path, firmware) } else {
-        try open(firmware.variables, "the firmware's variables")
-      }
     return .firmware(
-      .init(code: code, variables: add(variables), keepsVariables: firmware.kept != nil))
-  }
-
-  /// Opens and locks the file that variables are kept in, after making it if there is none.
-  private func openVariables(
-    _ path: String, _ firmware: FirmwareFiles
-  ) throws(VolaryError) -> Descriptor {
-    let template = try open(firmware.variables, "the firmware's variables")
-    let file: Descriptor
-    do {
-      file = try Descriptor.open(path, O_RDWR | O_CREAT, mode: 0o600)
-    } catch { throw Self.cannotKeepVariables(path, error) }
-    do { try file.lock(exclusive: true) } catch {
-      throw VolaryError(.conflict, "the variables in \(path) are in use by another machine (\(error))")
-    }
-    do { if try file.size() == 0 { try file.copyContent(of: template) } } catch {
-      // Half a file would be refused the next time.
-      try? file.truncate(to: 0)
-      throw Self.cannotKeepVariables(path, error)
-    }
-    return file
-  }
-
-  private static func cannotKeepVariables(_ path: String, _ error: Errno) -> VolaryError {
-    VolaryError(
-      VolaryError.Code(error), "cannot keep the firmware's variables in \(path): \(error)",
-      wayOut: error.isDenial ? rightsAdvice(path) : nil)
+      .init(
+        code: add(try firmware.openCode()), variables: add(try firmware.openVariables()),
+        keepsVariables: firmware.kept != nil))
   }
 
   private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {

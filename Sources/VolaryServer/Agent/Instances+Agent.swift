@@ -111,7 +111,7 @@ extension Instances {
 
   /// Has the guest of a machine that goes on from what was kept know what time it is, and who it is, if that is another
   /// than before. Returns at once; the guest learns it as soon as its agent answers.
-  func settle(_ id: String, _ identity: IdentityRequest?) {
+  func settle(_ id: String) {
     guard let link = machines[id]?.link else { return }
     Task {
       for _ in 0..<1500 where self.machines[id]?.link === link && self.machines[id]?.report == nil {
@@ -119,8 +119,12 @@ extension Instances {
       }
       guard self.machines[id]?.link === link else { return }
       await self.setClock(id)
-      guard let identity else { return }
-      if !(await self.order(AgentFrame(.renew, identity.encoded), of: id)) {
+      guard let record = try? await self.current(id), let identity = self.identityToTell(record) else {
+        return
+      }
+      if await self.order(AgentFrame(.renew, identity.encoded), of: id) {
+        _ = try? await self.update(id) { $0.volatile[Volatile.forked] = nil }
+      } else {
         self.services.logger.warning(
           "the guest was not told that it is another: it has the name and the addresses of what it was forked from",
           metadata: ["instance": "\(id)"])

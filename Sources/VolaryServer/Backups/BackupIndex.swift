@@ -106,7 +106,7 @@ struct BackupIndex: Codable, Equatable, Sendable {
     let all = index.disks.indices
     let isSound =
       snapshots.count == index.snapshots.count && index.disks.count <= Self.mostDisks
-      && index.files.count <= Self.mostDisks + 2 && index.files.allSatisfy { $0.size >= 0 }
+      && index.files.count <= Self.mostDisks + 3 && index.files.allSatisfy { $0.size >= 0 }
       && ([index.disk] + index.snapshots.map(\.disk)).allSatisfy { $0.map(all.contains) ?? true }
       && all.allSatisfy(index.isSound)
     guard isSound else {

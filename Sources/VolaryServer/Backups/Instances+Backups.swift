@@ -184,7 +184,7 @@ extension Instances {
     return .init(
       name: record.name, type: "virtual-machine", project: record.project, pool: record.pool,
       instance: .init(record), snapshots: holdings.snapshots.map(BackupExport.Source.Snapshot.init),
-      layer: holdings.layer, files: ["kernel": folder.kernel, "initrd": folder.initrd],
+      layer: holdings.layer, files: folder.ownFiles,
       chains: holdings.chains.map { $0.map(self.layer) })
   }
 

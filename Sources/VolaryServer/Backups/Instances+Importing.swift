@@ -105,9 +105,12 @@ extension Instances {
         let reader = try await self.unpack(upload, room, context)
         try await offThread("import") {
           try folder.make {
-            try reader.unpack("kernel", to: folder.kernel, room: room)
-            if upload.index.files.contains(where: { $0.name == "initrd" }) {
-              try reader.unpack("initrd", to: folder.initrd, room: room)
+            let names = Set(upload.index.files.map(\.name))
+            if names.isDisjoint(with: ["kernel", "variables"]) {
+              throw VolaryError(.usage, "this is no sound backup: it holds nothing that starts the instance")
+            }
+            for (name, path) in folder.ownFiles where names.contains(name) {
+              try reader.unpack(name, to: path, room: room)
             }
           }
         }

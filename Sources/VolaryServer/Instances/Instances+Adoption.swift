@@ -142,6 +142,7 @@ extension Instances {
     await holdLimits(record)
     await holdMemory(record)
     await holdDiskSize(record)
+    if record.volatile[Volatile.forked] != nil { settle(record.id) }
     services.logger.notice("\(record.name) goes on (process \(status.processID))")
     return true
   }

@@ -126,13 +126,7 @@ extension Instances {
       try await exclusively(record, "created") {
         context.progress("making the disk")
         try await offThread("make") {
-          guard let kernel = image.kernel else {
-            throw APIError(
-              .unprocessable,
-              "the image \(image.record.name) starts by firmware, which instances do not have yet",
-              wayOut: "`volary run \(image.record.name)` starts a machine from it")
-          }
-          do { try folder.make(kernel: kernel.path, initrd: image.initrd?.path) } catch {
+          do { try folder.make(kernel: image.kernel?.path, initrd: image.initrd?.path) } catch {
             throw APIError(host: error)
           }
         }

@@ -55,11 +55,9 @@ extension Instances {
   // MARK: - Start
 
   /// Starts an instance's machine, and returns when it runs.
-  /// From `kept`, or from what was kept at its last stop, or anew. `identity` is what a guest is told that is another
-  /// from now on.
+  /// From `kept`, or from what was kept at its last stop, or anew.
   func start(
-    _ id: String, _ context: OperationContext? = nil, from kept: KeptMachine.Opened? = nil,
-    as identity: IdentityRequest? = nil
+    _ id: String, _ context: OperationContext? = nil, from kept: KeptMachine.Opened? = nil
   ) async throws {
     guard let record = try await services.store.read({ try InstanceRecord.fetchOne($0, key: id) }) else {
       throw APIError.notFound("the instance is gone")
@@ -83,16 +81,18 @@ extension Instances {
       plan.restoration = if let kept { kept } else { try await self.openKept(record) }
       if let build = plan.restoration?.build { (plan.cpus, plan.memory) = (build.cpus, build.memory) }
       try await self.admit(record, plan, try await self.ratios())
-      let names = record.volatile
+      let (names, isAnew) = (record.volatile, plan.restoration == nil)
       do {
         // What a device on the host will be called is written down before it is made.
         record = try await self.update(id) {
           $0.wanted = .running
           $0.statusCode = .starting
           $0.volatile = names
+          // A guest that starts anew knows no other name.
+          if isAnew { $0.volatile[Volatile.forked] = nil }
         }
         try await self.begin(record, plan)
-        if plan.restoration != nil { await self.settle(id, identity) }
+        if !isAnew { await self.settle(id) }
         await self.dropKept(record)
       } catch {
         await self.withdraw(id)

@@ -29,9 +29,12 @@ actor Instances {
     static let reverting = "volatile.reverting"
     /// There while a machine that ran is held still to be kept and ended.
     static let stopping = "volatile.stopping"
+    /// There while a guest has not been told that it was forked: the address of the network card that it takes its own
+    /// for, or nothing.
+    static let forked = "volatile.forked"
 
     /// Those that are shown to nobody.
-    static let hidden: Set = [pending, started, reverting, stopping]
+    static let hidden: Set = [pending, started, reverting, stopping, forked]
   }
 
   let services: DaemonServices

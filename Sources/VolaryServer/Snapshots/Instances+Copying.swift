@@ -110,7 +110,7 @@ extension Instances {
         context.progress("making the disk")
         try await inTurn(original.record, "copied", context) {
           try await offThread("make") {
-            do { try folder.make(kernel: other.kernel, initrd: other.initrd) } catch {
+            do { try folder.make(like: other) } catch {
               throw APIError(host: error)
             }
           }
@@ -138,7 +138,7 @@ extension Instances {
     do {
       let opened = try await exclusively(record, "created") {
         try await offThread("make") {
-          do { try folder.make(kernel: other.kernel, initrd: other.initrd) } catch {
+          do { try folder.make(like: other) } catch {
             throw APIError(host: error)
           }
         }
@@ -156,29 +156,30 @@ extension Instances {
         }
       }
       await tell("created", record)
-      try await start(
-        record.id, context, from: opened, as: try await identity(of: record, forkedFrom: original))
+      let address = try self.hardwareAddress(of: try await current(original.id))
+      _ = try await update(record.id) { $0.volatile[Volatile.forked] = address }
+      try await start(record.id, context, from: opened)
     } catch {
       await discard(record)
       throw error
     }
   }
 
-  private func identity(
-    of record: InstanceRecord, forkedFrom original: InstanceRecord
-  ) async throws -> IdentityRequest {
-    let (new, old) = (try await current(record.id), try await current(original.id))
-    func address(_ record: InstanceRecord) throws -> [UInt8] {
-      let card = try settings(of: record).card
-      return (record.volatile[Volatile.hardwareAddress(card)] ?? "").split(separator: ":").compactMap {
-        UInt8($0, radix: 16)
-      }
+  /// What the guest of a fork is to be told; nil for those that were, and all others.
+  func identityToTell(_ record: InstanceRecord) -> IdentityRequest? {
+    guard let old = record.volatile[Volatile.forked] else { return nil }
+    func bytes(_ address: String) -> [UInt8] {
+      address.split(separator: ":").compactMap { UInt8($0, radix: 16) }
     }
-    var (from, to) = (try address(old), try address(new))
+    var (from, to) = (bytes(old), bytes((try? hardwareAddress(of: record)) ?? ""))
     if from.count != 6 || to.count != 6 { (from, to) = ([], []) }
     return IdentityRequest(
-      hostName: Array(new.name.utf8), oldAddress: from, newAddress: to,
+      hostName: Array(record.name.utf8), oldAddress: from, newAddress: to,
       seed: (0..<64).map { _ in UInt8.random(in: 0...255) })
+  }
+
+  private func hardwareAddress(of record: InstanceRecord) throws -> String {
+    record.volatile[Volatile.hardwareAddress(try settings(of: record).card)] ?? ""
   }
 
   /// What the disk of an instance stands on that was just frozen.

@@ -78,7 +78,7 @@ extension Instances {
     machines[id]?.fullDisks = [:]
     machines[id]?.trouble = nil
     machines[id]?.report = nil
-    settle(id, nil)
+    settle(id)
     let record = try await update(id) {
       $0.volatile[Volatile.reverting] = nil
       $0.lastUsedAt = .now

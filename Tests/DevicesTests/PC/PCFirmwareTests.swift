@@ -139,6 +139,53 @@ internal import Testing
     #expect(try flash.read(0) == 0xFF, "a command, no byte")
   }
 
+  /// What one holds and is doing, another goes on with, and writes down what it did not hold.
+  @Test func flashGoesOn() throws {
+    let flash = try Flash()
+    try flash.write(0x1004, 0x40)
+    try flash.write(0x1004, 0x5A)
+    try flash.write(0x1004, 0xFF)
+    try flash.write(0x2FFF, 0x10)
+    let state = flash.device.state
+    #expect(state.mode == .program && state.blocks.map(\.number) == [1])
+    let other = try Flash()
+    other.memory.base.storeBytes(of: 7, as: UInt8.self)
+    other.device.state = state
+    #expect(other.device.state == state)
+    #expect(other.kept.all == [0..<0x2000], "one block erased, one filled")
+    #expect(other.shown.all == [false])
+    try other.write(0x2FFF, 0x01)
+    try other.write(0, 0xFF)
+    #expect(try other.read(0x2FFF) == 0x01)
+    #expect(try other.read(0x1000, 8) == 0xFFFF_FF5A_FFFF_FFFF && other.read(0, 8) == .max)
+    #expect(other.kept.all.last == 0x2FFF..<0x3000 && other.shown.all == [false, true])
+    // The same once more is nothing to write down.
+    let count = other.kept.all.count
+    other.device.state = other.device.state
+    #expect(other.kept.all.count == count)
+    // What no flash memory can have held.
+    for spoilt in [
+      FlashMemory.State.Block(number: 3, words: .init(repeating: 0, count: 512)),
+      .init(number: -1, words: .init(repeating: 0, count: 512)), .init(number: 0, words: [0]),
+    ] {
+      other.device.state = .init(mode: .array, status: 0xFF, blocks: [spoilt])
+      #expect(other.device.state == .init(mode: .array, status: 0xB0, blocks: []))
+    }
+  }
+
+  @Test func itemsGoOn() throws {
+    let told = FirmwareConfiguration(processors: 2, files: [.init("etc/a") { [1, 2, 3, 4] }])
+    try told.writePort(offset: 0, width: 2, value: 0x20)
+    #expect(try told.readPort(offset: 1, width: 1) == 1)
+    let other = FirmwareConfiguration(processors: 2, files: [])
+    other.state = told.state
+    #expect(try (0..<4).map { _ in try other.readPort(offset: 1, width: 1) } == [2, 3, 4, 0])
+    for place in [Int.min, 5, .max] {
+      other.state = .init(content: [9], place: place)
+      #expect(try other.readPort(offset: 1, width: 1) == (place < 0 ? 9 : 0))
+    }
+  }
+
   // MARK: - Bridges
 
   /// EDK2's constants for the Q35: where the configuration space goes, and where it finds ACPI's registers.
