@@ -51,7 +51,7 @@ export function showNewPool(view) {
       const { name, source, mirror, server, description } = fields;
       const all = checker();
       demandName(all, name);
-      if (isServer()) all.demand(server, /^nbds?:\/\//.test(server.value), "Such as nbd://store:10809.");
+      if (isServer()) all.demand(server, /^nbd/.test(server.value), "Such as nbd://store:10809.");
       else {
         all.demand(source, !source.value || source.value.startsWith("/"), "A path from / on, or nothing.");
         all.demand(mirror, !mirror.value || mirror.value.startsWith("/"), "A path from / on, or nothing.");

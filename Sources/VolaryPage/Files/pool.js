@@ -10,7 +10,7 @@ import { sidesCard } from "./sides.js";
 import { drivers, poolState, serverTrouble, showPoolState, spaceWords } from "./storage.js";
 import { volumesCard } from "./volumes.js";
 
-const INTERVAL = 3000;
+const INTERVAL = 2000;
 
 export function showPool(view, { parameters: [name], onEvent }) {
   const place = path("storage-pools", name);

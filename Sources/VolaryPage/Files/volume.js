@@ -14,7 +14,7 @@ import { facts } from "./pairs.js";
 import { dropVolume, volumeLink, volumePath } from "./volumes.js";
 import { volumeSnapshotCard } from "./volumesnapshots.js";
 
-const INTERVAL = 5000;
+const INTERVAL = 3000;
 
 export function showVolume(view, { parameters: [pool, name], onEvent }) {
   const place = volumePath(pool, name);
