@@ -77,6 +77,8 @@ package struct PageFile: Sendable {
     PageFile(script: "volumes.js", PackageResources.volumes_js),
     PageFile(script: "volume.js", PackageResources.volume_js),
     PageFile(script: "attachments.js", PackageResources.attachments_js),
+    PageFile(script: "rename.js", PackageResources.rename_js),
+    PageFile(script: "volumeedit.js", PackageResources.volumeedit_js),
     PageFile(script: "volumesnapshots.js", PackageResources.volumesnapshots_js),
     PageFile(script: "operations.js", PackageResources.operations_js),
     PageFile(script: "events.js", PackageResources.events_js),

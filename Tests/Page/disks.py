@@ -52,7 +52,7 @@ class Disks:
 
     def answer(self, fields, boxes=()):
         for name, text in fields.items():
-            control = self.dialog().locator(f"[name={name}]")
+            control = self.dialog().locator(f"[name='{name}']")
             if control.evaluate("element => element.tagName") == "SELECT":
                 control.select_option(text)
             elif control.get_attribute("type") == "file":
@@ -60,7 +60,7 @@ class Disks:
             else:
                 control.fill(text)
         for name in boxes:
-            self.dialog().locator(f"[name={name}]").check()
+            self.dialog().locator(f"[name='{name}']").check()
 
     def asked(self, *arguments, **more):
         self.ask(*arguments, **more)
@@ -229,9 +229,13 @@ class Disks:
         self.asked(self.press("resize"), {"size": "96MiB"}, "Resize")
         size = 'for d in /sys/block/vd*; do grep -qx data $d/serial && cat $d/size; done; true'
         self.until("a larger disk in the guest", lambda: self.inside(size, "other") == str(96 << 11))
+        self.asked(self.press("edit"), {"description": "<b>things</b>", "snapshots.expiry": "4w"}, "Save", boxes=["shared"])
+        saved = self.house.query("/1.0/storage-pools/default/volumes/custom/data")
+        assert saved["description"] == "<b>things</b>" and saved["config"]["security.shared"] == "true", saved
         self.until("its size", lambda: "96.0 MiB" in self.page.locator(".facts").inner_text())
 
-        self.asked(self.press("snapshot"), {"name": "one"}, "Create")
+        self.asked(self.press("snapshot"), {"name": "first"}, "Create")
+        self.asked(self.page.locator("[data-snapshot=first] [data-action=rename]"), {"name": "one"}, "Rename")
         row = self.page.locator("[data-snapshot=one]")
         row.wait_for()
         self.expected = ("409",)
@@ -241,6 +245,9 @@ class Disks:
         self.asked(row.locator("[data-action=restore]"), {}, "Restore")
         self.asked(row.locator("[data-action=copy]"), {"name": "twin"}, "Copy")
         self.until("the copy's page", lambda: self.page.locator("#title").inner_text() == "twin")
+        self.expected = ("404",)
+        self.asked(self.press("rename"), {"name": "pair"}, "Rename")
+        self.until("its page by that name", lambda: self.page.locator("#title").inner_text() == "pair")
         # What is gone may be asked for once more.
         self.expected = ("404",)
         self.confirmed(self.press("delete"))
@@ -248,7 +255,8 @@ class Disks:
         self.expected = ()
 
         self.open("storage/default/data", "#backups")
-        self.asked(self.press("backup"), {"name": "weekly", "packing": "none"}, "Create")
+        self.asked(self.press("backup"), {"name": "daily", "packing": "none"}, "Create")
+        self.asked(self.page.locator("[data-backup=daily] [data-action=rename]"), {"name": "weekly"}, "Rename")
         row = self.page.locator("[data-backup=weekly]")
         row.wait_for()
         file = self.fetched(row, "data-weekly.tar")

@@ -31,6 +31,9 @@ const all = [
     name: "keep", title: "Stop with state", sign: "keep", fits: isRunning, state: { action: "stop", stateful: true }, isOnPageOnly: true,
     question: (name) => `${name} ends at once, and its memory and devices are kept: when it is started again, it goes on from here.`,
   },
+  { name: "copy", title: "Copy", sign: "copy", fits: () => true, isOnPageOnly: true, task: ({ name, expanded_devices: devices }) => askCopy(name, devices) },
+  { name: "fork", title: "Fork", sign: "fork", fits: (instance) => isRunning(instance) || isFrozen(instance), isOnPageOnly: true, task: askFork },
+  { name: "resize", title: "Resize", sign: "grow", fits: () => true, isOnPageOnly: true, task: askResize },
   {
     name: "cut", title: "Cut power", sign: "power", fits: (instance) => isRunning(instance) || isFrozen(instance),
     state: { action: "stop", force: true }, isDangerous: true, isOnPageOnly: true,
@@ -40,9 +43,6 @@ const all = [
     name: "delete", title: "Delete", sign: "trash", fits: isStopped, isDangerous: true,
     question: (name) => `${name} and its disk are deleted, with its snapshots and backups. This cannot be undone.`,
   },
-  { name: "copy", title: "Copy", sign: "copy", fits: () => true, isOnPageOnly: true, task: ({ name }) => askCopy(name) },
-  { name: "fork", title: "Fork", sign: "fork", fits: (instance) => isRunning(instance) || isFrozen(instance), isOnPageOnly: true, task: askFork },
-  { name: "resize", title: "Resize", sign: "grow", fits: () => true, isOnPageOnly: true, task: askResize },
 ];
 
 // Only the daemon says so of a guest that does not end.
@@ -84,6 +84,8 @@ async function run(action, instance) {
 // The buttons for an instance; kept as they are while its state is the same, so that focus stays.
 export function showActions(holder, instance, { isPage = false, onDone = () => {} } = {}) {
   const fitting = all.filter((action) => action.fits(instance) && (isPage || !action.isOnPageOnly));
+  // As it is when a button is pressed.
+  holder.instance = instance;
   const key = `${instance.name} ${fitting.map((action) => action.name).join()}`;
   if (holder.dataset.shown === key) return;
   const hadFocus = holder.contains(document.activeElement);
@@ -95,9 +97,9 @@ export function showActions(holder, instance, { isPage = false, onDone = () => {
       "aria-label": isPage ? undefined : `${action.title} ${instance.name}`,
       onclick: async () => {
         // Not disabled, or it would lose the focus.
-        if (button.hasAttribute("aria-busy") || !await isWanted(action, instance)) return;
+        if (button.hasAttribute("aria-busy") || !await isWanted(action, holder.instance)) return;
         button.setAttribute("aria-busy", "true");
-        const isDone = await run(action, instance);
+        const isDone = await run(action, holder.instance);
         button.removeAttribute("aria-busy");
         if (isDone) onDone(action.name);
       },

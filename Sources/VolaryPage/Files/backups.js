@@ -9,6 +9,7 @@ import { bytes, isTime, time } from "./format.js";
 import { icon } from "./icons.js";
 import { keptCard } from "./kept.js";
 import { attempt, say } from "./notices.js";
+import { askRename } from "./rename.js";
 import { fromNow, seconds } from "./timespan.js";
 import { download } from "./transfer.js";
 
@@ -31,6 +32,7 @@ export function backupCard({ name, place, only }) {
     ],
     actions: [
       { name: "download", title: "Download", sign: "down", task: fetchFile },
+      { name: "rename", title: "Rename", sign: "edit", task: (one) => askRename(one.name, `${place}/backups/${encodeURIComponent(one.name)}`, card.refresh) },
       { name: "delete", title: "Delete", sign: "trash", task: (one) => drop(one) },
     ],
   });
@@ -42,7 +44,7 @@ export function backupCard({ name, place, only }) {
     const alone = check("alone", "Leave its snapshots out");
     await ask({
       title: `New backup of ${name}`, action: "Create", fields: [called, expiry, packing, alone],
-      text: "It may run meanwhile. Memory is not in a backup, and neither are volumes that are attached.",
+      text: only === "instance_only" ? "It may run meanwhile. Memory is not in a backup, and neither are volumes that are attached." : "A machine may have it meanwhile.",
       demand: (all) => demandExpiry(all, expiry), fieldOf: (message) => /name|already/.test(message) ? called : undefined,
       submit: async (progress) => {
         await follow(await post(`${place}/backups`, {

@@ -15,6 +15,7 @@ import { complain, say } from "./notices.js";
 import { facts, pairTable } from "./pairs.js";
 import { snapshotCard } from "./snapshots.js";
 import { Meter } from "./usage.js";
+import { volumeLink } from "./volumes.js";
 
 const INTERVAL = 2000;
 // Characters of the console's log that are shown where there is no console.
@@ -31,6 +32,12 @@ function addresses(instance) {
     .map((device) => `${device.listen?.replace(/^\w+:/, "")} → ${device.connect?.split(":").pop()}`);
   const own = Object.values(instance.state?.network ?? {}).flatMap((card) => card.addresses.map((entry) => entry.address));
   return [...own, ...ports].join(", ") || "none that are known";
+}
+
+// Volumes that are attached to it.
+function volumeLinks(devices) {
+  const found = Object.values(devices).filter((device) => device.type === "disk" && device.pool && device.source);
+  return h("p", { class: "users" }, ...found.flatMap(({ pool, source }, at) => [at ? ", " : null, h("a", { href: volumeLink(pool, source) }, source)]));
 }
 
 const profileLinks = (names) => h("p", { class: "users" }, ...names.flatMap((one, at) => [at ? ", " : null, h("a", { href: linkTo("profiles", one) }, one)]));
@@ -57,7 +64,7 @@ export function showInstance(view, { parameters: [name], onEvent }) {
       h("a", { class: "button last", href: `${linkTo("instances", name)}/edit`, "data-edit": true }, icon("edit"), "Edit")),
     why, actions,
     h("div", { class: "grid charts" }, ...Object.values(charts).map((one) => one.element)),
-    log, h("div", { class: "stack" }, snapshots.element, backups.element), about);
+    h("div", { class: "stack" }, log, snapshots.element, backups.element), about);
   view.replaceChildren(section);
   const terminal = showConsole(log, name);
   let shown = "";
@@ -113,6 +120,7 @@ export function showInstance(view, { parameters: [name], onEvent }) {
         ["Architecture", instance.architecture], ["CPUs", instance.expanded_config["limits.cpu"] ?? "1"],
         ["Memory", instance.expanded_config["limits.memory"] ?? "1GiB"],
         ["Disk", disk ? `${bytes(disk.usage)} of ${bytes(disk.total)} on the host` : "–"],
+        ...(Object.values(instance.expanded_devices).some((device) => device.source) ? [["Volumes", volumeLinks(instance.expanded_devices)]] : []),
         ["Addresses", addresses(instance)],
         ["Image", instance.config["image.alias"] ?? "–"],
         ["Profiles", instance.profiles.length ? profileLinks(instance.profiles) : "none"],

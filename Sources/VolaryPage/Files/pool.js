@@ -43,7 +43,7 @@ export function showPool(view, { parameters: [name], onEvent }) {
       meter.element.toggleAttribute("hidden", !resources);
       const { used, total } = resources?.space ?? {};
       meter.set(total ? used / total : 0, spaceWords(resources, isServer)[0]);
-      setText(space, spaceWords(resources, isServer).filter(Boolean).join("; "));
+      setText(space, isServer ? "How much room there is, the server does not say." : spaceWords(resources).filter(Boolean).join("; "));
       await sides.show(pool.sides);
       if (!volumes) {
         volumes = volumesCard(name, isServer);
@@ -55,7 +55,7 @@ export function showPool(view, { parameters: [name], onEvent }) {
       shown = key;
       const { source, "volary.mirror": mirror, ...others } = pool.config;
       about.replaceChildren(facts([
-        ...(pool.description ? [["Description", pool.description]] : []), ["Driver", drivers[pool.driver] ?? pool.driver],
+        ...(pool.description ? [["Description", pool.description]] : []), ["What it is", mirror ? "Two directories" : drivers[pool.driver] ?? pool.driver],
         [isServer ? "Server" : "Directory", source ?? "–"], ...(mirror ? [["Second directory", mirror]] : []),
         ...Object.entries(others).sort(),
       ]));

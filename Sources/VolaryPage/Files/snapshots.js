@@ -11,6 +11,7 @@ import { bytes, isTime, time } from "./format.js";
 import { icon } from "./icons.js";
 import { keptCard } from "./kept.js";
 import { say } from "./notices.js";
+import { askRename } from "./rename.js";
 import { fromNow } from "./timespan.js";
 
 export function snapshotCard(name) {
@@ -25,7 +26,8 @@ export function snapshotCard(name) {
     ],
     actions: [
       { name: "restore", title: "Restore", sign: "back", task: restore },
-      { name: "copy", title: "Copy", sign: "copy", task: (one) => askCopy(`${name}/${one.name}`) },
+      { name: "copy", title: "Copy", sign: "copy", task: (one) => askCopy(`${name}/${one.name}`, one.expanded_devices) },
+      { name: "rename", title: "Rename", sign: "edit", task: (one) => askRename(one.name, path("instances", name, "snapshots", one.name), card.refresh) },
       { name: "delete", title: "Delete", sign: "trash", task: (one) => drop(one) },
     ],
   });

@@ -13,7 +13,7 @@ const INTERVAL = 10_000;
 const DEFAULT = "default";
 const place = "/1.0/storage-pools";
 
-export const drivers = { dir: "A directory, or two", nbd: "A server (NBD)" };
+export const drivers = { dir: "A directory", nbd: "A server (NBD)" };
 
 // Why a server cannot be asked for its disks; nothing when it can.
 export const serverTrouble = (name) => get(`${path("storage-pools", name)}/volumes/custom`, inProject()).then(() => undefined, (error) => error);

@@ -11,6 +11,8 @@ import { icon } from "./icons.js";
 import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
 import { facts } from "./pairs.js";
+import { askRename } from "./rename.js";
+import { askVolumeEdit } from "./volumeedit.js";
 import { dropVolume, volumeLink, volumePath } from "./volumes.js";
 import { volumeSnapshotCard } from "./volumesnapshots.js";
 
@@ -33,6 +35,7 @@ export function showVolume(view, { parameters: [pool, name], onEvent }) {
 
   const button = (action, sign, title, task, classes = "") => h("button", { type: "button", class: classes, "data-action": action, onclick: task }, icon(sign), title);
   const resizing = button("resize", "grow", "Resize", () => resize());
+  const renaming = button("rename", "edit", "Rename", () => askRename(name, place, (called) => { location.hash = volumeLink(pool, called); }));
   const copying = button("copy", "copy", "Copy", () => copy(name));
   const deleting = button("delete", "trash", "Delete", async () => {
     if (await dropVolume(pool, name)) location.hash = linkTo("storage", pool);
@@ -43,8 +46,11 @@ export function showVolume(view, { parameters: [pool, name], onEvent }) {
   async function begin() {
     try {
       const { driver } = await get(path("storage-pools", pool), inProject());
-      if (driver === "nbd" || !section.isConnected) return;
-      buttons.append(resizing, copying, deleting);
+      if (!section.isConnected) return;
+      const isServer = driver === "nbd";
+      buttons.append(button("edit", "edit", "Edit", async () => { if (await askVolumeEdit(name, place, isServer)) await refresh(); }));
+      if (isServer) return;
+      buttons.append(resizing, renaming, copying, deleting);
       cards = [volumeSnapshotCard({ name, place, copy }), backupCard({ name, place, only: "volume_only" })];
       kept.replaceChildren(...cards.map((card) => card.element));
     } catch (error) { complain(error, pool); }

@@ -10,6 +10,7 @@ import { isTime, nameIn, time } from "./format.js";
 import { icon } from "./icons.js";
 import { keptCard } from "./kept.js";
 import { say } from "./notices.js";
+import { askRename } from "./rename.js";
 import { fromNow } from "./timespan.js";
 
 // `copy` asks for a copy of one, by its name.
@@ -25,6 +26,7 @@ export function volumeSnapshotCard({ name, place, copy }) {
     actions: [
       { name: "restore", title: "Restore", sign: "back", task: (one, called) => restore(called) },
       { name: "copy", title: "Copy", sign: "copy", task: (one, called) => copy(`${name}/${called}`) },
+      { name: "rename", title: "Rename", sign: "edit", task: (one, called) => askRename(called, of(called), card.refresh) },
       { name: "delete", title: "Delete", sign: "trash", task: (one, called) => drop(called) },
     ],
   });
