@@ -355,6 +355,7 @@ class Disks:
         self.asked(self.press("repair"), {}, "Repair", boxes=["replace"])
         self.until("both sides", lambda: [side(one), side(two)] == ["In sync", "In sync"])
         self.until("the operation's end", lambda: not self.house.query("/1.0/operations").get("running"))
+        self.open("storage", "[data-row=safe]")
         self.house.run("storage", "volume", "delete", "safe", "small")
         self.house.run("storage", "delete", "safe")
         say("a mirrored pool made; a side was missing, came back, and was replaced")

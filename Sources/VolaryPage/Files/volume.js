@@ -67,7 +67,7 @@ export function showVolume(view, { parameters: [pool, name], onEvent }) {
       shown = key;
       about.replaceChildren(h("h2", {}, "About"), facts([
         ...(volume.description ? [["Description", volume.description]] : []),
-        ["Pool", h("a", { href: linkTo("storage", pool) }, pool)], ["Size", bytes(state.usage.total)], ["Used on the host", bytes(state.usage.used)],
+        ["Pool", h("p", { class: "users" }, h("a", { href: linkTo("storage", pool) }, pool))], ["Size", bytes(state.usage.total)], ["Used on the host", bytes(state.usage.used)],
         ["Made", time(volume.created_at)],
         ...Object.entries(volume.config).filter(([title]) => title !== "size").sort(),
       ]));
