@@ -13,14 +13,16 @@ export function check(name, label, isChecked = false) {
   return { control, element: h("label", { class: "check" }, control, label), get value() { return control.checked; } };
 }
 
-// `fields` are of form.js, or of `check`. `demand(all)` complains beside them; `submit(progress)` does it, and throws what
-// goes wrong. True when it was done. Whoever closes the dialog before hears of a failure all the same.
+// `fields` are of form.js, or of `check`. `demand(all)` complains beside them; `submit(progress, signal)` does it, and throws
+// what goes wrong. True when it was done. Whoever closes the dialog before hears of a failure all the same; the signal
+// says so to what can be left off.
 export async function ask({ title, text = "", fields = [], action, isDangerous = false, demand = () => {}, fieldOf = () => undefined, submit }) {
   const heading = identifier("question");
   const problem = h("p", { class: "field-error", role: "alert" });
   const progress = progressBar();
   const button = h("button", { type: "submit", class: isDangerous ? "danger" : "main", "data-confirm": true }, action);
   const cancel = h("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+  const abort = new AbortController();
   let isDone = false;
 
   function tell(error) {
@@ -39,7 +41,7 @@ export async function ask({ title, text = "", fields = [], action, isDangerous =
     setText(problem, "");
     button.disabled = true;
     let failure;
-    try { await submit(progress); } catch (error) { failure = error; }
+    try { await submit(progress, abort.signal); } catch (error) { failure = error; }
     button.disabled = false;
     progress.hide();
     if (!failure) {
@@ -55,6 +57,7 @@ export async function ask({ title, text = "", fields = [], action, isDangerous =
       progress.element, problem, h("div", { class: "buttons end" }, cancel, button)));
   (isDangerous || !fields.length ? cancel : fields[0].control).autofocus = true;
   await showDialog(dialog);
+  abort.abort();
   return isDone;
 }
 

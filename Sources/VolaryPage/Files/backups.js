@@ -57,11 +57,15 @@ export function backupCard({ name, place, only }) {
   }
 
   async function fetchFile(backup) {
+    const abort = new AbortController();
+    const leave = h("button", { type: "button", onclick: () => abort.abort() }, "Cancel");
+    card.progress.element.append(leave);
     await attempt(`Download ${backup.name}`, async () => {
       await download(`${place}/backups/${encodeURIComponent(backup.name)}/export`, inProject(), `${name}-${backup.name}`,
-        (done, total) => card.progress.move(`fetching ${backup.name}`, done, total));
+        (done, total) => card.progress.move(`fetching ${backup.name}`, done, total), abort.signal);
       say(`The backup ${backup.name} is fetched.`);
     });
+    leave.remove();
     card.progress.hide();
   }
 

@@ -15,8 +15,8 @@ async function ending(blob) {
 
 // Fetches a backup and has the browser save it. It goes by fetch, because a link has no header for the token; browsers
 // keep on their disk what is large. `name` is without an ending.
-export async function download(place, query, name, onProgress) {
-  const response = await send("GET", place, { query });
+export async function download(place, query, name, onProgress, signal) {
+  const response = await send("GET", place, { query, signal });
   const total = Number(response.headers.get("Content-Length"));
   let done = 0;
   const counted = response.body.pipeThrough(new TransformStream({
@@ -37,7 +37,7 @@ export async function download(place, query, name, onProgress) {
 }
 
 // Sends a file, and returns what the daemon answers. XMLHttpRequest, because fetch does not tell how much has gone.
-export function upload(place, query, file, headers, onProgress) {
+export function upload(place, query, file, headers, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", target(place, query));
@@ -50,6 +50,8 @@ export function upload(place, query, file, headers, onProgress) {
       try { resolve((await answer.json()).metadata); } catch { reject(new ApiError(request.status, "the daemon's answer is none")); }
     });
     request.addEventListener("error", () => reject(new ApiError(-1, "the file did not go through: the daemon ended the connection, or is away")));
+    request.addEventListener("abort", () => reject(signal.reason));
+    signal?.addEventListener("abort", () => request.abort());
     request.send(file);
   });
 }

@@ -97,9 +97,9 @@ export function volumesCard(pool, isServer) {
         if (name.value) demandName(all, name);
       },
       fieldOf: (message) => /a volume `|name of/.test(message) ? name : undefined,
-      submit: async (progress) => {
+      submit: async (progress, signal) => {
         const operation = await upload(`${collection}/custom`, inProject(), file.control.files[0], { "X-Incus-name": name.value },
-          (done, total) => progress.move("sending it", done, total));
+          (done, total) => progress.move("sending it", done, total), signal);
         await follow(operation, progress);
         say(`The volume ${nameIn(operation.resources.storage_volumes?.[0])} is made.`);
         await refresh();
