@@ -73,6 +73,7 @@ package struct PageFile: Sendable {
     PageFile(script: "storage.js", PackageResources.storage_js),
     PageFile(script: "newpool.js", PackageResources.newpool_js),
     PageFile(script: "pool.js", PackageResources.pool_js),
+    PageFile(script: "pooledit.js", PackageResources.pooledit_js),
     PageFile(script: "sides.js", PackageResources.sides_js),
     PageFile(script: "volumes.js", PackageResources.volumes_js),
     PageFile(script: "volume.js", PackageResources.volume_js),

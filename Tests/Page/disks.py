@@ -389,6 +389,9 @@ class Disks:
             own = self.page.locator("[data-row='custom/central-1']")
             self.until("the server's disk", lambda: own.count() and "48.0 MiB" in own.inner_text())
             assert self.chip() == "Created"
+            self.asked(self.page.locator(".head [data-action=edit]"), {"description": "In the cellar", "projects": "default,lab"}, "Save")
+            self.page.get_by_text("In the cellar").wait_for()
+            assert self.house.query("/1.0/storage-pools/central")["config"]["volary.projects"] == "default,lab"
             assert not self.press("new-volume").is_visible()
             self.picture("server")
             server.send_signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ import { every, h, oneAtATime, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { complain } from "./notices.js";
 import { facts } from "./pairs.js";
+import { askPoolEdit } from "./pooledit.js";
 import { sidesCard } from "./sides.js";
 import { drivers, poolState, serverTrouble, showPoolState, spaceWords } from "./storage.js";
 import { volumesCard } from "./volumes.js";
@@ -23,7 +24,8 @@ export function showPool(view, { parameters: [name], onEvent }) {
   const holder = h("div");
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" },
-      h("a", { class: "button plain", href: "#/storage", "aria-label": "Back to the pools" }, icon("back")), h("h1", { id: "title" }, name), chip),
+      h("a", { class: "button plain", href: "#/storage", "aria-label": "Back to the pools" }, icon("back")), h("h1", { id: "title" }, name), chip,
+      h("button", { type: "button", class: "last", "data-action": "edit", onclick: async () => { if (await askPoolEdit(name)) refresh(); } }, icon("edit"), "Edit")),
     why,
     h("div", { class: "grid two" },
       h("div", { class: "card" }, h("h2", {}, "About"), about, h("div", { class: "space" }, meter.element, space)), sides.element), holder);
