@@ -156,6 +156,7 @@ class Disks:
         assert not made["expires_at"].startswith("0001") and made["instance_only"], made
         assert re.search(r"[\d.]+ [KM]iB", row.inner_text()), row.inner_text()
         self.picture("backups")
+        self.left_off(row)
         file = self.fetched(row, "web-nightly.tar.zst")
         self.house.run("backup", "export", "web", "nightly", file + ".cli")
         assert filecmp.cmp(file, file + ".cli", shallow=False)
@@ -186,6 +187,22 @@ class Disks:
         self.open("instances", "[data-row=again]")
         self.house.run("delete", "again")
         say("a backup made, fetched, deleted, and made an instance of")
+
+    def left_off(self, row):
+        """Over a slow line, how far a file is can be seen, and it can be left off."""
+        line = self.context.new_cdp_session(self.page)
+        slow = {"offline": False, "latency": 0, "downloadThroughput": 200_000, "uploadThroughput": -1}
+        line.send("Network.enable")
+        line.send("Network.emulateNetworkConditions", slow)
+        row.locator("[data-action=download]").click()
+        progress = self.page.locator("#backups .progress")
+        self.until("how far it is", lambda: re.search(r"fetching nightly: [\d.]+ .*B of [\d.]+ .iB", progress.inner_text()))
+        self.picture("fetching")
+        progress.get_by_role("button", name="Cancel").click()
+        progress.wait_for(state="hidden")
+        assert not self.page.locator(".notice").all_inner_texts(), self.page.locator(".notice").all_inner_texts()
+        line.send("Network.emulateNetworkConditions", {**slow, "downloadThroughput": -1})
+        line.detach()
 
     def fetched(self, row, name):
         """The file that a row's button has the browser save."""

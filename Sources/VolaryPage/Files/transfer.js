@@ -26,8 +26,9 @@ export async function download(place, query, name, onProgress, signal) {
       controller.enqueue(part);
     },
   }));
-  const blob = await new Response(counted).blob();
-  if (total && blob.size !== total) throw new ApiError(-1, "the backup did not come whole");
+  const blob = await new Response(counted).blob().catch(() => undefined);
+  signal?.throwIfAborted();
+  if (!blob || total && blob.size !== total) throw new ApiError(-1, "the backup did not come whole");
   const address = URL.createObjectURL(blob);
   const link = h("a", { href: address, download: name + await ending(blob), hidden: true });
   document.body.append(link);
