@@ -12,6 +12,8 @@ import { drivers, poolState, serverTrouble, showPoolState, spaceWords } from "./
 import { volumesCard } from "./volumes.js";
 
 const INTERVAL = 2000;
+// Each disk is asked about.
+const DISKS_INTERVAL = 10_000;
 
 export function showPool(view, { parameters: [name], onEvent }) {
   const place = path("storage-pools", name);
@@ -31,7 +33,11 @@ export function showPool(view, { parameters: [name], onEvent }) {
       h("div", { class: "card" }, h("h2", {}, "About"), about, h("div", { class: "space" }, meter.element, space)), sides.element), holder);
   view.replaceChildren(section);
   let volumes;
+  let isThere = false;
   let shown = "";
+
+  // Why there is nothing to be had stands above.
+  const refreshDisks = async () => { if (isThere) await volumes?.refresh(); };
 
   const refresh = oneAtATime(async () => {
     try {
@@ -50,8 +56,9 @@ export function showPool(view, { parameters: [name], onEvent }) {
       if (!volumes) {
         volumes = volumesCard(name, isServer);
         holder.replaceChildren(volumes.element);
+        every(DISKS_INTERVAL, section, refreshDisks);
       }
-      if (!trouble) await volumes.refresh();
+      isThere = !trouble;
       const key = JSON.stringify(pool);
       if (key === shown) return;
       shown = key;
@@ -67,6 +74,10 @@ export function showPool(view, { parameters: [name], onEvent }) {
     }
   });
 
-  onEvent((event) => { if (!event || /^(storage|instance)-/.test(event.metadata?.action ?? "")) refresh(); });
+  onEvent((event) => {
+    if (event && !/^(storage|instance)-/.test(event.metadata?.action ?? "")) return;
+    refresh();
+    refreshDisks();
+  });
   every(INTERVAL, section, refresh);
 }

@@ -14,7 +14,6 @@ import { upload } from "./transfer.js";
 export const volumePath = (pool, name) => path("storage-pools", pool, "volumes", "custom", name);
 export const volumeLink = (pool, name) => `${linkTo("storage", pool)}/${encodeURIComponent(name)}`;
 const isOwn = (volume) => volume.type === "custom";
-const size = (volume) => volume.state ? bytes(volume.state.usage.total) : "–";
 
 // Deletes it when that is wanted. True when it was done.
 export const dropVolume = (pool, name) => askAndDelete(`the volume ${name}`, `${name} is deleted with all that is on it, its snapshots and its backups. This cannot be undone.`, async () => {
@@ -46,16 +45,18 @@ export function volumesCard(pool, isServer) {
     const [total, used, usedBy] = row.querySelectorAll("td");
     const kind = isOwn(volume) ? isServer ? "the server's" : "a volume" : "the instance's own";
     setText(row.querySelector(".under"), [kind, volume.config["security.shared"] === "true" ? "shared" : "", volume.description].filter(Boolean).join(" · "));
-    setText(total, size(volume));
-    setText(used, !isServer && volume.state ? bytes(volume.state.usage.used) : "–");
+    const { usage } = volume.state ?? {};
+    setText(total, usage ? bytes(usage.total) : "–");
+    setText(used, usage && !isServer ? bytes(usage.used) : "–");
     showUsers(usedBy, volume.used_by);
     const drop = row.querySelector("button");
     if (drop) drop.hidden = volume.used_by.length > 0;
   }
 
-  // What has gone meanwhile has no state.
+  // What has gone meanwhile has no state. A server has said all with its list, and is not asked for each disk.
   const withState = async (volume) => ({
-    ...volume, state: await get(`${path("storage-pools", pool, "volumes", volume.type, volume.name)}/state`, inProject()).catch(() => undefined),
+    ...volume, state: isServer ? { usage: { total: Number(volume.config.size ?? 0) } }
+      : await get(`${path("storage-pools", pool, "volumes", volume.type, volume.name)}/state`, inProject()).catch(() => undefined),
   });
 
   const refresh = oneAtATime(async () => {
