@@ -12,15 +12,17 @@ package struct StoragePoolObject: Codable, Equatable, Sendable {
   package let locations: [String]
   /// Ours beyond Incus's: what keeps it from being used.
   package let conditions: [Condition]
+  /// Ours too: both directories of a mirrored pool, by their places; none of another.
+  package let sides: [StoragePoolSide]
 
   private enum CodingKeys: String, CodingKey {
-    case name, description, driver, status, config, locations, conditions
+    case name, description, driver, status, config, locations, conditions, sides
     case usedBy = "used_by"
   }
 
   package init(
     name: String, description: String, driver: String, config: [String: String], usedBy: [String],
-    conditions: [Condition]
+    conditions: [Condition], sides: [StoragePoolSide] = []
   ) {
     self.name = name
     self.description = description
@@ -32,6 +34,32 @@ package struct StoragePoolObject: Codable, Equatable, Sendable {
     self.usedBy = usedBy
     locations = ["none"]
     self.conditions = conditions
+    self.sides = sides
+  }
+}
+
+/// One of the two directories of a mirrored pool. Ours beyond Incus's.
+package struct StoragePoolSide: Codable, Equatable, Sendable {
+  package enum State: String, Codable, Sendable, CaseIterable {
+    /// It has everything.
+    case current
+    /// It is there, and lacks something.
+    case behind
+    /// What it lacks of a disk is being copied to it; the operation of the repair says how far that is.
+    case rebuilding
+    /// It is not there, or is something else.
+    case missing
+  }
+
+  package let source: String
+  package let state: State
+  /// Why, in one line for people; empty when it is current.
+  package let message: String
+
+  package init(source: String, state: State, message: String) {
+    self.source = source
+    self.state = state
+    self.message = message
   }
 }
 

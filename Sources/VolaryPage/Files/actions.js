@@ -1,6 +1,7 @@
 // What can be done with an instance, in which state, and whether it is asked about first.
 
 import { finish, inProject, path, put, remove } from "./api.js";
+import { askCopy, askFork, askResize } from "./copies.js";
 import { confirm } from "./dialogs.js";
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
@@ -12,6 +13,10 @@ const isStopped = (instance) => instance.status === "Stopped" || instance.status
 
 const all = [
   { name: "start", title: "Start", sign: "play", fits: isStopped, state: { action: "start" } },
+  {
+    name: "anew", title: "Start anew", sign: "play", fits: (instance) => isStopped(instance) && instance.stateful, state: { action: "start", stateful: false },
+    isOnPageOnly: true, question: (name) => `${name} starts as from its disk alone. The memory that was kept when it stopped is lost.`,
+  },
   { name: "resume", title: "Resume", sign: "play", fits: isFrozen, state: { action: "unfreeze" } },
   { name: "pause", title: "Pause", sign: "pause", fits: isRunning, state: { action: "freeze" } },
   {
@@ -23,13 +28,20 @@ const all = [
     question: (name) => `The guest of ${name} is asked to end, and has half a minute for it. Its disk stays.`,
   },
   {
+    name: "keep", title: "Stop with state", sign: "keep", fits: isRunning, state: { action: "stop", stateful: true }, isOnPageOnly: true,
+    question: (name) => `${name} ends at once, and its memory and devices are kept: when it is started again, it goes on from here.`,
+  },
+  { name: "copy", title: "Copy", sign: "copy", fits: () => true, isOnPageOnly: true, task: ({ name, expanded_devices: devices }) => askCopy(name, devices) },
+  { name: "fork", title: "Fork", sign: "fork", fits: (instance) => isRunning(instance) || isFrozen(instance), isOnPageOnly: true, task: askFork },
+  { name: "resize", title: "Resize", sign: "grow", fits: () => true, isOnPageOnly: true, task: askResize },
+  {
     name: "cut", title: "Cut power", sign: "power", fits: (instance) => isRunning(instance) || isFrozen(instance),
     state: { action: "stop", force: true }, isDangerous: true, isOnPageOnly: true,
     question: (name) => `The power of ${name} is cut at once, as by pulling its plug. What its guest has not written is lost.`,
   },
   {
     name: "delete", title: "Delete", sign: "trash", fits: isStopped, isDangerous: true,
-    question: (name) => `${name} and its disk are deleted. This cannot be undone.`,
+    question: (name) => `${name} and its disk are deleted, with its snapshots and backups. This cannot be undone.`,
   },
 ];
 
@@ -59,7 +71,9 @@ async function isWanted(action, { name }) {
 }
 
 // Does it, and tells. True when it was done.
-async function run(action, { name }) {
+async function run(action, instance) {
+  if (action.task) return await action.task(instance);
+  const { name } = instance;
   return await attempt(`${action.title} ${name}`, async () => {
     await carryOut(action, name);
     say(`${name}: ${action.title.toLowerCase()} is done.`);
@@ -70,6 +84,8 @@ async function run(action, { name }) {
 // The buttons for an instance; kept as they are while its state is the same, so that focus stays.
 export function showActions(holder, instance, { isPage = false, onDone = () => {} } = {}) {
   const fitting = all.filter((action) => action.fits(instance) && (isPage || !action.isOnPageOnly));
+  // As it is when a button is pressed.
+  holder.instance = instance;
   const key = `${instance.name} ${fitting.map((action) => action.name).join()}`;
   if (holder.dataset.shown === key) return;
   const hadFocus = holder.contains(document.activeElement);
@@ -81,9 +97,9 @@ export function showActions(holder, instance, { isPage = false, onDone = () => {
       "aria-label": isPage ? undefined : `${action.title} ${instance.name}`,
       onclick: async () => {
         // Not disabled, or it would lose the focus.
-        if (button.hasAttribute("aria-busy") || !await isWanted(action, instance)) return;
+        if (button.hasAttribute("aria-busy") || !await isWanted(action, holder.instance)) return;
         button.setAttribute("aria-busy", "true");
-        const isDone = await run(action, instance);
+        const isDone = await run(action, holder.instance);
         button.removeAttribute("aria-busy");
         if (isDone) onDone(action.name);
       },

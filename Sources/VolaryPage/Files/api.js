@@ -76,6 +76,7 @@ async function metadata(method, place, options) {
 export const get = (place, query, signal) => metadata("GET", place, { query, signal });
 export const post = (place, body, query) => metadata("POST", place, { body, query });
 export const put = (place, body, query, tag) => metadata("PUT", place, { body, query, tag });
+export const patch = (place, body, query, tag) => metadata("PATCH", place, { body, query, tag });
 export const remove = (place, query) => metadata("DELETE", place, { query });
 export const text = async (place, query) => (await send("GET", place, { query })).text();
 

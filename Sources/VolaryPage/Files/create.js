@@ -1,12 +1,14 @@
 // The form for a new instance.
 
-import { finish, get, inProject, post } from "./api.js";
+import { get, inProject, post } from "./api.js";
+import { follow } from "./ask.js";
 import { isPort, given, portDevices, portTexts, rootOf, usualRoot } from "./devices.js";
-import { h, setText } from "./dom.js";
+import { h } from "./dom.js";
 import { checker, field, form, input, SIZE } from "./form.js";
 import { bytes, nameIn } from "./format.js";
 import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
+import { progressBar } from "./progress.js";
 import { profileRows } from "./rows.js";
 import { poolChoice } from "./settings.js";
 
@@ -33,15 +35,13 @@ export function showCreate(view) {
   const choices = h("div");
   const start = h("input", { type: "checkbox", checked: true });
   const ephemeral = h("input", { type: "checkbox" });
-  const bar = h("progress", { max: 1, "aria-label": "Progress" });
-  const phase = h("p", { class: "quiet", role: "status" });
-  const progress = h("div", { class: "progress", hidden: true }, bar, phase);
+  const progress = progressBar();
   const section = h("section", { "aria-labelledby": "title" }, h("div", { class: "head" }, h("h1", { id: "title" }, "Create an instance")), form({
     content: [
       fields.image.element, fields.name.element,
       h("div", { class: "three" }, fields.cpus.element, fields.memory.element, fields.disk.element), fields.ports.element, choices,
       h("label", { class: "check" }, start, "Start it at once"),
-      h("label", { class: "check" }, ephemeral, "Ephemeral: deleted when it stops"), progress,
+      h("label", { class: "check" }, ephemeral, "Ephemeral: deleted when it stops"), progress.element,
     ],
     action: "Create", back: "#/instances", submit: create,
     fieldOf: (message) => fields[subjects.find(([name, words]) => fields[name] && words.test(message))?.[0]],
@@ -72,8 +72,10 @@ export function showCreate(view) {
   // Profiles and pools, where there is more than one.
   async function fillChoices() {
     try {
-      const [all, pools] = await Promise.all(["/1.0/profiles", "/1.0/storage-pools"].map((place) => get(place, inProject({ recursion: 1 }))));
+      const [all, places] = await Promise.all(["/1.0/profiles", "/1.0/storage-pools"].map((place) => get(place, inProject({ recursion: 1 }))));
       profiles = all;
+      // A server's disks are no instance's own.
+      const pools = places.filter((pool) => pool.driver !== "nbd");
       showGiven();
       if (profiles.length > 1) {
         fields.profiles = profileRows({ all: profiles, chosen: USUAL, onChange: showGiven });
@@ -122,16 +124,10 @@ export function showCreate(view) {
     if (!check()) return;
     try {
       const operation = await post("/1.0/instances", request(), inProject());
-      progress.hidden = false;
-      await finish(operation, (current) => {
-        const { progress: done } = current.metadata ?? {};
-        if (done?.total) bar.value = done.done / done.total;
-        else bar.removeAttribute("value");
-        setText(phase, done?.phase ?? current.description);
-      });
+      await follow(operation, progress);
       const name = nameIn(operation.resources.instances[0]);
       say(`${name} is made.`);
       if (section.isConnected) location.hash = linkTo("instances", name);
-    } finally { progress.hidden = true; }
+    } finally { progress.hide(); }
   }
 }

@@ -4,7 +4,7 @@ import { h, identifier } from "./dom.js";
 import { icon } from "./icons.js";
 import { attempt } from "./notices.js";
 
-function show(dialog) {
+export function showDialog(dialog) {
   document.body.append(dialog);
   const before = document.activeElement;
   dialog.showModal();
@@ -29,23 +29,7 @@ export async function confirm({ title, text, action, isDangerous = false }) {
       h("button", { type: "button", autofocus: true, onclick: close("") }, "Cancel"),
       h("button", { type: "button", class: isDangerous ? "danger" : "main", "data-confirm": true, onclick: close("yes") },
         action)));
-  return await show(dialog) === "yes";
-}
-
-// Asks for a word. Nothing when it is left; the word may be empty.
-export async function prompt({ title, label, hint, action }) {
-  const [heading, control, about] = ["question", "word", "hint"].map(identifier);
-  const dialog = h("dialog", { "aria-labelledby": heading });
-  const word = h("input", { id: control, name: "word", "aria-describedby": about, autofocus: true, autocomplete: "off", spellcheck: "false",
-    onkeydown: (event) => { if (event.key === "Enter") { event.preventDefault(); dialog.close(`=${word.value.trim()}`); } } });
-  dialog.append(
-    h("h2", { id: heading }, title),
-    h("div", { class: "field" }, h("label", { for: control }, label), word, h("p", { class: "hint", id: about }, hint)),
-    h("div", { class: "buttons end" },
-      h("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
-      h("button", { type: "button", class: "main", "data-confirm": true, onclick: () => dialog.close(`=${word.value.trim()}`) }, action)));
-  const value = await show(dialog);
-  return value.startsWith("=") ? value.slice(1) : null;
+  return await showDialog(dialog) === "yes";
 }
 
 // Asks whether it is to be deleted, and has `task` do that. True when it was done.
@@ -64,5 +48,5 @@ export function explain(title, ...content) {
     h("div", { class: "dialog-head" }, h("h2", { id: heading }, title),
       h("button", { type: "button", class: "plain", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))),
     ...content);
-  return show(dialog);
+  return showDialog(dialog);
 }

@@ -2,18 +2,20 @@
 
 import { get, inProject, path, text } from "./api.js";
 import { showActions } from "./actions.js";
+import { backupCard } from "./backups.js";
 import { chart } from "./chart.js";
 import { showConsole } from "./console.js";
 import { deviceText } from "./devices.js";
 import { every, h, oneAtATime, setText } from "./dom.js";
 import { bytes, percent, rate, time } from "./format.js";
 import { icon } from "./icons.js";
-import { reason, showState } from "./instances.js";
+import { showReason, showState } from "./instances.js";
 import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
 import { facts, pairTable } from "./pairs.js";
-import { showSnapshots } from "./snapshots.js";
+import { snapshotCard } from "./snapshots.js";
 import { Meter } from "./usage.js";
+import { volumeLink } from "./volumes.js";
 
 const INTERVAL = 2000;
 // Characters of the console's log that are shown where there is no console.
@@ -32,6 +34,12 @@ function addresses(instance) {
   return [...own, ...ports].join(", ") || "none that are known";
 }
 
+// Volumes that are attached to it.
+function volumeLinks(devices) {
+  const found = Object.values(devices).filter((device) => device.type === "disk" && device.pool && device.source);
+  return h("p", { class: "users" }, ...found.flatMap(({ pool, source }, at) => [at ? ", " : null, h("a", { href: volumeLink(pool, source) }, source)]));
+}
+
 const profileLinks = (names) => h("p", { class: "users" }, ...names.flatMap((one, at) => [at ? ", " : null, h("a", { href: linkTo("profiles", one) }, one)]));
 
 export function showInstance(view, { parameters: [name], onEvent }) {
@@ -46,7 +54,8 @@ export function showInstance(view, { parameters: [name], onEvent }) {
     network: chart({ title: "Network", series: ["in", "out"], show: rate }),
   };
   const log = h("div");
-  const kept = h("div");
+  const snapshots = snapshotCard(name);
+  const backups = backupCard({ name, place: path("instances", name), only: "instance_only" });
   const about = h("div", { class: "grid two" });
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" },
@@ -55,10 +64,9 @@ export function showInstance(view, { parameters: [name], onEvent }) {
       h("a", { class: "button last", href: `${linkTo("instances", name)}/edit`, "data-edit": true }, icon("edit"), "Edit")),
     why, actions,
     h("div", { class: "grid charts" }, ...Object.values(charts).map((one) => one.element)),
-    log, kept, about);
+    h("div", { class: "stack" }, log, snapshots.element, backups.element), about);
   view.replaceChildren(section);
   const terminal = showConsole(log, name);
-  const refreshSnapshots = showSnapshots(kept, name);
   let shown = "";
   let tailOf = "";
 
@@ -79,9 +87,8 @@ export function showInstance(view, { parameters: [name], onEvent }) {
   });
 
   function draw(instance) {
-    if (chip.dataset.state && chip.dataset.state !== instance.status) say(`${name}: ${instance.status}`);
     showState(chip, instance);
-    setText(why, reason(instance));
+    showReason(why, instance);
     showActions(actions, instance, { isPage: true, onDone: (action) => {
       if (action === "delete") location.hash = "#/instances";
       else refresh();
@@ -113,9 +120,11 @@ export function showInstance(view, { parameters: [name], onEvent }) {
         ["Architecture", instance.architecture], ["CPUs", instance.expanded_config["limits.cpu"] ?? "1"],
         ["Memory", instance.expanded_config["limits.memory"] ?? "1GiB"],
         ["Disk", disk ? `${bytes(disk.usage)} of ${bytes(disk.total)} on the host` : "–"],
+        ...(Object.values(instance.expanded_devices).some((device) => device.source) ? [["Volumes", volumeLinks(instance.expanded_devices)]] : []),
         ["Addresses", addresses(instance)],
         ["Image", instance.config["image.alias"] ?? "–"],
         ["Profiles", instance.profiles.length ? profileLinks(instance.profiles) : "none"],
+        ...(instance.stateful ? [["State", "kept: the next start goes on from where it stopped"]] : []),
         ["Ephemeral", instance.ephemeral ? "yes: deleted when it stops" : "no"],
         ["Created", time(instance.created_at)], ["Started", time(state.started_at)],
         ["Ended last", instance.exit ? `${instance.exit.message} (${time(instance.exit.at)})` : "never"],
@@ -133,7 +142,9 @@ export function showInstance(view, { parameters: [name], onEvent }) {
 
   onEvent((event) => {
     const source = event?.metadata?.source?.split("?")[0];
-    if (!event || (event.type === "lifecycle" && source?.startsWith(`${path("instances", name)}/snapshots/`))) refreshSnapshots();
+    for (const [card, part] of [[snapshots, "snapshots"], [backups, "backups"]]) {
+      if (!event || (event.type === "lifecycle" && source?.startsWith(`${path("instances", name)}/${part}/`))) card.refresh();
+    }
     if (!event || (event.type === "lifecycle" && event.metadata.source?.split("?")[0] === path("instances", name))) refresh();
   });
   every(INTERVAL, section, refresh);

@@ -14,16 +14,27 @@ const INTERVAL = 2000;
 
 // Why it is as it is, in a line: what is wrong with it now, or how it ended.
 export function reason(instance) {
-  const wrong = instance.conditions.find((condition) => condition.message);
+  const wrong = instance.conditions.find((condition) => condition.type === "DiskFull") ?? instance.conditions.find((condition) => condition.message);
   if (wrong) return wrong.message;
   if (instance.status !== "Stopped") return "";
   return instance.exit?.message ?? "";
 }
 
+// Its machine stands still, and goes on by itself when there is room.
+const waitsForRoom = (instance) => instance.conditions.some((condition) => condition.type === "DiskFull");
+
 export function showState(chip, instance) {
-  if (chip.dataset.state === instance.status) return;
-  chip.dataset.state = instance.status;
-  setText(chip, instance.status);
+  const state = waitsForRoom(instance) ? "No room" : instance.status;
+  if (chip.dataset.state === state) return;
+  if (chip.dataset.state) say(`${instance.name}: ${state}`);
+  chip.dataset.state = state;
+  setText(chip, state);
+}
+
+// What is wrong stands out where the machine waits for somebody.
+export function showReason(element, instance) {
+  setText(element, reason(instance));
+  element.toggleAttribute("data-urgent", waitsForRoom(instance));
 }
 
 function makeRow(instance) {
@@ -45,9 +56,8 @@ function updateRow(row, instance, refresh) {
   const sample = row.meter.take(instance);
   setText(row.querySelector("th .under"), [instance.architecture, instance.description].filter(Boolean).join(" · "));
   const chip = row.querySelector(".chip");
-  if (chip.dataset.state && chip.dataset.state !== instance.status) say(`${instance.name}: ${instance.status}`);
   showState(chip, instance);
-  setText(row.querySelector(".reason"), reason(instance));
+  showReason(row.querySelector(".reason"), instance);
   const runs = instance.status === "Running" && state;
   row.spark.set(row.meter.cpu);
   setText(row.querySelector(".cpu span"), runs && sample ? percent(sample.cpu) : runs ? "…" : "–");
@@ -65,7 +75,7 @@ export function showInstances(view, { onEvent }) {
   const table = listTable(["Name", "State", "CPU", "Memory", "Disk", "Up"], body);
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" }, h("h1", { id: "title" }, "Instances"), search,
-      h("a", { class: "button main", href: "#/create" }, icon("plus"), "Create")),
+      h("a", { class: "button", href: "#/import" }, icon("up"), "Import"), h("a", { class: "button main", href: "#/create" }, icon("plus"), "Create")),
     h("div", { class: "card flush" }, table, empty), count);
   view.replaceChildren(section);
   let all = [];

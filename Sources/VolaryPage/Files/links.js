@@ -11,10 +11,11 @@ export const linkTo = (section, name) => `#/${section}/${encodeURIComponent(name
 
 function linkOf(place) {
   const project = new URLSearchParams(place.split("?")[1] ?? "").get("project") ?? "default";
-  const section = place.split("/")[2];
+  const [, , section, pool, part] = place.split("/");
   const name = nameIn(place);
   const word = section === "profiles" ? `the profile ${name}` : name;
   if (project !== session.project) return `${word} (${project})`;
+  if (part === "volumes") return h("a", { href: `${linkTo("storage", decodeURIComponent(pool))}/${encodeURIComponent(name)}` }, `the volume ${name}`);
   return h("a", { href: linkTo(section, name) }, word);
 }
 

@@ -7,28 +7,32 @@ import { showEdit } from "./edit.js";
 import { keepEvent, showEvents } from "./events.js";
 import { icon } from "./icons.js";
 import { showImages } from "./images.js";
+import { showImport } from "./import.js";
 import { showInstance } from "./instance.js";
 import { showInstances } from "./instances.js";
 import { listenForKeys, showKeys } from "./keys.js";
 import { showNetworks } from "./networks.js";
 import { clearNotices, complain } from "./notices.js";
+import { showNewPool } from "./newpool.js";
 import { showOperations } from "./operations.js";
+import { showPool } from "./pool.js";
 import { showNewProfile, showProfile, showProfiles } from "./profiles.js";
 import { session, takeTokenFromAddress } from "./session.js";
 import { showSignIn, whoIsThis } from "./signin.js";
-import { showNewPool, showStorage } from "./storage.js";
+import { showStorage } from "./storage.js";
 import { events } from "./stream.js";
+import { showVolume } from "./volume.js";
 
 const sections = [
   ["instances", "Instances"], ["images", "Images"], ["profiles", "Profiles"], ["networks", "Networks"], ["storage", "Storage"],
   ["operations", "Operations"], ["events", "Events"],
 ];
-// By the address: `list` of a section, `one` of what it lists, and the forms.
+// By the address: `list` of a section, `one` of what it lists, a `part` of that, and the forms.
 const views = {
   instances: { list: showInstances, one: showInstance, edit: true }, images: { list: showImages },
-  profiles: { list: showProfiles, one: showProfile, edit: true }, networks: { list: showNetworks }, storage: { list: showStorage },
+  profiles: { list: showProfiles, one: showProfile, edit: true }, networks: { list: showNetworks }, storage: { list: showStorage, one: showPool, part: showVolume },
   operations: { list: showOperations }, events: { list: showEvents },
-  create: { list: showCreate, of: "instances" }, "new-profile": { list: showNewProfile, of: "profiles" }, "new-pool": { list: showNewPool, of: "storage" },
+  create: { list: showCreate, of: "instances" }, import: { list: showImport, of: "instances" }, "new-profile": { list: showNewProfile, of: "profiles" }, "new-pool": { list: showNewPool, of: "storage" },
 };
 
 const view = document.getElementById("view");
@@ -46,13 +50,13 @@ function route() {
   const [section = "instances", ...parameters] = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decodeURIComponent);
   const place = views[section] ?? views.instances;
   const show = parameters.length && place.one
-    ? parameters[1] === "edit" && place.edit ? (holder) => showEdit(holder, section, parameters[0]) : place.one
+    ? parameters[1] === "edit" && place.edit ? (holder) => showEdit(holder, section, parameters[0]) : parameters[1] && place.part || place.one
     : place.list;
   leaveView();
   clearNotices();
   listener = () => {};
   leaveView = show(view, { parameters, onEvent: (task) => { listener = task; } }) ?? (() => {});
-  document.title = `${parameters[0] ?? view.querySelector("h1")?.textContent ?? ""} – Volary`;
+  document.title = `${(place.part && parameters[1]) ?? parameters[0] ?? view.querySelector("h1")?.textContent ?? ""} – Volary`;
   for (const anchor of nav.querySelectorAll("a")) {
     const isHere = anchor.hash === `#/${place.of ?? section}`;
     if (isHere) anchor.setAttribute("aria-current", "page");

@@ -1,93 +1,74 @@
 // An instance's snapshots: made, put back, copied, deleted.
 
-import { finish, get, inProject, path, post, put, remove } from "./api.js";
-import { askAndDelete, confirm, prompt } from "./dialogs.js";
-import { h, listTable, oneAtATime, reconcile, setText } from "./dom.js";
-import { bytes, time } from "./format.js";
+import { finish, inProject, path, post, put, remove } from "./api.js";
+import { ask, check, follow } from "./ask.js";
+import { demandExpiry, keptExpiry, keptName } from "./backups.js";
+import { askCopy } from "./copies.js";
+import { askAndDelete } from "./dialogs.js";
+import { h } from "./dom.js";
+import { field, lines } from "./form.js";
+import { bytes, isTime, time } from "./format.js";
 import { icon } from "./icons.js";
-import { linkTo } from "./links.js";
-import { attempt, complain, say } from "./notices.js";
+import { keptCard } from "./kept.js";
+import { say } from "./notices.js";
+import { askRename } from "./rename.js";
+import { fromNow } from "./timespan.js";
 
-const NEVER = "0001-01-01T00:00:00Z";
-
-export function showSnapshots(holder, name) {
+export function snapshotCard(name) {
   const place = path("instances", name);
-  const of = (snapshot) => path("instances", name, "snapshots", snapshot);
-  const body = h("tbody");
-  const none = h("p", { class: "quiet" }, "None. One keeps the disk and the configuration as they are at that moment, and takes no time.");
-  const table = listTable(["Snapshot", "Taken", "Goes", "Size"], body, { hidden: true });
   const button = h("button", { type: "button", "data-action": "snapshot", onclick: make }, icon("plus"), "New snapshot");
-  holder.replaceChildren(h("div", { class: "card", id: "snapshots" }, h("h2", {}, "Snapshots"), none, table, h("div", { class: "buttons" }, button)));
-
-  const refresh = oneAtATime(async () => {
-    try {
-      const all = await get(`${place}/snapshots`, inProject({ recursion: 1 }));
-      none.hidden = all.length > 0;
-      table.hidden = !all.length;
-      reconcile(body, all, (snapshot) => snapshot.name, makeRow, updateRow);
-    } catch (error) {
-      if (error.status !== 404) complain(error, `${name}'s snapshots`);
-    }
-  });
-
-  // Does something that is an operation, and tells.
-  const carryOut = (title, done, task) => attempt(title, async () => {
-    await finish(await task());
-    say(done);
-    await refresh();
-    return true;
+  const card = keptCard({
+    kind: "snapshot", title: "Snapshots", subject: name, place: `${place}/snapshots`, buttons: [button],
+    none: "None. One keeps the disk and the configuration as they are at that moment, and takes no time.",
+    columns: [
+      ["Taken", (one) => time(one.created_at)], ["Goes", (one) => isTime(one.expires_at) ? time(one.expires_at) : "–"],
+      ["Memory", (one) => one.stateful ? "yes" : "no"], ["Size", (one) => bytes(one.size)],
+    ],
+    actions: [
+      { name: "restore", title: "Restore", sign: "back", task: restore },
+      { name: "copy", title: "Copy", sign: "copy", task: (one) => askCopy(`${name}/${one.name}`, one.expanded_devices) },
+      { name: "rename", title: "Rename", sign: "edit", task: (one) => askRename(one.name, path("instances", name, "snapshots", one.name), card.refresh) },
+      { name: "delete", title: "Delete", sign: "trash", task: (one) => drop(one) },
+    ],
   });
 
   async function make() {
-    const wanted = await prompt({ title: `New snapshot of ${name}`, label: "Name", hint: "Empty for one that is made up.", action: "Create" });
-    if (wanted === null) return;
-    await carryOut(`Snapshot of ${name}`, `A snapshot of ${name} is made.`, () => post(`${place}/snapshots`, { name: wanted }, inProject()));
+    const called = keptName();
+    const description = field({ name: "description", label: "Description", control: lines({}) });
+    const expiry = keptExpiry("Such as 12H, 3d or 4w; empty for what snapshots.expiry says.");
+    const stateful = check("stateful", "Keep memory and devices too: what runs can go on from there");
+    await ask({
+      title: `New snapshot of ${name}`, action: "Create", fields: [called, description, expiry, stateful],
+      demand: (all) => demandExpiry(all, expiry), fieldOf: (message) => /name|already/.test(message) ? called : undefined,
+      submit: async (progress) => {
+        await follow(await post(`${place}/snapshots`, {
+          name: called.value, description: description.value || undefined, expires_at: fromNow(expiry.value), stateful: stateful.value,
+        }, inProject()), progress);
+        say(`A snapshot of ${name} is made.`);
+        await card.refresh();
+      },
+    });
   }
 
   async function restore(snapshot) {
-    const isWanted = await confirm({
-      title: `Go back to ${snapshot}?`, action: "Restore", isDangerous: true,
-      text: `${name} becomes what it was when ${snapshot} was made, disk and configuration. What it became since is lost; if it runs, its power is cut, and it is started again.`,
+    const stateful = check("stateful", "Go on with memory and devices as they were", snapshot.stateful);
+    await ask({
+      title: `Go back to ${snapshot.name}?`, action: "Restore", isDangerous: true, fields: snapshot.stateful ? [stateful] : [],
+      text: `${name} becomes what it was when ${snapshot.name} was made, disk and configuration. What it became since is lost; if it runs, its power is cut, and it is started again.`,
+      submit: async (progress) => {
+        await follow(await put(place, { restore: snapshot.name, stateful: snapshot.stateful && stateful.value }, inProject()), progress);
+        say(`${name} is as it was at ${snapshot.name}.`);
+        await card.refresh();
+      },
     });
-    if (isWanted) await carryOut(`Restore ${name}`, `${name} is as it was at ${snapshot}.`, () => put(place, { restore: snapshot }, inProject()));
   }
 
-  async function copy(snapshot) {
-    const wanted = await prompt({ title: `Copy ${name}/${snapshot}`, label: "Name of the new instance", hint: "Empty for one that is made up. No data is copied.", action: "Copy" });
-    if (wanted === null) return;
-    const source = { type: "copy", source: `${name}/${snapshot}` };
-    const made = await attempt(`Copy ${name}/${snapshot}`, async () =>
-      (await finish(await post("/1.0/instances", { name: wanted, source }, inProject()))).resources.instances[0].split("/").pop());
-    if (!made) return;
-    say(`${made} is made.`);
-    location.hash = linkTo("instances", made);
-  }
-
-  const drop = (snapshot) => askAndDelete(`${name}/${snapshot}`, `The snapshot ${snapshot} is deleted. ${name} and copies of it stay as they are.`, async () => {
-    await finish(await remove(of(snapshot), inProject()));
-    say(`The snapshot ${snapshot} is deleted.`);
-    await refresh();
+  const drop = (snapshot) => askAndDelete(`${name}/${snapshot.name}`, `The snapshot ${snapshot.name} is deleted. ${name} and copies of it stay as they are.`, async () => {
+    await finish(await remove(path("instances", name, "snapshots", snapshot.name), inProject()));
+    say(`The snapshot ${snapshot.name} is deleted.`);
+    await card.refresh();
   });
 
-  function makeRow(snapshot) {
-    const act = (action, title, sign, task) => h("button", {
-      type: "button", class: "plain", "data-action": action, title, "aria-label": `${title} ${snapshot.name}`, onclick: () => task(snapshot.name),
-    }, icon(sign));
-    return h("tr", { "data-snapshot": snapshot.name },
-      h("th", { scope: "row" }, h("span", { class: "strong" }, snapshot.name), h("span", { class: "under" })),
-      h("td", { "data-title": "Taken" }), h("td", { "data-title": "Goes" }), h("td", { "data-title": "Size" }),
-      h("td", { class: "actions" }, h("div", { class: "buttons tight" },
-        act("restore", "Restore", "back", restore), act("copy", "Copy", "plus", copy), act("delete", "Delete", "trash", drop))));
-  }
-
-  function updateRow(row, snapshot) {
-    const [taken, goes, size] = row.querySelectorAll("td");
-    setText(row.querySelector(".under"), snapshot.description);
-    setText(taken, time(snapshot.created_at));
-    setText(goes, snapshot.expires_at === NEVER ? "–" : time(snapshot.expires_at));
-    setText(size, bytes(snapshot.size));
-  }
-
-  refresh();
-  return refresh;
+  card.refresh();
+  return card;
 }

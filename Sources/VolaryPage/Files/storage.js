@@ -1,25 +1,49 @@
 // Where instances' disks are: pools, what there is in them, and who uses them.
 
-import { get, inProject, path, post, remove } from "./api.js";
+import { get, inProject, path, remove } from "./api.js";
 import { gauge } from "./chart.js";
 import { askAndDelete } from "./dialogs.js";
 import { every, h, listTable, oneAtATime, reconcile, setText } from "./dom.js";
-import { checker, demandName, field, form, input, lines, nameField } from "./form.js";
 import { bytes } from "./format.js";
 import { icon } from "./icons.js";
-import { showUsers } from "./links.js";
+import { linkTo, showUsers } from "./links.js";
 import { complain, say } from "./notices.js";
 
 const INTERVAL = 10_000;
 const DEFAULT = "default";
 const place = "/1.0/storage-pools";
 
+export const drivers = { dir: "A directory", nbd: "A server (NBD)" };
+
+// Why a server cannot be asked for its disks; nothing when it can.
+export const serverTrouble = (name) => get(`${path("storage-pools", name)}/volumes/custom`, inProject()).then(() => undefined, (error) => error);
+
+// The state of a pool with why it is in it. Of a server's, the daemon knows when it is asked.
+export function poolState(pool, trouble) {
+  if (trouble) return { state: trouble.status === 403 ? pool.status : "Unavailable", why: trouble.text ?? String(trouble) };
+  return { state: pool.status, why: pool.conditions.find((condition) => condition.message)?.message ?? "" };
+}
+
+export function showPoolState(chip, reason, { state, why }) {
+  chip.dataset.state = state;
+  setText(chip, state);
+  setText(reason, why);
+}
+
+// Used of all, and what is promised.
+export function spaceWords(resources, isServer) {
+  if (isServer) return ["the server does not say", ""];
+  if (!resources) return ["not known", ""];
+  const { used, total, promised } = resources.space;
+  return [`${bytes(used)} of ${bytes(total)}`, `disks may grow to ${bytes(promised)}`];
+}
+
 function makeRow({ name }, refresh) {
-  const row = h("tr", { "data-row": name, tabindex: "-1" },
-    h("th", { scope: "row" }, h("span", { class: "strong" }, name), h("span", { class: "under" })),
+  const row = h("tr", { "data-row": name },
+    h("th", { scope: "row" }, h("a", { href: linkTo("storage", name), "data-row-link": true }, name), h("span", { class: "under" })),
     h("td", { class: "state", "data-title": "State" }, h("span", { class: "chip" }), h("span", { class: "under reason" })),
     h("td", { class: "space", "data-title": "Used" }, h("span", { class: "words" }), h("span", { class: "under" })),
-    h("td", { class: "words", "data-title": "Directory" }), h("td", { "data-title": "Used by" }),
+    h("td", { class: "words", "data-title": "Place" }), h("td", { "data-title": "Used by" }),
     h("td", { class: "actions" }, h("div", { class: "buttons tight" },
       h("button", { type: "button", class: "plain", "data-action": "delete", title: "Delete", "aria-label": `Delete the pool ${name}`, onclick: () => drop(name, refresh) }, icon("trash")))));
   row.gauge = gauge(`Used of ${name}`);
@@ -27,20 +51,18 @@ function makeRow({ name }, refresh) {
   return row;
 }
 
-function updateRow(row, { resources, ...pool }) {
-  const [, space, directory, usedBy] = row.querySelectorAll("td");
-  setText(row.querySelector("th .under"), [`driver ${pool.driver}`, pool.description].filter(Boolean).join(" · "));
-  const chip = row.querySelector(".chip");
-  chip.dataset.state = pool.status;
-  setText(chip, pool.status);
-  setText(row.querySelector(".reason"), pool.conditions.find((condition) => condition.message)?.message ?? "");
-  const { used, total, promised } = resources?.space ?? {};
-  const words = resources ? `${bytes(used)} of ${bytes(total)}` : "not known";
+function updateRow(row, { resources, trouble, ...pool }) {
+  const [, space, places, usedBy] = row.querySelectorAll("td");
+  const mirror = pool.config["volary.mirror"];
+  setText(row.querySelector("th .under"), [`driver ${pool.driver}`, mirror ? "mirrored" : "", pool.description].filter(Boolean).join(" · "));
+  showPoolState(row.querySelector(".chip"), row.querySelector(".reason"), poolState(pool, trouble));
+  const [words, promise] = spaceWords(resources, pool.driver === "nbd");
+  const { used, total } = resources?.space ?? {};
   row.gauge.element.toggleAttribute("hidden", !resources);
   row.gauge.set(total ? used / total : 0, words);
   setText(space.querySelector(".words"), words);
-  setText(space.querySelector(".under"), resources ? `disks may grow to ${bytes(promised)}` : "");
-  setText(directory, pool.config.source ?? "–");
+  setText(space.querySelector(".under"), promise);
+  setText(places, [pool.config.source ?? "–", mirror].filter(Boolean).join(" and "));
   showUsers(usedBy, pool.used_by);
   row.querySelector("button").hidden = pool.name === DEFAULT || pool.used_by.length > 0;
 }
@@ -53,19 +75,20 @@ const drop = (name, refresh) => askAndDelete(name, `The pool ${name} is deleted.
 
 export function showStorage(view, { onEvent }) {
   const body = h("tbody");
-  const table = listTable(["Pool", "State", "Used", "Directory", "Used by"], body, { hidden: true });
+  const table = listTable(["Pool", "State", "Used", "Place", "Used by"], body, { hidden: true });
   const section = h("section", { "aria-labelledby": "title" },
     h("div", { class: "head" }, h("h1", { id: "title" }, "Storage"), h("a", { class: "button main", href: "#/new-pool" }, icon("plus"), "New pool")),
     h("div", { class: "card flush" }, table),
-    h("p", { class: "quiet" }, "A disk stays in the pool that its instance was made in. A pool in which nothing is can be deleted."));
+    h("p", { class: "quiet" }, "A disk stays in the pool that it was made in. A pool in which nothing is can be deleted."));
   view.replaceChildren(section);
 
   // Of a pool that is not there, its condition says why.
-  const withResources = async (pool) => ({ ...pool, resources: await get(`${path("storage-pools", pool.name)}/resources`).catch(() => undefined) });
+  const complete = async (pool) => pool.driver === "nbd" ? { ...pool, trouble: await serverTrouble(pool.name) }
+    : { ...pool, resources: await get(`${path("storage-pools", pool.name)}/resources`).catch(() => undefined) };
 
   const refresh = oneAtATime(async () => {
     try {
-      const all = await Promise.all((await get(place, inProject({ recursion: 1 }))).map(withResources));
+      const all = await Promise.all((await get(place, inProject({ recursion: 1 }))).map(complete));
       if (!section.isConnected) return;
       reconcile(body, all, (pool) => pool.name, (pool) => makeRow(pool, refresh), updateRow);
       table.hidden = !all.length;
@@ -74,28 +97,4 @@ export function showStorage(view, { onEvent }) {
 
   onEvent((event) => { if (!event || /^(storage|instance|profile)-/.test(event.metadata?.action ?? "")) refresh(); });
   every(INTERVAL, section, refresh);
-}
-
-export function showNewPool(view) {
-  const fields = {
-    name: nameField(),
-    description: field({ name: "description", label: "Description", control: lines({}) }),
-    source: field({ name: "source", label: "Directory", hint: "An empty one on the daemon's host. Without any, one of the daemon's own is made.", control: input({ placeholder: "/srv/volary" }) }),
-  };
-  const section = h("section", { "aria-labelledby": "title" }, h("div", { class: "head" }, h("h1", { id: "title" }, "New pool")), form({
-    content: Object.values(fields).map((one) => one.element), action: "Make it", back: "#/storage",
-    fieldOf: (message) => /name of a storage pool|a storage pool `/.test(message) ? fields.name : /source|director|folder|\//.test(message) ? fields.source : undefined,
-    submit: async () => {
-      const { name, description, source } = fields;
-      const all = checker();
-      demandName(all, name);
-      all.demand(source, !source.value || source.value.startsWith("/"), "A path from / on, or nothing.");
-      if (!all.isRight) return;
-      await post(place, { name: name.value, driver: "dir", description: description.value, config: source.value ? { source: source.value } : {} });
-      say(`The pool ${name.value} is made.`);
-      if (section.isConnected) location.hash = "#/storage";
-    },
-  }));
-  view.replaceChildren(section);
-  fields.name.control.focus();
 }

@@ -216,7 +216,7 @@ struct StorageRoutes: RouteGroup {
       conditions: [
         pools.condition(of: record.name),
         pools.degradation(of: record.name) ?? instances.lag(of: record.name, database),
-      ].compactMap { $0 })
+      ].compactMap { $0 }, sides: try instances.sides(of: record.name, database))
   }
 
   private static func path(_ name: String) -> String { "\(paths)/\(APIEndpoint.escaped(name))" }
