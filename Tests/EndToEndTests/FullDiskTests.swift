@@ -36,7 +36,7 @@ extension EndToEndTests {
         lines.last?.isOneLine(naming: "debian/13", scratch.path, "No space left", "set TMPDIR") == true,
         "\(outcome.errors)")
       #expect(machine.leftovers.isEmpty)
-      #expect(Bench.eventually(within: 60) { scratch.usedBytes == 0 })
+      #expect(Bench.eventually(within: 180) { scratch.usedBytes == 0 })
       #expect(store.content == ["own.raw"])
     }
 

@@ -38,7 +38,7 @@ extension EndToEndTests {
     }
 
     /// The lines of a script's output and its guests'; nil as for ``run(_:_:within:)``.
-    private func lines(_ script: String, _ options: [String] = []) throws -> [String]? {
+    func lines(_ script: String, _ options: [String] = []) throws -> [String]? {
       guard let outcome = try run(script, options) else { return nil }
       #expect(outcome.code == 0, "\(outcome.output) \(outcome.errors)")
       // What the guest's kernel says, such as that it powers down, is on the same console.
@@ -110,7 +110,7 @@ extension EndToEndTests {
     }
 
     /// The daemon, small enough for the host's disk.
-    private func strippedDaemon(_ folder: TestFolder) throws -> String {
+    func strippedDaemon(_ folder: TestFolder) throws -> String {
       let path = "\(folder.path)/volaryd"
       let strip = try ProgramRun(
         "/usr/bin/strip", ["--strip-debug", "-o", path, "\(Bench.programs)/volaryd"])

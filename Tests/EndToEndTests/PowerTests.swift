@@ -59,7 +59,7 @@ extension EndToEndTests {
       kill(machine.pid, SIGKILL)
       #expect(machine.run.process.wait(milliseconds: 60_000) == .signal(SIGKILL))
       for (name, pid) in children {
-        #expect(Bench.eventually(within: 60) { !Bench.isAlive(pid) }, "\(name) lives on")
+        #expect(Bench.eventually(within: 180) { !Bench.isAlive(pid) }, "\(name) lives on")
       }
       #expect(machine.leftovers.isEmpty)
     }
@@ -70,7 +70,7 @@ extension EndToEndTests {
       #expect(try machine.run.awaitOutput("up", within: 200))
       let process = try #require(Bench.children(of: machine.pid)["volary-nat"])
       kill(process, SIGKILL)
-      #expect(Bench.eventually(within: 60) { !Bench.isAlive(process) })
+      #expect(Bench.eventually(within: 180) { !Bench.isAlive(process) })
       machine.run.type("on\n")
       let outcome = try machine.finish(within: 200)
       #expect(outcome.code == 4)

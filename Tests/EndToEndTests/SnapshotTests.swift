@@ -70,7 +70,7 @@ extension EndToEndTests {
       }
       let layers = "\(house.folder.path)/layers"
       func count() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: layers).count) ?? 0 }
-      #expect(Bench.eventually(within: 60) { count() <= 14 }, "\(count())")
+      #expect(Bench.eventually(within: 180) { count() <= 14 }, "\(count())")
       let check =
         "touch /stop; while [ ! -e /stopped ]; do sleep 1; done; sha256sum -c /sum; echo is=$((40+2))"
       #expect(try house.type("a", check, until: "is=42").contains("/big: OK"))

@@ -34,7 +34,7 @@ extension EndToEndTests {
       // A line that a shell is given between a command and its prompt may be lost.
       let isResized = (0..<20).contains { _ in
         terminal.type("until [ \"$(stty size)\" = '22 71' ]; do sleep 0.2; done; echo is $(stty size)\r")
-        return terminal.awaitScreen("is 22 71", within: 10)
+        return terminal.awaitScreen("is 22 71", within: 120)
       }
       #expect(isResized, "\(terminal.screen)")
       // Ctrl-C ends a command, not the machine.
@@ -73,9 +73,9 @@ extension EndToEndTests {
       #expect(terminal.attributes != before)
       kill(process.identifier, SIGKILL)
       #expect(process.wait(milliseconds: 200_000) == .signal(SIGKILL))
-      #expect(Bench.eventually(within: 60) { terminal.attributes == before })
+      #expect(Bench.eventually(within: 180) { terminal.attributes == before })
       for (name, pid) in children {
-        #expect(Bench.eventually(within: 60) { !Bench.isAlive(pid) }, "\(name) lives on")
+        #expect(Bench.eventually(within: 180) { !Bench.isAlive(pid) }, "\(name) lives on")
       }
       #expect(scratch.content.isEmpty)
     }

@@ -135,7 +135,7 @@ extension EndToEndTests {
       let path = "\(folder.path)/v.sock"
       // What it leaves when it is killed with all its rights to say goodbye.
       let killed = try VolaryRun.job("cat", options: ["--vsock", path, "--network", "none"])
-      #expect(Bench.eventually(within: 60) { access(path, F_OK) == 0 })
+      #expect(Bench.eventually(within: 180) { access(path, F_OK) == 0 })
       let second = try VolaryRun.job("true", options: ["--vsock", path, "--network", "none"])
       let refused = try second.finish(within: 200)
       #expect(refused.code == 5)

@@ -29,7 +29,7 @@ extension EndToEndTests {
       try expectStandstill(house)
 
       try other.truncate(to: 0)
-      #expect(Bench.eventually(within: 60) { (try? house.instance("one").status) == "Running" })
+      #expect(Bench.eventually(within: 180) { (try? house.instance("one").status) == "Running" })
       #expect((try house.get("/1.0/instances/one")["conditions"] as? [Any])?.isEmpty == true)
       let check =
         "while [ ! -e /fin ]; do sleep 1; done; sha256sum -c /sum; dmesg | grep -c 'I/O error'; echo end=$((40+4))"

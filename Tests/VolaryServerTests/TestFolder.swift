@@ -23,7 +23,7 @@ final class TestFolder: Sendable {
 let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
 /// Waits until something holds, looking often; false when it does not in time.
-func eventually(seconds: Double = 60, _ condition: () async throws -> Bool) async rethrows -> Bool {
+func eventually(seconds: Double = 240, _ condition: () async throws -> Bool) async rethrows -> Bool {
   let deadline = ContinuousClock.now + .seconds(seconds)
   while ContinuousClock.now < deadline {
     if try await condition() { return true }

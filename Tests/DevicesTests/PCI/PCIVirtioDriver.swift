@@ -214,7 +214,7 @@ final class PCIVirtioDriver {
   /// Waits for the answer to the oldest request; returns how many bytes were written.
   func wait() throws -> UInt64 {
     let index = area + 0x2002
-    let deadline = monotonicNanoseconds() + 10_000_000_000
+    let deadline = monotonicNanoseconds() + 120_000_000_000
     while try machine.read(index, 2) == UInt64(nextUsed) {
       try #require(monotonicNanoseconds() < deadline, "the device does not answer")
       usleep(100)
@@ -234,7 +234,7 @@ final class PCIVirtioDriver {
 
   /// Waits until a condition holds.
   func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
-    let deadline = monotonicNanoseconds() + 10_000_000_000
+    let deadline = monotonicNanoseconds() + 120_000_000_000
     while monotonicNanoseconds() < deadline {
       if try condition() { return true }
       usleep(100)

@@ -29,7 +29,7 @@ final class Reports: Sendable {
 }
 
 /// Whether a condition comes true within some seconds, enough for any machine.
-func eventually(seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
+func eventually(seconds: Double = 120, _ condition: () throws -> Bool) rethrows -> Bool {
   let deadline = monotonicNanoseconds() + UInt64(seconds * 1e9)
   while try !condition() {
     if monotonicNanoseconds() > deadline { return false }
