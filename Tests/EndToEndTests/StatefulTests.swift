@@ -14,10 +14,11 @@ extension EndToEndTests {
       return run.output
     }
 
-    static func launch(_ house: TestHouse, _ name: String) throws {
-      try house.expect([
-        "launch", Bench.imageName, name, "--arch", "riscv64", "--cpus", "2", "--memory", "256MiB",
-      ])
+    static func launch(_ house: TestHouse, _ name: String, _ options: [String] = []) throws {
+      try house.expect(
+        [
+          "launch", Bench.imageName, name, "--arch", "riscv64", "--cpus", "2", "--memory", "256MiB",
+        ] + options)
     }
 
     /// Files of kept machines, whole or not.
@@ -122,7 +123,10 @@ extension EndToEndTests {
 
     @Test func forksRunOnTheirOwn() throws {
       let house = try TestHouse()
-      try Self.launch(house, "a")
+      // A port of the host's stays the first one's.
+      let (socket, port) = try Loopback.listen()
+      _ = consume socket
+      try Self.launch(house, "a", ["--publish", "\(port):22"])
       _ = try Self.output(
         house, "a",
         "echo one >/dev/shm/memory; echo one >/root/disk; echo 0123456789abcdef0123456789abcdef >/etc/machine-id"

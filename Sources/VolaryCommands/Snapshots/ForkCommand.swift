@@ -9,7 +9,7 @@ struct ForkCommand: ParsableCommand {
     discussion: """
       volary fork web other
       Memory is shared until one of both writes it, and so is the disk; nothing is copied. The new one's connections to
-      the outside are gone.
+      the outside are gone, and published ports stay those of the first.
       """)
 
   @Argument(help: "The instance, which runs.", completion: InstanceCompletion.names)

@@ -36,6 +36,7 @@ extension Instances {
       profiles: post.profiles ?? then?.profiles ?? source.profiles, ephemeral: post.ephemeral ?? false,
       imageFingerprint: source.imageFingerprint, imageAlias: source.imageAlias)
     try profiles(of: record).check(record.profiles)
+    if post.source.fork == true { leaveOutPorts(&record, given: post.devices ?? [:]) }
     let settings = try settings(of: record)
     record.volatile[Volatile.imageDiskSize] = source.volatile[Volatile.imageDiskSize]
     record.pool = source.pool
@@ -60,6 +61,14 @@ extension Instances {
     return try await begin(
       record, settings, "Copying instance", starts: post.start ?? false, by: identity
     ) { context in try await self.make(new, like: original, snapshots: snapshots, diskSize, context) }
+  }
+
+  /// Two machines that run cannot have one port of the host's: a fork has those that were asked for.
+  private func leaveOutPorts(_ record: inout InstanceRecord, given: [String: [String: String]]) {
+    for (name, device) in profiles(of: record).devices(of: record)
+    where device["type"] == "proxy" && given[name] == nil {
+      record.devices[name] = ["type": "none"]
+    }
   }
 
   private func findOriginal(
