@@ -48,8 +48,8 @@ package final class ProgramRun {
   /// Starts a program, which is a path or a name to be found in PATH. `environment` is added to this process's.
   ///
   /// Streams that are given go there, all others into pipes. A program is killed when the thread that started it
-  /// ends, so that none is left by tests that were killed; one that `lasts` is not, since a test that suspends may
-  /// go on in another thread.
+  /// ends, so that none is left by tests that were killed. A test that suspends may go on in another thread: what it
+  /// starts `lasts`, and is killed when the tests end.
   package init(
     _ program: String, _ arguments: [String] = [], environment added: [String: String] = [:],
     in folder: String? = nil, input: Descriptor? = nil, output: Descriptor? = nil, errors: Descriptor? = nil,
@@ -78,9 +78,12 @@ package final class ProgramRun {
     }
     for end in open.map(\.descriptor) + [self.input].compactMap({ $0 }) { try end.setNonblocking(true) }
     let environment = ProcessInfo.processInfo.environment.merging(added) { $1 }
-    process = try ChildProcess(
-      path: path, arguments: [program] + arguments, descriptors: descriptors,
-      environment: environment.map { "\($0)=\($1)" }, folder: folder, outlivesStarter: lasts)
+    let (given, all) = (descriptors, environment.map { "\($0)=\($1)" })
+    let start: @Sendable () throws -> ChildProcess = {
+      try ChildProcess(
+        path: path, arguments: [program] + arguments, descriptors: given, environment: all, folder: folder)
+    }
+    process = try lasts ? LastingThread.shared.get().run(start) : start()
   }
 
   deinit { process.terminate() }
