@@ -33,6 +33,16 @@ import VolaryServer
     }
   }
 
+  /// What is still under way when the daemon ends.
+  @Test func isForNobodyOnceItIsClosed() async throws {
+    let store = try Store(directory: folder.path)
+    try store.close()
+    await #expect(throws: DatabaseError.self) { try await store.write { try $0.execute(sql: "ANALYZE") } }
+    await #expect(throws: DatabaseError.self) {
+      try await store.read { try Int.fetchOne($0, sql: "SELECT 1") }
+    }
+  }
+
   @Test func refusesANewerOne() async throws {
     do {
       let store = try Store(directory: folder.path)

@@ -1,5 +1,6 @@
 package import Foundation
 package import GRDB
+internal import Synchronization
 internal import VolaryAPI
 
 /// What the daemon knows and has to know again after its death: one SQLite database, written by this daemon
@@ -9,6 +10,8 @@ package final class Store: Sendable {
   private let lock: DirectoryLock
   private let pool: DatabasePool
   private let reserve: DiskReserve
+  /// For the writing connection alone. GRDB hands SQLite the null pointer of one that is closed, and SQLite reads there.
+  private let isClosed = Atomic(false)
 
   /// Opens the store in a directory, which is made when it is not there, and brings its tables up to date.
   package init(directory: String) throws(StoreError) {
@@ -54,7 +57,7 @@ package final class Store: Sendable {
   package func write<Value: Sendable>(
     _ body: @Sendable @escaping (Database) throws -> Value
   ) async throws -> Value {
-    let transact = { [pool] in try await Task { try await pool.write(body) }.value }
+    let transact = { try await Task { try await self.transact(body) }.value }
     do {
       do {
         let value = try await transact()
@@ -66,6 +69,20 @@ package final class Store: Sendable {
         return try await transact()
       }
     } catch { throw readable(error) }
+  }
+
+  private func transact<Value: Sendable>(
+    _ body: @Sendable @escaping (Database) throws -> Value
+  ) async throws -> Value {
+    try await pool.writeWithoutTransaction { [self] database in
+      if isClosed.load(ordering: .relaxed) { throw Self.closed }
+      var result: Result<Value, any Error> = .failure(Self.closed)
+      try database.inTransaction {
+        result = .success(try body(database))
+        return .commit
+      }
+      return try result.get()
+    }
   }
 
   /// Makes a backup unless there is one of the last day, and returns its path.
@@ -83,9 +100,12 @@ package final class Store: Sendable {
       as DatabaseError
       where error.resultCode == .SQLITE_FULL
     {}
+    // No operation is waited for without end, so that some may come later.
+    pool.writeWithoutTransaction { _ in isClosed.store(true, ordering: .relaxed) }
     try pool.close()
   }
 
+  private static let closed = DatabaseError(resultCode: .SQLITE_MISUSE, message: "the store is closed")
   private static let damage: [ResultCode] = [.SQLITE_CORRUPT, .SQLITE_NOTADB]
 
   private static var configuration: Configuration {
