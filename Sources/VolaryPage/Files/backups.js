@@ -4,19 +4,14 @@ import { finish, inProject, post, remove } from "./api.js";
 import { ask, check, follow } from "./ask.js";
 import { askAndDelete } from "./dialogs.js";
 import { h } from "./dom.js";
-import { field, input } from "./form.js";
-import { bytes, isTime, time } from "./format.js";
+import { field } from "./form.js";
+import { bytes, time } from "./format.js";
 import { icon } from "./icons.js";
-import { keptCard } from "./kept.js";
+import { aboutName, demandExpiry, keptCard, keptExpiry, keptName, keptUntil } from "./kept.js";
 import { attempt, say } from "./notices.js";
 import { askRename } from "./rename.js";
-import { fromNow, seconds } from "./timespan.js";
+import { fromNow } from "./timespan.js";
 import { download } from "./transfer.js";
-
-export const keptName = () => field({ name: "name", label: "Name", hint: "Empty for one that is made up.", control: input({ maxlength: 63 }) });
-export const keptExpiry = (hint) => field({ name: "expiry", label: "Goes after", hint, control: input({ placeholder: "2w" }) });
-export const demandExpiry = (all, expiry) =>
-  all.demand(expiry, !expiry.value || seconds(expiry.value) !== undefined, "Numbers with M, H, d, w, m or y, such as 3d 12H, or nothing.");
 
 const packings = [["zstd", "With zstd"], ["gzip", "With gzip"], ["none", "Not at all"]];
 
@@ -27,7 +22,7 @@ export function backupCard({ name, place, only }) {
     kind: "backup", title: "Backups", subject: name, place: `${place}/backups`, buttons: [button],
     none: `None. A backup is a file beside ${name} that it can be made again from, here or on another host.`,
     columns: [
-      ["Made", (backup) => time(backup.created_at)], ["Goes", (backup) => isTime(backup.expires_at) ? time(backup.expires_at) : "–"],
+      ["Made", (backup) => time(backup.created_at)], ["Goes", keptUntil],
       ["Size", (backup) => bytes(backup.size)], ["Snapshots", (backup) => backup[only] ? "no" : "yes"],
     ],
     actions: [
@@ -45,7 +40,7 @@ export function backupCard({ name, place, only }) {
     await ask({
       title: `New backup of ${name}`, action: "Create", fields: [called, expiry, packing, alone],
       text: only === "instance_only" ? "It may run meanwhile. Memory is not in a backup, and neither are volumes that are attached." : "A machine may have it meanwhile.",
-      demand: (all) => demandExpiry(all, expiry), fieldOf: (message) => /name|already/.test(message) ? called : undefined,
+      demand: (all) => demandExpiry(all, expiry), fieldOf: aboutName(called),
       submit: async (progress) => {
         await follow(await post(`${place}/backups`, {
           name: called.value || undefined, expires_at: fromNow(expiry.value), compression_algorithm: packing.value, [only]: alone.value,

@@ -3,14 +3,12 @@
 import { get, getTagged, inProject, patch, path, post } from "./api.js";
 import { ask, check, follow } from "./ask.js";
 import { isProxy, rootOf, usualRoot } from "./devices.js";
-import { field, input, SIZE } from "./form.js";
+import { demandInstanceName, field, input, SIZE } from "./form.js";
 import { bytes, nameIn } from "./format.js";
 import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
 
 const newName = () => field({ name: "name", label: "Name of the new instance", hint: "Empty for one that is made up.", control: input({ maxlength: 63 }) });
-const demandInstance = (all, one) =>
-  all.demand(one, /^([A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?)?$/.test(one.value), "A name begins with a letter and has letters, digits and dashes.");
 const fieldOf = (one) => (message) => /\bname\b|an instance `/.test(message) ? one : undefined;
 
 // A port of the host is one machine's: a copy that runs beside the other does without it.
@@ -39,7 +37,7 @@ export function askCopy(source, devices) {
   return ask({
     title: `Copy ${source}`, action: "Copy", fields: [name, ...(isSnapshot ? [] : [alone]), ...ports.fields, start],
     text: `No data is copied: both share what is there, and each keeps what it writes for itself.${isSnapshot ? "" : " One that runs is copied as if its power had been cut at this moment."}`,
-    demand: (all) => demandInstance(all, name), fieldOf: fieldOf(name),
+    demand: (all) => demandInstanceName(all, name), fieldOf: fieldOf(name),
     submit: (progress) => make({
       name: name.value || undefined, source: { type: "copy", source, instance_only: alone.value }, devices: ports.devices, start: start.value,
     }, progress),
@@ -50,7 +48,7 @@ export function askFork({ name: source, expanded_devices: devices }) {
   const name = newName();
   const ports = portsBox(devices, true);
   return ask({
-    title: `Fork ${source}`, action: "Fork", fields: [name, ...ports.fields], demand: (all) => demandInstance(all, name), fieldOf: fieldOf(name),
+    title: `Fork ${source}`, action: "Fork", fields: [name, ...ports.fields], demand: (all) => demandInstanceName(all, name), fieldOf: fieldOf(name),
     text: "Another one runs on from this very moment, memory included. Nothing is copied: memory and disk are shared until one of both writes. The new one's connections to the outside are gone.",
     submit: (progress) => make({ name: name.value || undefined, source: { type: "copy", source, instance_only: true, fork: true }, devices: ports.devices }, progress),
   });

@@ -4,7 +4,7 @@ import { get, inProject, post } from "./api.js";
 import { follow } from "./ask.js";
 import { isPort, given, portDevices, portTexts, rootOf, usualRoot } from "./devices.js";
 import { h } from "./dom.js";
-import { checker, field, form, input, SIZE } from "./form.js";
+import { checker, demandInstanceName, field, form, input, SIZE } from "./form.js";
 import { bytes, nameIn } from "./format.js";
 import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
@@ -93,7 +93,7 @@ export function showCreate(view) {
     const { image, name, cpus, memory, disk, ports } = fields;
     const all = checker();
     all.demand(image, image.value, "Choose an image. On the host: volary image build debian/13");
-    all.demand(name, /^([A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?)?$/.test(name.value), "A name begins with a letter and has letters, digits and dashes.");
+    demandInstanceName(all, name);
     all.demand(cpus, cpus.control.validity.valid && /^([1-9]\d{0,2})?$/.test(cpus.value), "A number, 1 or more, or nothing.");
     all.demand(memory, !memory.value || SIZE.test(memory.value), "A size with its unit, such as 1GiB, or nothing.");
     all.demand(disk, !disk.value || SIZE.test(disk.value), "A size with its unit, such as 20GiB, or nothing.");

@@ -43,6 +43,10 @@ export const nameField = () => field({ name: "name", label: "Name", hint: "Lette
 export const demandName = (all, one) =>
   all.demand(one, /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(one.value), "A name has letters, digits and - _ or . within.");
 
+// The name of an instance, as hosts have them. The daemon makes one up where there is none.
+export const demandInstanceName = (all, one) =>
+  all.demand(one, /^([A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?)?$/.test(one.value), "A name begins with a letter and has letters, digits and dashes.");
+
 // Complains beside fields; `isRight` is true when there was nothing to complain about. Otherwise the first has the focus.
 export function checker() {
   const wrong = [];

@@ -3,7 +3,7 @@
 import { get, inProject } from "./api.js";
 import { follow } from "./ask.js";
 import { h } from "./dom.js";
-import { checker, field, form, input } from "./form.js";
+import { checker, demandInstanceName, field, form, input } from "./form.js";
 import { nameIn } from "./format.js";
 import { linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
@@ -37,7 +37,7 @@ export function showImport(view) {
     const { file, name, pool } = fields;
     const all = checker();
     all.demand(file, file.control.files.length, "Choose a file.");
-    all.demand(name, /^([A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?)?$/.test(name.value), "A name begins with a letter and has letters, digits and dashes.");
+    demandInstanceName(all, name);
     if (!all.isRight) return;
     try {
       const headers = { "X-Incus-name": name.value, "X-Incus-pool": pool.value };

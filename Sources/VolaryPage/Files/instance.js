@@ -10,7 +10,7 @@ import { every, h, oneAtATime, setText } from "./dom.js";
 import { bytes, percent, rate, time } from "./format.js";
 import { icon } from "./icons.js";
 import { showReason, showState } from "./instances.js";
-import { linkTo } from "./links.js";
+import { linkList, linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
 import { facts, pairTable } from "./pairs.js";
 import { snapshotCard } from "./snapshots.js";
@@ -37,10 +37,10 @@ function addresses(instance) {
 // Volumes that are attached to it.
 function volumeLinks(devices) {
   const found = Object.values(devices).filter((device) => device.type === "disk" && device.pool && device.source);
-  return h("p", { class: "users" }, ...found.flatMap(({ pool, source }, at) => [at ? ", " : null, h("a", { href: volumeLink(pool, source) }, source)]));
+  return linkList(found.map(({ pool, source }) => [volumeLink(pool, source), source]));
 }
 
-const profileLinks = (names) => h("p", { class: "users" }, ...names.flatMap((one, at) => [at ? ", " : null, h("a", { href: linkTo("profiles", one) }, one)]));
+const profileLinks = (names) => linkList(names.map((one) => [linkTo("profiles", one), one]));
 
 export function showInstance(view, { parameters: [name], onEvent }) {
   const chip = h("span", { class: "chip" });

@@ -12,19 +12,19 @@ import { Meter } from "./usage.js";
 
 const INTERVAL = 2000;
 
+// Its machine stands still, and goes on by itself when there is room.
+const fullDisk = (instance) => instance.conditions.find((condition) => condition.type === "DiskFull");
+
 // Why it is as it is, in a line: what is wrong with it now, or how it ended.
 export function reason(instance) {
-  const wrong = instance.conditions.find((condition) => condition.type === "DiskFull") ?? instance.conditions.find((condition) => condition.message);
+  const wrong = fullDisk(instance) ?? instance.conditions.find((condition) => condition.message);
   if (wrong) return wrong.message;
   if (instance.status !== "Stopped") return "";
   return instance.exit?.message ?? "";
 }
 
-// Its machine stands still, and goes on by itself when there is room.
-const waitsForRoom = (instance) => instance.conditions.some((condition) => condition.type === "DiskFull");
-
 export function showState(chip, instance) {
-  const state = waitsForRoom(instance) ? "No room" : instance.status;
+  const state = fullDisk(instance) ? "No room" : instance.status;
   if (chip.dataset.state === state) return;
   if (chip.dataset.state) say(`${instance.name}: ${state}`);
   chip.dataset.state = state;
@@ -34,7 +34,7 @@ export function showState(chip, instance) {
 // What is wrong stands out where the machine waits for somebody.
 export function showReason(element, instance) {
   setText(element, reason(instance));
-  element.toggleAttribute("data-urgent", waitsForRoom(instance));
+  element.toggleAttribute("data-urgent", Boolean(fullDisk(instance)));
 }
 
 function makeRow(instance) {

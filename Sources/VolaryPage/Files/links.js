@@ -9,6 +9,9 @@ const SHOWN = 5;
 
 export const linkTo = (section, name) => `#/${section}/${encodeURIComponent(name)}`;
 
+// Links, as pairs of where they lead and what they are called, in a paragraph.
+export const linkList = (links) => h("p", { class: "users" }, ...links.flatMap(([href, name], at) => [at ? ", " : null, h("a", { href }, name)]));
+
 function linkOf(place) {
   const project = new URLSearchParams(place.split("?")[1] ?? "").get("project") ?? "default";
   const [, , section, pool, part] = place.split("/");

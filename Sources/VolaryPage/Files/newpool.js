@@ -4,6 +4,7 @@ import { post } from "./api.js";
 import { h } from "./dom.js";
 import { checker, demandName, field, form, input, lines, nameField } from "./form.js";
 import { say } from "./notices.js";
+import { projectsField } from "./pooledit.js";
 import { drivers } from "./storage.js";
 
 // Which field an error of the daemon is about, by the words that it names things with.
@@ -19,7 +20,7 @@ export function showNewPool(view) {
     source: field({ name: "source", label: "Directory", hint: "An empty one on the daemon's host. Without any, one of the daemon's own is made.", control: input({ placeholder: "/srv/volary" }) }),
     mirror: field({ name: "mirror", label: "Second directory", hint: "On another disk: everything is in both then, and either may be lost. Empty for none.", control: input({ placeholder: "/mnt/b" }) }),
     server: field({ name: "server", label: "Server", hint: "Its exports are the pool's disks; several hosts may have it.", control: input({ placeholder: "nbd://store:10809" }) }),
-    projects: field({ name: "projects", label: "Projects", hint: "Whose instances may have its disks, with commas between. Empty for the project default alone.", control: input({}) }),
+    projects: projectsField(),
     description: field({ name: "description", label: "Description", control: lines({}) }),
   };
   const isServer = () => driver.value === "nbd";

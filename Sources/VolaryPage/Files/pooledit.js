@@ -7,6 +7,10 @@ import { attempt, say } from "./notices.js";
 
 const PROJECTS = "volary.projects";
 
+export const projectsField = (value = "") => field({
+  name: "projects", label: "Projects", hint: "Whose instances may have its disks, with commas between. Empty for the project default alone.", control: input({ value }),
+});
+
 // It is saved over what was read and nothing else. True when it was done.
 export async function askPoolEdit(name) {
   const place = path("storage-pools", name);
@@ -15,10 +19,7 @@ export async function askPoolEdit(name) {
   const { value: pool, tag } = read;
   const isServer = pool.driver === "nbd";
   const description = field({ name: "description", label: "Description", control: lines({ value: pool.description }) });
-  const projects = field({
-    name: "projects", label: "Projects", hint: "Whose instances may have its disks, with commas between. Empty for the project default alone.",
-    control: input({ value: pool.config[PROJECTS] ?? "" }),
-  });
+  const projects = projectsField(pool.config[PROJECTS]);
   return await ask({
     title: `Edit ${name}`, action: "Save", fields: isServer ? [description, projects] : [description],
     submit: async () => {

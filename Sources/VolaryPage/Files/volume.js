@@ -8,7 +8,8 @@ import { every, h, oneAtATime } from "./dom.js";
 import { demandName, field, input, SIZE } from "./form.js";
 import { bytes, time } from "./format.js";
 import { icon } from "./icons.js";
-import { linkTo } from "./links.js";
+import { aboutName } from "./kept.js";
+import { linkList, linkTo } from "./links.js";
 import { complain, say } from "./notices.js";
 import { facts } from "./pairs.js";
 import { askRename } from "./rename.js";
@@ -67,7 +68,7 @@ export function showVolume(view, { parameters: [pool, name], onEvent }) {
       shown = key;
       about.replaceChildren(h("h2", {}, "About"), facts([
         ...(volume.description ? [["Description", volume.description]] : []),
-        ["Pool", h("p", { class: "users" }, h("a", { href: linkTo("storage", pool) }, pool))], ["Size", bytes(state.usage.total)], ["Used on the host", bytes(state.usage.used)],
+        ["Pool", linkList([[linkTo("storage", pool), pool]])], ["Size", bytes(state.usage.total)], ["Used on the host", bytes(state.usage.used)],
         ["Made", time(volume.created_at)],
         ...Object.entries(volume.config).filter(([title]) => title !== "size").sort(),
       ]));
@@ -99,7 +100,7 @@ export function showVolume(view, { parameters: [pool, name], onEvent }) {
     const alone = check("alone", "Leave its snapshots out");
     return ask({
       title: `Copy ${source}`, action: "Copy", fields: source === name ? [called, alone] : [called], text: "No data is copied: both share what is there.",
-      demand: (all) => demandName(all, called), fieldOf: (message) => /name|already/.test(message) ? called : undefined,
+      demand: (all) => demandName(all, called), fieldOf: aboutName(called),
       submit: async (progress) => {
         await follow(await post(path("storage-pools", pool, "volumes", "custom"), {
           name: called.value, type: "custom", content_type: "block", source: { type: "copy", name: source, pool, volume_only: alone.value },

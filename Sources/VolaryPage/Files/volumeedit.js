@@ -10,6 +10,8 @@ const [SHARED, FORMAT, EXPIRY, PATTERN] = ["security.shared", "volary.format", "
 const formats = [["raw", "As it is (raw)"], ["qcow2", "A qcow2 image"]];
 const isTrue = (value) => ["true", "1", "yes", "on"].includes(value);
 
+export const sharedBox = (isChecked) => check("shared", "Shared: several instances may have it attached, one machine at a time", isChecked);
+
 // It is saved over what was read and nothing else. True when it was done.
 export async function askVolumeEdit(name, place, isServer) {
   const read = await attempt(name, () => getTagged(place, inProject()));
@@ -20,7 +22,7 @@ export async function askVolumeEdit(name, place, isServer) {
   const format = [FORMAT, field({ name: "format", label: "What is on it", control: h("select", {}, ...formats.map(([value, title]) => h("option", { value }, title))) })];
   format[1].control.value = volume.config[FORMAT] ?? "raw";
   const keys = isServer ? [format] : [text(EXPIRY, "Snapshots go after", "Such as 3d; empty for not by themselves."), text(PATTERN, "Names of snapshots", "Empty for the usual ones.")];
-  const shared = check("shared", "Shared: several instances may have it attached, one machine at a time", isTrue(volume.config[SHARED]));
+  const shared = sharedBox(isTrue(volume.config[SHARED]));
   return await ask({
     title: `Edit ${name}`, action: "Save", fields: [description, ...keys.map(([, one]) => one), shared],
     fieldOf: (message) => keys.find(([key]) => message.includes(key))?.[1],

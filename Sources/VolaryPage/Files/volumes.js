@@ -1,7 +1,7 @@
 // The disks in a pool: volumes, and instances' own. Volumes are made here, of nothing or of a backup.
 
 import { get, inProject, path, post, remove } from "./api.js";
-import { ask, check, follow } from "./ask.js";
+import { ask, follow } from "./ask.js";
 import { askAndDelete } from "./dialogs.js";
 import { h, listTable, oneAtATime, reconcile, setText } from "./dom.js";
 import { demandName, field, input, lines, nameField, SIZE } from "./form.js";
@@ -10,6 +10,7 @@ import { icon } from "./icons.js";
 import { linkTo, showUsers } from "./links.js";
 import { complain, say } from "./notices.js";
 import { upload } from "./transfer.js";
+import { sharedBox } from "./volumeedit.js";
 
 export const volumePath = (pool, name) => path("storage-pools", pool, "volumes", "custom", name);
 export const volumeLink = (pool, name) => `${linkTo("storage", pool)}/${encodeURIComponent(name)}`;
@@ -70,7 +71,7 @@ export function volumesCard(pool, isServer) {
     const name = nameField();
     const capacity = field({ name: "size", label: "Size", hint: "With a unit; 10GiB when it is empty.", control: input({ placeholder: "10GiB" }) });
     const description = field({ name: "description", label: "Description", control: lines({}) });
-    const shared = check("shared", "Shared: several instances may have it attached, one machine at a time");
+    const shared = sharedBox(false);
     await ask({
       title: `New volume in ${pool}`, action: "Create", fields: [name, capacity, description, shared],
       text: "A disk that is no instance's own: it is attached to one, and stays when that goes.",
