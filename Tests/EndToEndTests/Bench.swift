@@ -87,7 +87,9 @@ enum Bench {
   }
 
   /// Waits until `condition` holds, at most so many seconds.
-  static func eventually(within seconds: Double, _ condition: () throws -> Bool) rethrows -> Bool {
+  static func eventually(
+    within seconds: Double = Double(ProgramRun.patience), _ condition: () throws -> Bool
+  ) rethrows -> Bool {
     let deadline = monotonicNanoseconds() + UInt64(seconds * 1e9)
     while true {
       if try condition() { return true }

@@ -46,13 +46,13 @@ extension EndToEndTests {
       #expect(try killed.awaitOutput("here", within: 60))
       kill(killed.process.identifier, SIGKILL)
       #expect(
-        try Bench.eventually(within: 180) {
+        try Bench.eventually {
           try house.run(["exec", "web", "--", "pgrep", "-f", "sleep [2]000"]).code == 1
         })
 
       // What its addresses are is known without the guest being asked.
       #expect(
-        try Bench.eventually(within: 180) {
+        try Bench.eventually {
           try house.run(["list", "-f", "csv", "-c", "n4"]).output.contains("web,10.0.2.15 (eth0)")
         })
       // A daemon that comes later finds the agent, and the guest its end.
@@ -125,7 +125,7 @@ extension EndToEndTests {
       terminal.type("\u{3}")
       // A shell may throw away what is typed while it takes note of that.
       #expect(
-        Bench.eventually(within: 100) {
+        Bench.eventually {
           terminal.type("echo a$((40+2))\r")
           return terminal.awaitScreen("a42", within: 2)
         }, "\(terminal.screen)")

@@ -41,7 +41,7 @@ extension EndToEndTests {
       #expect(try machine.status(second).state == .running)
       #expect(throws: ControlError.closed) { try machine.control?.call(.status) }
       try second.call(.pause)
-      #expect(Bench.eventually(within: 120) { (try? machine.status(second))?.state == .paused })
+      #expect(Bench.eventually { (try? machine.status(second))?.state == .paused })
       let third = try machine.connect()
       #expect(try machine.status(third).state == .paused)
       try third.post(.kill)
@@ -185,7 +185,7 @@ extension EndToEndTests {
       #expect(throws: ControlError.self) { try control.attachConsole() }
       consoles.removeLast()
       #expect(
-        Bench.eventually(within: 120) {
+        Bench.eventually {
           guard let console = try? control.attachConsole() else { return false }
           consoles.append(console)
           return true
@@ -224,7 +224,7 @@ extension EndToEndTests {
       consoles = []
       let last = try machine.connect()
       try last.call(.resume)
-      #expect(Bench.eventually(within: 120) { (try? machine.status(last))?.state == .running })
+      #expect(Bench.eventually { (try? machine.status(last))?.state == .running })
       try probe.send(Array("still on\n".utf8))
       #expect(try probe.receives("still on\n"))
       try probe.send(Array("q".utf8))

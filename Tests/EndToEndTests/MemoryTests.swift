@@ -23,7 +23,7 @@ extension EndToEndTests {
       #expect(full.usage > 400 << 20, "\(full)")
       _ = try house.type("a", "rm /t/x; echo gone=$((1+1))", until: "gone=2")
       var last = full
-      let isBack = try Bench.eventually(within: 180) {
+      let isBack = try Bench.eventually {
         last = try house.memory("a")
         // A page that is mapped in two places counts twice for the process.
         return last.usage < full.usage - (300 << 20) && last.reported > full.reported + (300 << 20)
@@ -49,7 +49,7 @@ extension EndToEndTests {
       try house.expect(["config", "set", "b", "limits.memory=256MiB"])
       #expect(try house.share("memory", "promised") == 256 << 20)
       var after = before
-      let isGiven = try Bench.eventually(within: 180) {
+      let isGiven = try Bench.eventually {
         after = try house.memory("b")
         return after.given == 512 << 20
       }
@@ -62,7 +62,7 @@ extension EndToEndTests {
       #expect(try house.share("memory", "promised") == 256 << 20)
       // No more than it began with comes back without a restart.
       try house.expect(["config", "set", "b", "limits.memory=1GiB"])
-      #expect(try Bench.eventually(within: 180) { try house.memory("b").given == 0 })
+      #expect(try Bench.eventually { try house.memory("b").given == 0 })
       #expect(try house.share("memory", "promised") == 768 << 20)
       let ratio = String(format: "%.12f", Double(400 << 20) / Double(try house.share("memory", "total")))
       try house.expect(["config", "set", "b", "limits.memory=300MiB"])

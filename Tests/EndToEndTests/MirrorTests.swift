@@ -82,7 +82,7 @@ extension EndToEndTests {
       try house.killDaemon()
       _ = try? repair.finish(within: 60)
       #expect(
-        try Bench.eventually(within: 180) {
+        try Bench.eventually {
           let code = try house.run(["storage", "repair", "safe"]).code
           return try code == 0 && conditions(house) == []
         })
@@ -92,7 +92,7 @@ extension EndToEndTests {
 
       // The other side is lost, and its machine with it: what came back is all there is.
       kill(pid, SIGKILL)
-      #expect(try Bench.eventually(within: 180) { try house.instance("a").status == "Stopped" })
+      #expect(try Bench.eventually { try house.instance("a").status == "Stopped" })
       try one.unmount()
       try house.expect(["start", "a"])
       #expect(try inside(house, "sha256sum /kept-*") == sums)
@@ -131,7 +131,7 @@ extension EndToEndTests {
       try two.mount()
       // The machine dies amid the rebuild, and the daemon.
       let repair = try house.begin(["storage", "repair", "safe"])
-      _ = try Bench.eventually(within: 180) { try conditions(house) != ["SideMissing"] }
+      _ = try Bench.eventually { try conditions(house) != ["SideMissing"] }
       kill(try house.instance("a").pid, SIGKILL)
       _ = try? repair.finish(within: 100)
       try house.killDaemon()
@@ -139,7 +139,7 @@ extension EndToEndTests {
       try house.expect(["start", "a"])
       #expect(try inside(house, "sha256sum /kept-*") == sums)
       #expect(
-        try Bench.eventually(within: 100) {
+        try Bench.eventually {
           try house.run(["storage", "repair", "safe"]).code == 0 && conditions(house) == []
         })
       try house.expect(["stop", "a", "--force"])

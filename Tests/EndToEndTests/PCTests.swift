@@ -144,7 +144,7 @@ extension EndToEndTests {
       #expect(Bench.isAlive(machine.pid))
       // Two that nobody has looked at yet are one.
       #expect(
-        Bench.eventually(within: 120) {
+        Bench.eventually {
           machine.run.signal(SIGTERM)
           return machine.run.wait(within: 1) != nil
         })

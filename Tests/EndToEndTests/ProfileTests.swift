@@ -37,7 +37,7 @@ extension EndToEndTests {
     @Test func perfMapNamesBlocks() throws {
       let machine = try VolaryRun.job("cat; \(Self.work)", options: ["--perf-map"])
       var path: String?
-      let isThere = Bench.eventually(within: 200) {
+      let isThere = Bench.eventually {
         path = Bench.children(of: machine.pid).values.map { "/tmp/perf-\($0).map" }
           .first { (try? FileManager.default.attributesOfItem(atPath: $0)[.size] as? Int ?? 0) ?? 0 > 0 }
         return path != nil

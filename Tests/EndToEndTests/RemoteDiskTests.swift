@@ -75,21 +75,21 @@ extension EndToEndTests {
       usleep(1_000_000)
       for _ in 0..<2 {
         server.kill()
-        #expect(try Bench.eventually(within: 180) { try isLost(house, "a") })
+        #expect(try Bench.eventually { try isLost(house, "a") })
         try server.start()
-        #expect(try Bench.eventually(within: 180) { try !isLost(house, "a") })
+        #expect(try Bench.eventually { try !isLost(house, "a") })
       }
       // A daemon that comes later goes on with it, also where it was asked before it was there.
       try house.killDaemon()
       server.kill()
       usleep(500_000)
-      #expect(try Bench.eventually(within: 180) { try isLost(house, "a") })
+      #expect(try Bench.eventually { try isLost(house, "a") })
       try server.start()
-      #expect(try Bench.eventually(within: 180) { try !isLost(house, "a") })
+      #expect(try Bench.eventually { try !isLost(house, "a") })
       try house.killDaemon()
       try house.expect(["list"])
       server.kill()
-      #expect(try Bench.eventually(within: 180) { try isLost(house, "a") })
+      #expect(try Bench.eventually { try isLost(house, "a") })
       try server.start()
       let answer = try house.type(
         "a",

@@ -113,7 +113,7 @@ final class Nobody {
     var leftovers: [String] {
       get throws {
         var found: [String] = []
-        _ = Bench.eventually(within: 180) {
+        _ = Bench.eventually {
           found = Bench.processes(withToken: token).map { "process \($0)" } + temporary.content
           return found.isEmpty
         }

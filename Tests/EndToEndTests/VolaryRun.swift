@@ -41,7 +41,7 @@ final class VolaryRun {
   /// Processes and files that are still there a moment after the end.
   var leftovers: [String] {
     var found: [String] = []
-    _ = Bench.eventually(within: 180) {
+    _ = Bench.eventually {
       found = Bench.processes(withToken: token).map { "process \($0)" } + scratch.content
       return found.isEmpty
     }
