@@ -46,29 +46,18 @@ package final class HostFile: ImageFile {
     guard kind == S_IFREG || kind == S_IFBLK else { throw .notAFile(name: name) }
     let flags = volary_fcntl(descriptor.raw, F_GETFL, 0)
     guard readOnly || flags & O_ACCMODE == O_RDWR else { throw .notOpenForWriting(name: name) }
-    let locked = Self.lock(descriptor, exclusive: !readOnly)
-    if locked == -EAGAIN || locked == -EACCES { throw .inUse(name: name, readOnly: readOnly) }
-    if locked < 0 { throw .system(name: name, operation: "lock", Errno(-locked)) }
+    do throws(Errno) {
+      try descriptor.lock(exclusive: !readOnly, attempts: Descriptor.patientAttempts)
+    } catch {
+      if error.isOfAnotherLock { throw .inUse(name: name, readOnly: readOnly) }
+      throw .system(name: name, operation: "lock", error)
+    }
     do {
       detour = caching == .direct ? try DirectDetour(descriptor) : nil
     } catch {
       throw .system(name: name, operation: "get memory for", error)
     }
   }
-
-  /// A process that was just begun has the descriptors of the one that began it, and their locks, until it has become
-  /// its program: so a file may be locked for a moment by somebody who has let go of it.
-  private static func lock(_ descriptor: Descriptor, exclusive: Bool) -> Int32 {
-    var locked: Int32 = 0
-    for _ in 0..<attempts {
-      locked = volary_lock_file(descriptor.raw, exclusive)
-      guard locked == -EAGAIN || locked == -EACCES else { break }
-      usleep(10_000)
-    }
-    return locked
-  }
-
-  private static let attempts = 50
 
   /// Whether contents pass the host's memory by.
   package var isDirect: Bool { detour != nil }

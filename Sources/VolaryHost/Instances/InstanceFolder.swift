@@ -52,16 +52,16 @@ package struct InstanceFolder: Equatable, Sendable {
   }
 
   /// Makes the folder and fills it from an image, or from what another instance was made of: kernel and initial RAM
-  /// disk are the same files by another name where that is possible. Without a kernel firmware starts it. Leaves nothing
-  /// behind when it fails.
-  package func make(kernel source: String?, initrd other: String?) throws {
+  /// disk are the same files by another name where that is possible. Without a kernel firmware starts it, whose variables
+  /// are a copy of others' or still to be made. Leaves nothing behind when it fails.
+  package func make(kernel source: String?, initrd other: String?, variables template: String? = nil) throws {
     try make {
       if let source {
         try Self.share(source, as: kernel)
-      } else if !FileManager.default.createFile(
-        atPath: variables, contents: nil, attributes: [.posixPermissions: 0o600])
-      {
-        throw CocoaError(.fileWriteUnknown)
+      } else if let template {
+        try FileManager.default.copyItem(atPath: template, toPath: variables)
+      } else {
+        _ = try Descriptor.open(variables, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
       }
       if let other, access(other, F_OK) == 0 { try Self.share(other, as: initrd) }
     }
@@ -69,15 +69,7 @@ package struct InstanceFolder: Equatable, Sendable {
 
   /// Makes the folder of a copy, which has what starts the other, and variables of its own.
   package func make(like other: InstanceFolder) throws {
-    try make(kernel: other.hasKernel ? other.kernel : nil, initrd: other.initrd)
-    if other.hasKernel { return }
-    do {
-      try FileManager.default.removeItem(atPath: variables)
-      try FileManager.default.copyItem(atPath: other.variables, toPath: variables)
-    } catch {
-      remove()
-      throw error
-    }
+    try make(kernel: other.hasKernel ? other.kernel : nil, initrd: other.initrd, variables: other.variables)
   }
 
   /// Whether a kernel starts the instance, and not firmware.

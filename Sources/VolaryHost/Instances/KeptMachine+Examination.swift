@@ -14,12 +14,10 @@ extension KeptMachine {
     do {
       let opened = try open()
       let words = try Descriptor.memory(name: "words")
-      var arguments: [String] = []
-      for (index, name) in (["--examine"] + opened.memory.map { _ in "--memory" }).enumerated() {
-        arguments += [name, "\(HelperProgram.firstDescriptor + index)"]
-      }
+      let first = HelperProgram.firstDescriptor
       let process = try HelperProgram.machine.start(
-        arguments, output: words, descriptors: [opened.state] + opened.memory)
+        ["--examine", "\(first)", "--memory", "\(first + 1)"], output: words,
+        descriptors: [opened.state] + opened.memory)
       defer { process.terminate() }
       guard let exit = process.wait(milliseconds: Self.patience) else {
         throw VolaryError("it took too long")

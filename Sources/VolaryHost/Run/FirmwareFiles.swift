@@ -47,11 +47,11 @@ package struct FirmwareFiles: Equatable {
 
   // MARK: - Opening
 
-  package func openCode() throws(VolaryError) -> Descriptor { try Self.open(code, "the firmware") }
+  package func openCode() throws(VolaryError) -> Descriptor { try .reading(code, "the firmware") }
 
   /// The file that variables are kept in, locked, after making it if there is none; without one, those of a new machine.
   package func openVariables() throws(VolaryError) -> Descriptor {
-    let template = try Self.open(variables, "the firmware's variables")
+    let template = try Descriptor.reading(variables, "the firmware's variables")
     guard let path = kept else { return template }
     let file: Descriptor
     do {
@@ -68,20 +68,9 @@ package struct FirmwareFiles: Equatable {
     return file
   }
 
-  private static func open(_ path: String, _ what: String) throws(VolaryError) -> Descriptor {
-    do { return try Descriptor.open(path, O_RDONLY) } catch {
-      throw VolaryError(
-        VolaryError.Code(error), "cannot open \(what) \(path): \(error)", wayOut: advice(path, error))
-    }
-  }
-
   private static func cannotKeep(_ path: String, _ error: Errno) -> VolaryError {
     VolaryError(
       VolaryError.Code(error), "cannot keep the firmware's variables in \(path): \(error)",
-      wayOut: advice(path, error))
-  }
-
-  private static func advice(_ path: String, _ error: Errno) -> String? {
-    error.isDenial ? "see whose it is with 'ls -l \(path)'" : nil
+      wayOut: error.rightsAdvice(path))
   }
 }

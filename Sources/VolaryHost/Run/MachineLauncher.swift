@@ -185,16 +185,6 @@ struct MachineLauncher {
       wayOut: "give it less with --memory")
   }
 
-  private func open(_ path: String, _ what: String) throws(VolaryError) -> Descriptor {
-    do { return try Descriptor.open(path, O_RDONLY) } catch {
-      throw VolaryError(
-        VolaryError.Code(error), "cannot open \(what) \(path): \(error)",
-        wayOut: error.isDenial ? Self.rightsAdvice(path) : nil)
-    }
-  }
-
-  private static func rightsAdvice(_ path: String) -> String { "see whose it is with 'ls -l \(path)'" }
-
   private func memoryFile(_ bytes: [UInt8], _ what: String) throws(VolaryError) -> Descriptor {
     do {
       let file = try Descriptor.memory(name: "volary")
@@ -207,9 +197,9 @@ struct MachineLauncher {
 
   private mutating func openBoot() throws(VolaryError) -> MachineConfiguration.Boot {
     if let kernel = plan.files.kernel {
-      let file = add(try open(kernel, "the kernel"))
+      let file = add(try .reading(kernel, "the kernel"))
       var initrd: [Int] = []
-      if let path = plan.files.initrd { initrd.append(add(try open(path, "the initial RAM disk"))) }
+      if let path = plan.files.initrd { initrd.append(add(try .reading(path, "the initial RAM disk"))) }
       if let job = plan.jobArchive { initrd.append(add(try memoryFile(job, "the job"))) }
       return .kernel(.init(file, initrd: initrd, append: plan.append))
     }
@@ -225,7 +215,7 @@ struct MachineLauncher {
   private mutating func openDisks() throws(VolaryError) -> [MachineConfiguration.Disk] {
     var disks: [MachineConfiguration.Disk] = []
     if let path = plan.files.disk {
-      let base = try open(path, "the root disk")
+      let base = try Descriptor.reading(path, "the root disk")
       let baseSize = try size(of: base, path)
       let size = plan.diskSize?.bytes ?? baseSize
       if size < baseSize {
@@ -284,7 +274,7 @@ struct MachineLauncher {
       throw VolaryError(
         VolaryError.Code(error), "cannot open the disk \(path): \(error)",
         wayOut: error == .notFound
-          ? "make one with 'truncate -s 10G \(path)'" : error.isDenial ? Self.rightsAdvice(path) : nil)
+          ? "make one with 'truncate -s 10G \(path)'" : error.rightsAdvice(path))
     }
     do { try disk.lock(exclusive: !isReadOnly) } catch {
       throw VolaryError(.conflict, "the disk \(path) is in use by another machine (\(error))")

@@ -139,17 +139,20 @@ extension Instances {
     await tell("created", record)
   }
 
-  /// An instance that was made is there from here on. Its disk goes when it cannot be kept.
+  /// An instance that was made is there from here on. Its disk goes when it cannot be kept. A fork's guest takes its card
+  /// for that of the instance that it comes of, until it is told.
   func keepNew(
     _ record: InstanceRecord, _ disk: LayerRecord?, snapshots: [SnapshotRecord] = [],
-    layers: [LayerRecord] = []
+    layers: [LayerRecord] = [], forkedFrom original: InstanceRecord? = nil
   ) async throws {
     do {
+      let address = try original.map { try hardwareAddress(of: $0) }
       try await services.store.write { database in
         guard var made = try InstanceRecord.fetchOne(database, key: record.id) else {
           throw APIError.notFound("the instance is gone")
         }
         made.volatile[Volatile.pending] = nil
+        made.volatile[Volatile.forked] = address
         try made.update(database)
         if let disk { try Self.keep(disk, as: record.id, database) }
         try LayerRecord.keep(layers, database)

@@ -117,14 +117,13 @@ extension Instances {
         wayOut: "set limits.memory to less")
     }
     let folder = folder(of: record)
-    let bytes = (record.volatile[Volatile.hardwareAddress(settings.card)] ?? "").split(separator: ":")
-      .compactMap { UInt8($0, radix: 16) }
+    let address = Self.hardwareAddress(record.volatile[Volatile.hardwareAddress(settings.card)])
     let size = record.volatile[Volatile.imageDiskSize].flatMap { UInt64($0) } ?? 0
     var plan = InstancePlan(
       name: record.name, folder: folder, disk: disk, architecture: Self.architecture(of: record),
       engine: settings.engine,
       cpus: settings.cpus, memory: settings.memory, network: settings.network,
-      hardwareAddress: bytes.count == 6 ? bytes : InstancePlan.makeHardwareAddress(),
+      hardwareAddress: address ?? InstancePlan.makeHardwareAddress(),
       hostDevice: record.volatile[Volatile.hostName(settings.card)] ?? InstancePlan.makeHostDevice(),
       growsDisk: settings.diskSize ?? 0 > size, append: settings.append, identifier: record.id,
       cloudInit: settings.cloudInit)

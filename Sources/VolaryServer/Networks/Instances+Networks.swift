@@ -18,6 +18,17 @@ extension Instances {
     }
   }
 
+  /// The address of an instance's network card, as it is written; empty before it has one.
+  func hardwareAddress(of record: InstanceRecord) throws -> String {
+    record.volatile[Volatile.hardwareAddress(try settings(of: record).card)] ?? ""
+  }
+
+  /// Six bytes; nil of what is written otherwise.
+  static func hardwareAddress(_ text: String?) -> [UInt8]? {
+    let bytes = (text ?? "").split(separator: ":").compactMap { UInt8($0, radix: 16) }
+    return bytes.count == 6 ? bytes : nil
+  }
+
   /// Throws where this host's network is not there, or not for this daemon.
   func checkNetwork(_ settings: InstanceSettings) async throws {
     guard case .host(let name) = settings.network else { return }

@@ -160,13 +160,11 @@ extension Instances {
             if let layer { try await self.makeLayer(over: layer, size: diskSize) } else {
               nil as LayerRecord?
             }
-          try await self.keepNew(record, disk)
+          try await self.keepNew(record, disk, forkedFrom: source)
           return opened
         }
       }
       await tell("created", record)
-      let address = try self.hardwareAddress(of: try await current(original.id))
-      _ = try await update(record.id) { $0.volatile[Volatile.forked] = address }
       try await start(record.id, context, from: opened)
     } catch {
       await discard(record)
@@ -177,18 +175,13 @@ extension Instances {
   /// What the guest of a fork is to be told; nil for those that were, and all others.
   func identityToTell(_ record: InstanceRecord) -> IdentityRequest? {
     guard let old = record.volatile[Volatile.forked] else { return nil }
-    func bytes(_ address: String) -> [UInt8] {
-      address.split(separator: ":").compactMap { UInt8($0, radix: 16) }
+    var addresses: (from: [UInt8], to: [UInt8]) = ([], [])
+    if let from = Self.hardwareAddress(old), let to = Self.hardwareAddress(try? hardwareAddress(of: record)) {
+      addresses = (from, to)
     }
-    var (from, to) = (bytes(old), bytes((try? hardwareAddress(of: record)) ?? ""))
-    if from.count != 6 || to.count != 6 { (from, to) = ([], []) }
     return IdentityRequest(
-      hostName: Array(record.name.utf8), oldAddress: from, newAddress: to,
+      hostName: Array(record.name.utf8), oldAddress: addresses.from, newAddress: addresses.to,
       seed: (0..<64).map { _ in UInt8.random(in: 0...255) })
-  }
-
-  private func hardwareAddress(of record: InstanceRecord) throws -> String {
-    record.volatile[Volatile.hardwareAddress(try settings(of: record).card)] ?? ""
   }
 
   /// What the disk of an instance stands on that was just frozen.

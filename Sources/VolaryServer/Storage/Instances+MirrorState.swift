@@ -150,21 +150,4 @@ extension Instances {
       "no side of the storage pool `\(pool ?? record.pool)` that is there has all of the disk of `\(record.name)`",
       wayOut: "bring the other back; `volary storage show \(pool ?? record.pool)` names it")
   }
-
-  /// What a side of a pool lacks although both are there.
-  nonisolated func lag(of pool: String, _ database: Database) -> Condition? {
-    guard pools.isMirrored(pool), pools.recentProblem(of: pool) == nil,
-      let frozen = try? Self.lacking(in: pool, database).count,
-      let layers = try? LayerRecord.filter(LayerRecord.CodingKeys.pool == pool).fetchAll(database)
-    else { return nil }
-    let written = layers.count { layer in
-      (try? mirrorFolder(layer.id).read()).flatMap { $0 }.map { $0.current.count < 2 } ?? false
-    }
-    if frozen + written == 0 { return nil }
-    return Condition(
-      type: "StorageDegraded", status: true, reason: "SideBehind",
-      message:
-        "a side of the storage pool `\(pool)` lacks something of \(frozen + written) of its files: run "
-        + "'volary storage repair \(pool)'", since: .never)
-  }
 }

@@ -209,14 +209,15 @@ struct StorageRoutes: RouteGroup {
   ) throws -> StoragePoolObject {
     var config = record.config
     config["source"] = pools.source(of: record)
+    let lag = try instances.lag(of: record.name, database)
     return StoragePoolObject(
       name: record.name, description: record.description, driver: record.driver, config: config,
       usedBy: try Self.users(of: record.name, database).filter { identity.reaches(project: $0.project) }
         .map(\.path),
       conditions: [
         pools.condition(of: record.name),
-        pools.degradation(of: record.name) ?? instances.lag(of: record.name, database),
-      ].compactMap { $0 }, sides: try instances.sides(of: record.name, database))
+        pools.degradation(of: record.name) ?? lag.flatMap { instances.condition(of: record.name, $0) },
+      ].compactMap { $0 }, sides: lag.map { instances.sides(of: record.name, $0) } ?? [])
   }
 
   private static func path(_ name: String) -> String { "\(paths)/\(APIEndpoint.escaped(name))" }

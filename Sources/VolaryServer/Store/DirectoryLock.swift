@@ -14,7 +14,7 @@ package final class DirectoryLock: Sendable {
     do throws(Errno) {
       try file.lock(exclusive: true)
     } catch {
-      guard error == .again || error == Errno(EACCES) else {
+      guard error.isOfAnotherLock else {
         throw .unusable(path: path, problem: error.description)
       }
       throw .inUse(directory: directory, pid: Self.holder(file))
