@@ -462,6 +462,29 @@ import Testing
     _ = try link.expect(Operation.reset, 5000, 80)
   }
 
+  /// Until it has seen to that it would end new ones with them; and it heeds nobody who calls from a port that one of
+  /// them had.
+  @Test(arguments: 1...3) func aRestoredGuestIsCalledWhenItIsReady(rooms: Int) throws {
+    let link = try SocketGuest()
+    let (former, before) = try link.connectFromHost(to: 1234)
+    let places = (0..<rooms).map { _ in link.guest.allocate(4) }
+    for place in places { link.guest.queues[2].add([.writable(place, 4)]) }
+    link.guest.queues[2].kick()
+    let state = link.guest.device.state
+    link.guest.device.state = state
+    let told = try link.guest.queues[2].wait()
+    let caller = try link.handOver()
+    caller.send(Array("CONNECT 1234\n".utf8))
+    #expect(try link.receiveSoon() == nil, "it may still have the connection of then")
+    link.guest.queues[2].add([.writable(places[0], Int(told.written))])
+    link.guest.queues[2].kick()
+    let request = try link.expect(Operation.request, 1234)
+    #expect(request.sourcePort != before)
+    try link.send(Operation.response, 1234, request.sourcePort)
+    #expect(String(decoding: caller.wait(), as: UTF8.self) == "OK \(request.sourcePort)\n")
+    withExtendedLifetime(former) {}
+  }
+
   /// Bytes of chance both ways over many connections, in pieces of chance, arrive whole and in order.
   @Test(.timeLimit(.minutes(5))) func manyConnectionsAtOnce() throws {
     var generator = VirtioFuzzTests.Generator(state: 0x5EED_5EED_1234_4321)

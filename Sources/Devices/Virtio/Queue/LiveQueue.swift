@@ -90,6 +90,9 @@ package final class LiveQueue: @unchecked Sendable {  // handed once to a device
     nextAvailable != seenAvailable || available.loadAcquiring16(at: 2) != nextAvailable
   }
 
+  /// Requests that wait, as far as can be told without checking them.
+  package var waitingCount: Int { Int(available.loadAcquiring16(at: 2) &- nextAvailable) }
+
   private func take() throws(QueueError) -> Chain? {
     if nextAvailable == seenAvailable {
       let index = available.loadAcquiring16(at: 2)

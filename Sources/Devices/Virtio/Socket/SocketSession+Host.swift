@@ -93,8 +93,16 @@ extension SocketSession {
   private func request(_ connection: SocketConnection, port: UInt32) {
     connection.ports = SocketPorts(guest: port, host: newHostPort(to: port))
     connection.phase = .requested
-    connection.notices.insert(.request)
+    if mayRequest { connection.notices.insert(.request) }
     byPorts[connection.ports] = connection
+  }
+
+  /// Asks for what was wanted before the guest had ended its connections of then.
+  func sendHeldRequests() {
+    for connection in connections.values where connection.phase == .requested {
+      connection.notices.insert(.request)
+      settle(connection)
+    }
   }
 
   /// A port of the host that has no connection to the guest's; there are far more ports than connections.

@@ -19,6 +19,15 @@ final class SocketSession: VirtioSession {
   /// The event that tells of connections that are gone (`VIRTIO_VSOCK_EVENT_TRANSPORT_RESET`, §5.10.6.7).
   private static let transportReset: UInt32 = 0
 
+  /// What is still to be done about the connections of a driver that goes on from a snapshot.
+  private enum Farewell: Equatable {
+    /// It is to be told that they are gone.
+    case owed
+    /// It was told in one of so many buffers, and has ended them when it gives that one back.
+    case told(buffers: Int)
+    case done
+  }
+
   let device: VirtioSocket
   let context: SessionContext
   /// The device's, until the host changes it.
@@ -30,7 +39,8 @@ final class SocketSession: VirtioSession {
   /// Those that wait for the broker.
   var byRequest: [UInt32: SocketConnection] = [:]
   private var lastToken = brokerToken
-  var lastHostPort = hostPorts.lowerBound
+  /// From anywhere: a guest that goes on from a snapshot ignores who calls from the port of a connection of then.
+  var lastHostPort = UInt32.random(in: hostPorts)
   /// Connections with something for the guest, each once.
   private var turns: [SocketConnection] = []
   /// Answers to what made no sense, and ends of connections.
@@ -39,14 +49,15 @@ final class SocketSession: VirtioSession {
   private var hasRoom = false
   /// Packets of the driver wait until resets are sent.
   private var isHeldBack = false
-  private var owesTransportReset: Bool
+  private var farewell: Farewell
+  /// Whether the driver may be asked for connections: it would end them with those of before.
+  var mayRequest: Bool { farewell == .done }
 
   init(device: VirtioSocket, context: SessionContext) {
     self.device = device
     self.context = context
     broker = device.broker
-    // A driver that goes on from a snapshot still has the connections of then.
-    owesTransportReset = context.isResumed
+    farewell = context.isResumed ? .owed : .done
   }
 
   // MARK: - Events
@@ -266,16 +277,25 @@ final class SocketSession: VirtioSession {
     return count
   }
 
+  /// Tells the driver that its connections are gone, and goes on when it has seen to that (§5.10.6.7).
   private func sendEvents() throws(QueueError) {
-    guard owesTransportReset, let queue = context.queue(QueueIndex.event) else { return }
-    defer { context.signal(queue) }
+    guard let queue = context.queue(QueueIndex.event) else { return }
     repeat {
-      guard var chain = try queue.next() else { continue }
-      guard chain.writer.store(Self.transportReset) else { throw .bufferTooSmall }
-      let written = chain.writer.written
-      queue.complete(chain, written: written)
-      owesTransportReset = false
-      return
+      switch farewell {
+      case .owed:
+        let buffers = queue.waitingCount
+        guard var chain = try queue.next() else { continue }
+        guard chain.writer.store(Self.transportReset) else { throw .bufferTooSmall }
+        let written = chain.writer.written
+        queue.complete(chain, written: written)
+        context.signal(queue)
+        farewell = .told(buffers: buffers)
+      case .told(let buffers):
+        guard queue.waitingCount >= buffers else { continue }
+        farewell = .done
+        sendHeldRequests()
+      case .done: return
+      }
     } while queue.allowNotifications()
   }
 }
