@@ -45,9 +45,9 @@ package struct InstanceStarter {
     configuration.sockets = .init(broker: add(brokerOfMachine.descriptor))
     // Without it the machine runs too; whoever wants its limits held looks whether it is there.
     try? plan.group?.make()
-    let network: ChildProcess?
+    let network: NetworkProcess?
     (configuration.network, network) = try connect(log)
-    if let network { try? plan.group?.add(process: network.identifier) }
+    if let network { try? plan.group?.add(process: network.process.identifier) }
     let listener: UnixListener
     do throws(UnixListener.Failure) {
       listener = try folder.withControlPath { (path) throws(UnixListener.Failure) in
@@ -57,7 +57,7 @@ package struct InstanceStarter {
         return listener
       }
     } catch {
-      network?.terminate()
+      network?.process.terminate()
       throw VolaryError(
         error == .inUse ? .conflict : .failed, "\(plan.name): cannot listen at \(folder.control): \(error)")
     }
@@ -69,6 +69,10 @@ package struct InstanceStarter {
         descriptors: [controlOfMachine.descriptor, listener.descriptor], outlivesStarter: true)
       // Before it has memory, which stays counted where it was taken.
       try? plan.group?.add(process: process.identifier)
+      do throws(VolaryError) { try network?.awaitReady() } catch {
+        process.terminate()
+        throw error
+      }
       let client = ControlClient(control)
       do throws(ControlError) {
         try client.configure(configuration, descriptors: descriptors, milliseconds: Self.patience)
@@ -79,10 +83,10 @@ package struct InstanceStarter {
         if error != .closed || !hasRecord { throw failure(error, process) }
       }
       return StartedMachine(
-        process: process, network: network, control: client, port: port, broker: broker,
+        process: process, network: network?.process, control: client, port: port, broker: broker,
         engine: engine.reason, remarks: remarks)
     } catch {
-      network?.terminate()
+      network?.process.terminate()
       throw error
     }
   }
@@ -179,12 +183,12 @@ package struct InstanceStarter {
 
   private mutating func connect(
     _ log: Descriptor
-  ) throws(VolaryError) -> (MachineConfiguration.Network?, ChildProcess?) {
+  ) throws(VolaryError) -> (MachineConfiguration.Network?, NetworkProcess?) {
     switch plan.network {
     case .none: return (nil, nil)
     case .nat(let publish):
-      let network = try NetworkProcess.start(publish: publish, log: log)
-      return (card(network.frames.descriptor), network.process)
+      let network = try NetworkProcess.begin(publish: publish, log: log)
+      return (card(network.frames.descriptor), network)
     case .tap(let name): return (tapCard(try HostNetwork.tap(name).attach(device: "")), nil)
     case .host(let name): return (tapCard(try HostNetwork(name).attach(device: plan.hostDevice)), nil)
     }

@@ -88,7 +88,7 @@ struct MachineLauncher {
     let disks = try openDisks()
     let boot = try openBoot()
     let sockets = try plan.vsock.map { (path) throws(VolaryError) in try startBroker(path) }
-    let network = plan.network == .nat ? try NetworkProcess.start(publish: plan.publish) : nil
+    let network = plan.network == .nat ? try NetworkProcess.begin(publish: plan.publish) : nil
     let card = if let network { addCard(network.frames.descriptor) } else { try attachTAP() }
     let (serial, serialOfMachine) = try UnixSocket.connected(.stream)
     var ports: [UnixSocket] = []
@@ -114,6 +114,10 @@ struct MachineLauncher {
       process: process, control: ControlClient(control), words: words.descriptor, network: network,
       serial: serial, ports: ports, profile: plan.profile == "-" ? profile : nil, broker: sockets?.broker)
     if plan.hasPerfMap { configuration.perfMap = add(try openPerfMap(of: process)) }
+    do throws(VolaryError) { try network?.awaitReady() } catch {
+      machine.terminate()
+      throw error
+    }
     do {
       try machine.control.configure(configuration, descriptors: descriptors, milliseconds: Self.patience)
       // From here on only the machine's process has its ends, so that their closing shows.

@@ -12,11 +12,13 @@ struct NetworkProcess {
   let words: Descriptor
   /// The machine's end.
   let frames: UnixSocket
+  /// Where it says how it went.
+  private let status: UnixSocket
 
-  /// Starts it, and waits until it has the host's ports that are to lead to the guest. It ends when nobody has the
+  /// Starts it; ``awaitReady()`` is to follow, when what can go on beside it has been begun. It ends when nobody has the
   /// machine's end any more. What it says goes to `log`, or else can be read from ``words``; with a log it
   /// `outlivesStarter`.
-  static func start(publish: [PublishedPort], log: Descriptor? = nil) throws(VolaryError) -> NetworkProcess {
+  static func begin(publish: [PublishedPort], log: Descriptor? = nil) throws(VolaryError) -> NetworkProcess {
     let (frames, framesOfNAT) = try UnixSocket.connected(.sequencedPacket)
     let (status, statusOfNAT) = try UnixSocket.connected(.stream)
     let (words, wordsOfNAT) = try UnixSocket.connected(.stream)
@@ -28,40 +30,38 @@ struct NetworkProcess {
     do {
       try status.descriptor.setNonblocking(true)
       try words.descriptor.setNonblocking(true)
-    } catch { throw VolaryError("cannot set up the network: \(error)") }
-    return try withExtendedLifetime((framesOfNAT, statusOfNAT, wordsOfNAT)) { () throws(VolaryError) in
-      try awaitReady(process, status)
-      return NetworkProcess(process: process, words: words.descriptor, frames: frames)
+    } catch {
+      process.terminate()
+      throw VolaryError("cannot set up the network: \(error)")
     }
+    return NetworkProcess(process: process, words: words.descriptor, frames: frames, status: status)
   }
 
-  /// Waits for the line `ready`; what else it says is why there is no network.
-  private static func awaitReady(_ process: ChildProcess, _ status: UnixSocket) throws(VolaryError) {
+  /// Waits until it has the host's ports that are to lead to the guest: for the line `ready`. What else it says is why
+  /// there is no network.
+  func awaitReady() throws(VolaryError) {
     var said: [UInt8] = []
-    let deadline = monotonicNanoseconds() + UInt64(patience) * 1_000_000
+    let deadline = monotonicNanoseconds() + UInt64(Self.patience) * 1_000_000
     while !said.contains(UInt8(ascii: "\n")), monotonicNanoseconds() < deadline {
-      var entries = [
-        pollfd(fd: status.descriptor.raw, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: process.descriptor.raw, events: Int16(POLLIN), revents: 0),
-      ]
-      poll(&entries, 2, 1000)
-      let bytes = entries[0].revents != 0 ? Relay.read(status.descriptor.raw) : nil
-      if let bytes, bytes.isEmpty { break }
-      said += bytes ?? []
-      if bytes == nil, let exit = process.reap() {
-        throw VolaryError("the network could not be set up: \(HelperProgram.nat.rawValue) \(exit)")
-      }
+      var entry = pollfd(fd: status.descriptor.raw, events: Int16(POLLIN), revents: 0)
+      poll(&entry, 1, 1000)
+      guard entry.revents != 0, let bytes = Relay.read(status.descriptor.raw) else { continue }
+      // It has ended.
+      if bytes.isEmpty { break }
+      said += bytes
     }
     let line = String(decoding: said.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
     if line == "ready" { return }
-    let reason = line.hasPrefix("error: ") ? String(line.dropFirst("error: ".count)) : "no answer"
+    let exit = process.wait(milliseconds: 2000)
+    guard line.hasPrefix("error: ") else {
+      let what = exit.map { "\(HelperProgram.nat.rawValue) \($0)" } ?? "no answer"
+      throw VolaryError("the network could not be set up: \(what)")
+    }
     // Its exit code says what kind of reason that is, as ours does; some have their way out in them.
     var code = VolaryError.Code.failed
-    if case .code(let number) = process.wait(milliseconds: 2000), line.hasPrefix("error: ") {
-      code = VolaryError.Code(rawValue: number) ?? .failed
-    }
+    if case .code(let number) = exit { code = VolaryError.Code(rawValue: number) ?? .failed }
     throw VolaryError(
-      code, "the network could not be set up: \(reason)",
+      code, "the network could not be set up: \(line.dropFirst("error: ".count))",
       wayOut: code == .conflict || code == .denied ? nil : "'--network none' runs without one")
   }
 }
