@@ -47,7 +47,7 @@ package final class HostFile: ImageFile {
     let flags = volary_fcntl(descriptor.raw, F_GETFL, 0)
     guard readOnly || flags & O_ACCMODE == O_RDWR else { throw .notOpenForWriting(name: name) }
     do throws(Errno) {
-      try descriptor.lock(exclusive: !readOnly, attempts: Descriptor.patientAttempts)
+      try descriptor.lock(exclusive: !readOnly)
     } catch {
       if error.isOfAnotherLock { throw .inUse(name: name, readOnly: readOnly) }
       throw .system(name: name, operation: "lock", error)

@@ -2,8 +2,8 @@ internal import CHost
 internal import Glibc
 
 extension Descriptor {
-  /// Looks at a lock until one that may be let go of is: half a second, with ``lockPause`` between.
-  package static let patientAttempts = 50
+  /// Half a second, with ``lockPause`` between.
+  private static let lockAttempts = 50
   /// Microseconds.
   private static let lockPause: UInt32 = 10_000
 
@@ -11,11 +11,11 @@ extension Descriptor {
   /// belongs to the open file description, so it travels with the descriptor to other processes and lasts until all of
   /// them have closed it (fcntl(2), F_OFD_SETLK).
   ///
-  /// It does not wait, but with ``patientAttempts``: a process that was just begun has the descriptors of the one that
-  /// began it, and their locks, until it has become its program, so that a file may be locked for a moment by somebody
-  /// who has let go of it.
-  package func lock(exclusive: Bool, attempts: Int = 1) throws(Errno) {
-    for attempt in 1...max(1, attempts) {
+  /// A process that was just begun has the descriptors of the one that began it, and their locks, until it has become
+  /// its program: for a moment a file may be locked by somebody who has let go of it, which is waited for `patiently`.
+  package func lock(exclusive: Bool, patiently: Bool = true) throws(Errno) {
+    let attempts = patiently ? Self.lockAttempts : 1
+    for attempt in 1...attempts {
       let error = Errno(-volary_lock_file(raw, exclusive))
       if error.code == 0 { return }
       guard attempt < attempts, error.isOfAnotherLock else { throw error }
@@ -25,6 +25,6 @@ extension Descriptor {
 }
 
 extension Errno {
-  /// Whether ``Descriptor/lock(exclusive:attempts:)`` found another lock.
+  /// Whether ``Descriptor/lock(exclusive:patiently:)`` found another lock.
   package var isOfAnotherLock: Bool { self == .again || self == Errno(EACCES) }
 }

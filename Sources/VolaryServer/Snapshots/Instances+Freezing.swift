@@ -170,8 +170,10 @@ extension Instances {
   func isLocked(_ layer: LayerRecord) async throws -> Bool {
     let path = path(of: layer)
     return try await offThread("layer") {
-      do throws(Errno) { try Descriptor.open(path, O_RDONLY).lock(exclusive: false) } catch { return true }
-      return false
+      do throws(Errno) {
+        try Descriptor.open(path, O_RDONLY).lock(exclusive: false, patiently: false)
+        return false
+      } catch { return true }
     }
   }
 }
