@@ -75,7 +75,7 @@ package final class Store: Sendable {
     _ body: @Sendable @escaping (Database) throws -> Value
   ) async throws -> Value {
     try await pool.writeWithoutTransaction { [self] database in
-      if isClosed.load(ordering: .relaxed) { throw Self.closed }
+      try checkIsOpen()
       var result: Result<Value, any Error> = .failure(Self.closed)
       try database.inTransaction {
         result = .success(try body(database))
@@ -85,12 +85,19 @@ package final class Store: Sendable {
     }
   }
 
+  private func checkIsOpen() throws {
+    if isClosed.load(ordering: .relaxed) { throw Self.closed }
+  }
+
   /// Makes a backup unless there is one of the last day, and returns its path.
   @discardableResult
   package func backUpIfDue(now: Date = Date()) async throws -> String? {
     let backups = StoreBackups(directory: directory)
     guard backups.isDue(now: now) else { return nil }
-    return try await pool.writeWithoutTransaction { database in try backups.make(database, now: now) }
+    return try await pool.writeWithoutTransaction { [self] database in
+      try checkIsOpen()
+      return try backups.make(database, now: now)
+    }
   }
 
   /// Writes what is still in the log into the database and closes it. Where there is no room for that, the log stays
