@@ -22,7 +22,7 @@ final class LastingThread: Sendable {
 
   /// Runs `body` in the thread, and waits for what comes of it.
   func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) throws -> Value {
-    let result = Mutex<Result<Value, any Error>?>(nil)
+    let result = Mutex<Result<Value, any Error>>(.failure(CancellationError()))
     let done = DispatchSemaphore(value: 0)
     jobs.withLock {
       $0.append {
@@ -32,9 +32,7 @@ final class LastingThread: Sendable {
       }
     }
     news.signal()
-    while true {
-      done.wait()
-      if let result = result.withLock({ $0 }) { return try result.get() }
-    }
+    done.wait()
+    return try result.withLock { $0 }.get()
   }
 }
